@@ -1,0 +1,1 @@
+"""Speed figures, each measured beside its peer in one run."""

@@ -1,0 +1,1 @@
+"""The acts of the command line, one module per sub-command."""

@@ -1,0 +1,1 @@
+"""Images and record tables: phantoms, loaders, preprocessing and splits, no Keras."""

@@ -1,0 +1,1 @@
+"""Metrics, intervals and reports: numpy, scikit-learn and matplotlib, no Keras."""

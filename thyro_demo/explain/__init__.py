@@ -1,0 +1,1 @@
+"""Heatmaps: where a head looked, from the one forward pass that scored the image."""

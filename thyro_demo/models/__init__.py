@@ -1,0 +1,1 @@
+"""Backbones, heads, staged training, features and bundles."""

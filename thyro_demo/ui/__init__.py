@@ -1,0 +1,1 @@
+"""The Gradio pages; the only room that imports gradio."""
