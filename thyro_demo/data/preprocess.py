@@ -1,0 +1,248 @@
+"""Find the scan area of a frame, cut it out, and lay a map of the cut back on the frame."""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from thyro_demo.errors import ImageError
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels; `right` and `bottom` are exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """Columns in pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Rows in pixels."""
+        return self.bottom - self.top
+
+
+def scan_area(image: np.ndarray) -> Box:
+    """Find the ultrasound scan area of a frame.
+
+    Parameters
+    ----------
+    image : np.ndarray
+        uint8 (H, W, 3), RGB.
+
+    Returns
+    -------
+    Box
+        The scan area, or the whole frame where no border can be told from it.
+    """
+    height, width = image.shape[:2]
+    bright = (image.max(axis=2) > 10).astype(np.uint8)
+    tissue = ndimage.grey_opening(ndimage.grey_closing(bright, 7), 15)
+    labels, count = ndimage.label(tissue)
+    if not count:
+        return Box(0, 0, width, height)
+    largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    rows, columns = ndimage.find_objects(largest.astype(np.uint8))[0]
+    return Box(columns.start, rows.start, columns.stop, rows.stop)
+
+
+def polygon_mask(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Fill a polygon.
+
+    Parameters
+    ----------
+    polygon : np.ndarray
+        float (n, 2), the corners as x, y in pixels; at least three.
+    shape : tuple of int
+        Height and width of the frame in pixels.
+
+    Returns
+    -------
+    np.ndarray
+        bool (H, W), True on the polygon and its outline.
+
+    Raises
+    ------
+    ImageError
+        If the polygon has fewer than three corners or corners that are not finite.
+    """
+    corners = _corners(polygon)
+    canvas = Image.new("1", (shape[1], shape[0]))
+    ImageDraw.Draw(canvas).polygon([(x, y) for x, y in corners.tolist()], fill=1, outline=1)
+    return np.array(canvas)
+
+
+def roi_box(polygon: np.ndarray, shape: tuple[int, int], margin: float = 0.1) -> Box:
+    """Find the box around a polygon, with a margin, within the frame.
+
+    Parameters
+    ----------
+    polygon : np.ndarray
+        float (n, 2), the corners as x, y in pixels; at least three.
+    shape : tuple of int
+        Height and width of the frame in pixels.
+    margin : float, default 0.1
+        What is added on each side, as a fraction of the polygon's longer side, ≥ 0.
+
+    Returns
+    -------
+    Box
+        The region of interest, cut off at the edges of the frame.
+
+    Raises
+    ------
+    ImageError
+        If the polygon has fewer than three corners, corners that are not finite, or
+        lies outside the frame.
+    """
+    corners = _corners(polygon)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    border = margin * float((high - low).max())
+    left, top = np.floor(low - border).astype(int).tolist()
+    # A corner names the pixel it lies on, so the pixel itself belongs to the box.
+    right, bottom = (np.floor(high + border).astype(int) + 1).tolist()
+    box = Box(max(left, 0), max(top, 0), min(right, shape[1]), min(bottom, shape[0]))
+    if box.width < 1 or box.height < 1:
+        raise ImageError(
+            f"A region of interest must overlap the frame of {shape[1]} × {shape[0]} pixels. "
+            f"Received: a polygon from {tuple(low.tolist())} to {tuple(high.tolist())}."
+        )
+    return box
+
+
+def crop(image: np.ndarray, box: Box) -> np.ndarray:
+    """Cut a box out of an image.
+
+    Parameters
+    ----------
+    image : np.ndarray
+        (H, W) or (H, W, channels), any dtype.
+    box : Box
+        What to keep, inside the image.
+
+    Returns
+    -------
+    np.ndarray
+        A view of `image`, (box.height, box.width, …).
+
+    Raises
+    ------
+    ImageError
+        If the box is empty or reaches out of the image.
+    """
+    _check_inside(box, image.shape)
+    return image[box.top : box.bottom, box.left : box.right]
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize an image to a square, bilinearly, without padding.
+
+    Parameters
+    ----------
+    image : np.ndarray
+        uint8 (H, W, 3).
+    size : int
+        Side of the result in pixels.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (size, size, 3), 0–255. Shrinking averages over all pixels that are
+        merged (Pillow's bilinear filter), so that speckle does not alias.
+    """
+    square = Image.fromarray(np.ascontiguousarray(image)).resize(
+        (size, size), Image.Resampling.BILINEAR
+    )
+    return np.asarray(square, np.float32)
+
+
+def prepare(image: np.ndarray, size: int, roi: Box | None = None) -> tuple[np.ndarray, Box]:
+    """Cut the scan area, or a region of interest, and resize it for a network.
+
+    Parameters
+    ----------
+    image : np.ndarray
+        uint8 (H, W, 3), RGB.
+    size : int
+        Input size of the network in pixels.
+    roi : Box, optional
+        Region of interest in the frame's coordinates; the scan area without one.
+
+    Returns
+    -------
+    square : np.ndarray
+        float32 (size, size, 3), 0–255.
+    box : Box
+        What was cut out.
+
+    Raises
+    ------
+    ImageError
+        If `roi` is empty or reaches out of the image.
+    """
+    box = scan_area(image) if roi is None else Box(*roi)
+    return resize(crop(image, box), size), box
+
+
+def place(heatmap: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """Lay a map of a cut back on the frame it was cut from.
+
+    Parameters
+    ----------
+    heatmap : np.ndarray
+        float32 (h, w), any resolution.
+    box : Box
+        The cut, as `prepare` returned it.
+    shape : tuple of int
+        Height and width of the frame in pixels.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (H, W): bilinear inside the box, within the range of `heatmap`; 0
+        outside.
+
+    Raises
+    ------
+    ImageError
+        If the box is empty or reaches out of the frame.
+    """
+    _check_inside(box, shape)
+    heatmap = np.ascontiguousarray(heatmap, np.float32)
+    inside = Image.fromarray(heatmap).resize((box.width, box.height), Image.Resampling.BILINEAR)
+    frame = np.zeros(shape[:2], np.float32)
+    # Weights that add up to 1 only within rounding must not lead out of the range.
+    frame[box.top : box.bottom, box.left : box.right] = np.clip(
+        np.asarray(inside), heatmap.min(), heatmap.max()
+    )
+    return frame
+
+
+def _corners(polygon: np.ndarray) -> np.ndarray:
+    corners = np.asarray(polygon, np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise ImageError(
+            "A polygon must have at least three corners of x and y. "
+            f"Received: an array of shape {corners.shape}."
+        )
+    if not np.isfinite(corners).all():
+        raise ImageError(
+            "The corners of a polygon must be finite numbers of pixels. "
+            f"Received: {corners[~np.isfinite(corners).all(axis=1)][0].tolist()}."
+        )
+    return corners
+
+
+def _check_inside(box: Box, shape: tuple[int, ...]) -> None:
+    height, width = shape[:2]
+    if not (0 <= box.left < box.right <= width and 0 <= box.top < box.bottom <= height):
+        raise ImageError(
+            f"A box must hold at least one pixel and lie in the frame of {width} × {height} "
+            f"pixels. Received: {tuple(box)}."
+        )
