@@ -1,0 +1,60 @@
+"""Grad-CAM: weigh the maps of the last layer by their mean gradient.
+
+The module is plain arithmetic on arrays. The feature map and the gradient come out of
+the one forward pass that also gives the scores (`models.bundle`), so a heatmap costs
+no second run of the network and this file needs no network framework.
+"""
+
+import numpy as np
+
+
+def grad_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Draw where a score finds its evidence.
+
+    Any score serves whose gradient by the feature map is known: the log-odds of a
+    softmax, the decision value of a support vector machine.
+
+    Parameters
+    ----------
+    feature_map : ndarray of float32, shape (..., h, w, c)
+        Output of the last convolutional block; a leading axis holds a batch.
+    gradient : ndarray of float32, shape (..., h, w, c)
+        Gradient of the score by `feature_map`.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., h, w)
+        0–1, each map scaled by its own maximum. A map without positive evidence, as
+        every map of a dead activation is, stays zero.
+
+    References
+    ----------
+    Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via
+    gradient-based localization", ICCV 2017, section 3, equations 1 and 2. Two
+    departures: the score is the log-odds of the positive class, because with two classes
+    the logit of one alone leaves out half of what moves the softmax, and the softmax
+    itself has no gradient left where it saturates; and the map is scaled to 0–1.
+    """
+    weights = gradient.mean(axis=(-3, -2), keepdims=True, dtype=np.float32)
+    # As a matrix product: an elementwise product of map and weights would write an array
+    # as large as the feature map first.
+    evidence = np.matmul(feature_map, np.swapaxes(weights, -1, -2))[..., 0]
+    return scale(evidence)
+
+
+def scale(evidence: np.ndarray) -> np.ndarray:
+    """Keep the positive part of a map and scale it to 0–1.
+
+    Parameters
+    ----------
+    evidence : ndarray of float, shape (..., h, w)
+        Signed evidence for the positive class; NaN and infinities count as none.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., h, w)
+        0–1; all zero where there is no positive evidence.
+    """
+    positive = np.where(np.isfinite(evidence) & (evidence > 0), evidence, 0).astype(np.float32)
+    top = positive.max(axis=(-2, -1), keepdims=True, initial=0)
+    return np.divide(positive, top, out=np.zeros_like(positive), where=top > 0)
