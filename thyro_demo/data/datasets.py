@@ -653,9 +653,7 @@ def _listed(folder: Path, name: str) -> bool:
 
     NORMAL and Normal are different sets, also on disks that ignore case.
     """
-    return folder.is_dir() and any(
-        entry.name == name and entry.is_dir() for entry in os.scandir(folder)
-    )
+    return folder.is_dir() and name in os.listdir(folder) and (folder / name).is_dir()
 
 
 def _subfolders(root: Path) -> list[Path]:
