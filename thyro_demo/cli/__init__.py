@@ -1,1 +1,105 @@
-"""The acts of the command line, one module per sub-command."""
+"""The acts of the command line, one module per sub-command.
+
+Each module gives ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args)``, and
+keeps heavy imports inside ``run``, so that ``--help`` answers at once.
+"""
+
+import argparse
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from thyro_demo import __version__
+from thyro_demo.errors import ThyroError
+
+COMMANDS = ("phantom", "data", "train", "evaluate", "predict", "bench", "ui")
+"""The sub-commands in the order of a first project; each is a module of this package."""
+
+DESCRIPTION = (
+    "A teaching lab for computer-aided diagnosis on thyroid ultrasound: draw phantoms, fetch "
+    "and check data, train networks, compare what they say and see where they looked. "
+    "Teaching and research only."
+)
+
+ENVIRONMENT = {
+    # TensorFlow's start-up notes would bury the one sentence that a user needs to read.
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Keras would otherwise follow a settings file that another project left in the home folder.
+    "KERAS_BACKEND": "tensorflow",
+    # No request leaves the machine unasked.
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Settings that TensorFlow, Keras and Gradio read once, while they are imported."""
+
+INTERRUPTED = 130
+"""Exit code of a command stopped by Ctrl+C: 128 + SIGINT, as shells have it."""
+
+
+def set_environment() -> None:
+    """Set `ENVIRONMENT`, leaving what the user has set as it is."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser of ``python -m thyro_demo``.
+
+    Parameters
+    ----------
+    chosen : str, optional
+        A member of `COMMANDS`: only this sub-command's module is imported and known to
+        the parser. Without it all are.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        The parser; a parsed sub-command leaves its ``run`` function under ``run``.
+    """
+    parser = argparse.ArgumentParser(prog="python -m thyro_demo", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"ThyroDemo {__version__}")
+    acts = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in COMMANDS if chosen is None else (chosen,):
+        module: ModuleType = importlib.import_module(f"thyro_demo.cli.{name}")
+        act = acts.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(act)
+        act.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after ``python -m thyro_demo``; by default those of this process.
+
+    Returns
+    -------
+    int
+        0 on success, 2 after an error that the user can mend (told in one sentence on
+        stderr), 130 after Ctrl+C, else what the sub-command returned.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    set_environment()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A Windows pipe may lack a sign such as ≥; a question mark beats a traceback.
+            stream.reconfigure(errors="replace")
+    parser = build_parser(arguments[0] if arguments and arguments[0] in COMMANDS else None)
+    args = parser.parse_args(arguments)
+    if not hasattr(args, "run"):
+        parser.print_help()
+        return 0
+    try:
+        return args.run(args) or 0
+    except ThyroError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped by the keyboard; nothing half-written was kept.", file=sys.stderr)
+        return INTERRUPTED
