@@ -8,17 +8,39 @@ the page stands before the networks do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thyro_demo.data import images, preprocess
+from thyro_demo.data.preprocess import Box
+from thyro_demo.errors import BundleError, ImageError
+from thyro_demo.explain.heads import heatmap, scores
+
 if TYPE_CHECKING:
-    from thyro_demo.data.preprocess import Box
+    from thyro_demo.models.bundle import Bundle, Forward
 
 NOTICE = "For teaching and research only; a model score is not a diagnosis."
+
+HEADS = {"softmax": "softmax", "svm": "SVM", "forest": "forest"}
+"""Heads a bundle can hold, in the order they are shown, and how sentences name them."""
+
+OPERATING_POINTS = {"youden": "Youden", "sens95": "sensitivity ≥ 0.95"}
+"""Thresholds a bundle brings for each head, and how they were chosen on validation data."""
+
+# Feature maps of three backbones take about a megabyte an image.
+_IMAGES_REMEMBERED = 8
+
+# More than two heads that stand apart are a list, not a sentence.
+_FEW = 2
 
 
 @dataclass(frozen=True)
@@ -115,6 +137,9 @@ class Comparison:
 class Engine:
     """Bundles, loaded when first needed, and the features of the last images.
 
+    All methods may be called from several threads; the page warms up in one while it
+    answers in another.
+
     Parameters
     ----------
     root : Path, optional
@@ -123,37 +148,168 @@ class Engine:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root
+        self._bundles: dict[str, Bundle] = {}
+        self._loading = threading.Lock()
+        # Features only: no pixel of an image outlives the call that brought it.
+        self._images: OrderedDict[str, _Known] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def names(self) -> list[str]:
-        """Name the bundles that can be compared, without loading them."""
-        raise NotImplementedError
+        """Name the bundles that can be compared, without loading them.
+
+        Returns
+        -------
+        list of str
+            Folders of the root that hold a manifest, in alphabetical order, then the
+            bundles given to `add`.
+        """
+        found = sorted(manifest.parent.name for manifest in self._root().glob("*/manifest.json"))
+        return found + [name for name in self._bundles if name not in found]
 
     def heads(self, name: str) -> list[str]:
-        """Name the heads of a bundle, softmax first, without loading it."""
-        raise NotImplementedError
+        """Name the heads of a bundle, softmax first, without loading it.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        list of str
+            Keys of `HEADS`.
+        """
+        known = self._manifest(name)["thresholds"]
+        return [head for head in HEADS if head in known]
 
     def title(self, name: str) -> str:
-        """Give the display name of a bundle, such as "EfficientNet-B0"."""
-        raise NotImplementedError
+        """Give the display name of a bundle, such as "EfficientNet-B0".
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        str
+            The title in its manifest, else its name.
+        """
+        return self._manifest(name).get("title", name)
 
     def card(self, name: str) -> str:
-        """Give the model card of a bundle, Markdown."""
-        raise NotImplementedError
+        """Give the model card of a bundle.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        str
+            Markdown; empty for a bundle in memory that has none.
+        """
+        self._check_name(name)
+        folder = self._bundles[name].folder if name in self._bundles else self._root() / name
+        path = Path(folder) / "README.md"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    def add(self, bundle: Bundle) -> None:
+        """Compare a bundle that is in memory, under its own name.
+
+        Parameters
+        ----------
+        bundle : Bundle
+            Freshly trained, or built for a benchmark.
+        """
+        self._bundles[bundle.name] = bundle
+        with self._remembering:
+            # They may stem from an earlier bundle of this name.
+            self._images.clear()
 
     def warm_up(self, names: Sequence[str] | None = None) -> None:
-        """Import TensorFlow, load bundles and trace their graphs before the first image."""
-        raise NotImplementedError
+        """Import TensorFlow, load bundles and trace their graphs before the first image.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Bundles to load; by default all.
+
+        Raises
+        ------
+        BundleError
+            If a bundle is unknown, damaged or foreign; the others are loaded first.
+        """
+        refused: BundleError | None = None
+        for name in self.names() if names is None else names:
+            try:
+                self._bundle(name)
+            except BundleError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     def compare(
         self,
         image: np.ndarray | bytes | str | Path,
         names: Sequence[str] | None = None,
-        maps: Sequence[str] = ("softmax",),
+        maps: Iterable[str] = ("softmax",),
         roi: Box | None = None,
         operating_point: str = "youden",
     ) -> Comparison:
-        """Score one image with every head of several bundles."""
-        raise NotImplementedError
+        """Score one image with every head of several bundles.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3), or bytes, str or Path
+            A decoded RGB frame, or the content or path of an image file.
+        names : sequence of str, optional
+            Bundles to ask, in this order; by default all.
+        maps : iterable of str
+            Heads whose heatmaps are drawn at once; `explain` draws the others.
+        roi : Box, optional
+            Region the models see, in pixels of the frame; by default the scan area.
+        operating_point : {"youden", "sens95"}
+            Which of its thresholds each score is read at.
+
+        Returns
+        -------
+        Comparison
+            Scores of all heads, and the maps that were asked for.
+
+        Raises
+        ------
+        ImageError
+            If `image` is not an image that can be read, or `roi` reaches out of it.
+        BundleError
+            If a bundle, head or operating point is unknown, or a bundle cannot be loaded.
+        """
+        start = perf_counter()
+        chosen = self._chosen(names)
+        drawn = _checked(maps, HEADS, "A head")
+        _checked([operating_point], OPERATING_POINTS, "An operating point")
+        frame = _frame(image)
+        bundles = [self._bundle(name) for name in chosen]
+        box, readings = self._read(frame, roi, bundles)
+        predictions = [
+            _predict(bundle, reading, head, head in drawn, operating_point, box, frame.shape)
+            for bundle, reading in zip(bundles, readings, strict=True)
+            for head in _heads(bundle)
+        ]
+        unlike = [
+            self.title(bundle.name)
+            for bundle, reading in zip(bundles, readings, strict=True)
+            if bundle.unlike(reading.forward.features[0]) > 1
+        ]
+        return Comparison(
+            frame,
+            box,
+            predictions,
+            [_unlike(unlike)] if unlike else [],
+            _agreement(predictions, {name: self.title(name) for name in chosen}),
+            1000 * (perf_counter() - start),
+        )
 
     def explain(
         self,
@@ -163,5 +319,228 @@ class Engine:
         roi: Box | None = None,
         operating_point: str = "youden",
     ) -> Prediction:
-        """Draw the heatmap of one head, from the features of `compare` when still at hand."""
-        raise NotImplementedError
+        """Draw the heatmap of one head, from the features of `compare` when still at hand.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3), or bytes, str or Path
+            As for `compare`; the last eight images need no second forward pass.
+        name : str
+            The bundle.
+        head : str
+            One of its `heads`.
+        roi : Box, optional
+            As for `compare`.
+        operating_point : {"youden", "sens95"}
+            As for `compare`.
+
+        Returns
+        -------
+        Prediction
+            With its heatmap.
+
+        Raises
+        ------
+        ImageError
+            If `image` is not an image that can be read, or `roi` reaches out of it.
+        BundleError
+            If the bundle, head or operating point is unknown, or the bundle cannot be
+            loaded.
+        """
+        _checked([head], self.heads(name), f"A head of {self.title(name)}")
+        _checked([operating_point], OPERATING_POINTS, "An operating point")
+        frame = _frame(image)
+        bundle = self._bundle(name)
+        box, (reading,) = self._read(frame, roi, [bundle])
+        return _predict(bundle, reading, head, True, operating_point, box, frame.shape)
+
+    def _root(self) -> Path:
+        if self.root is not None:
+            return Path(self.root)
+        from thyro_demo.models.bundle import weights_root
+
+        return weights_root()
+
+    def _check_name(self, name: str) -> None:
+        _checked([name], self.names(), "A model")
+
+    def _chosen(self, names: Sequence[str] | None) -> list[str]:
+        known = self.names()
+        if not known:
+            raise BundleError(
+                "A comparison needs a folder of bundles, each with its manifest.json. "
+                f"Received: {self._root()} with none."
+            )
+        chosen = known if names is None else _checked(names, known, "A model")
+        if not chosen:
+            raise BundleError(
+                f"A comparison needs at least one of {', '.join(known)}. Received: none."
+            )
+        return chosen
+
+    def _manifest(self, name: str) -> dict[str, Any]:
+        if name in self._bundles:
+            return self._bundles[name].manifest
+        self._check_name(name)
+        try:
+            return json.loads((self._root() / name / "manifest.json").read_text("utf-8"))
+        except ValueError:
+            raise BundleError(
+                f"The manifest of a bundle has to be whole JSON. Received: {name}, damaged."
+            ) from None
+
+    def _bundle(self, name: str) -> Bundle:
+        if name not in self._bundles:
+            with self._loading:
+                if name not in self._bundles:
+                    self._check_name(name)
+                    from thyro_demo.models import bundle
+
+                    loaded = bundle.load(self._root() / name)
+                    _trace(loaded)
+                    self._bundles[name] = loaded
+        return self._bundles[name]
+
+    def _read(
+        self, frame: np.ndarray, roi: Box | None, bundles: Sequence[Bundle]
+    ) -> tuple[Box, list[_Reading]]:
+        """Run the one forward pass of each bundle, or remember it."""
+        key = _key(frame, roi)
+        with self._remembering:
+            known = self._images.setdefault(key, _Known({}))
+            self._images.move_to_end(key)
+            if len(self._images) > _IMAGES_REMEMBERED:
+                self._images.popitem(last=False)
+        if known.box is None:
+            known.box = preprocess.scan_area(frame) if roi is None else Box(*roi)
+        cut = preprocess.crop(frame, known.box)
+        squares: dict[int, np.ndarray] = {}
+        for bundle in bundles:
+            if bundle.name in known.readings:
+                continue
+            start = perf_counter()
+            size = bundle.input_size
+            if size not in squares:
+                squares[size] = preprocess.resize(cut, size)
+            forward = bundle.forward(squares[size][None])
+            known.readings[bundle.name] = _Reading(forward, 1000 * (perf_counter() - start))
+        return known.box, [known.readings[bundle.name] for bundle in bundles]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The forward pass of one backbone over one image, and what it took."""
+
+    forward: Forward
+    milliseconds: float
+
+
+@dataclass
+class _Known:
+    """What is remembered of one image: where the models look, and their features."""
+
+    readings: dict[str, _Reading]
+    box: Box | None = None
+
+
+def _frame(image: np.ndarray | bytes | str | Path) -> np.ndarray:
+    """Decode what is not yet an RGB frame of uint8, (H, W, 3)."""
+    if not isinstance(image, np.ndarray):
+        return images.decode(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(
+            "A frame has to be RGB of uint8, shape (H, W, 3). "
+            f"Received: {image.dtype}, shape {image.shape}."
+        )
+    if min(image.shape[:2]) < images.MIN_SIDE:
+        raise ImageError(
+            f"Both sides of an image must have at least {images.MIN_SIDE} pixels. "
+            f"Received: {image.shape[1]} × {image.shape[0]} pixels."
+        )
+    return image
+
+
+def _key(frame: np.ndarray, roi: Box | None) -> str:
+    """Name a frame and a region by their content."""
+    digest = hashlib.sha256(repr((frame.shape, roi and tuple(roi))).encode())
+    digest.update(np.ascontiguousarray(frame).data)
+    return digest.hexdigest()
+
+
+def _checked(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]:
+    """Give back the names that were asked for, all of them known."""
+    known = list(known)
+    asked = list(asked)
+    for name in asked:
+        if name not in known:
+            raise BundleError(f"{what} has to be one of {', '.join(known)}. Received: {name!r}.")
+    return asked
+
+
+def _heads(bundle: Bundle) -> list[str]:
+    return [head for head in HEADS if head == "softmax" or head in bundle.heads]
+
+
+def _trace(bundle: Bundle) -> None:
+    """Run everything once, so that no user waits for a graph to be traced."""
+    size = bundle.input_size
+    forward = bundle.forward(np.zeros((1, size, size, 3), np.float32))
+    for head in _heads(bundle):
+        heatmap(bundle, forward, head)
+
+
+def _predict(
+    bundle: Bundle,
+    reading: _Reading,
+    head: str,
+    draw: bool,
+    operating_point: str,
+    box: Box,
+    shape: tuple[int, ...],
+) -> Prediction:
+    start = perf_counter()
+    forward = reading.forward
+    score = float(scores(bundle, forward, head)[0])
+    placed = None
+    if draw:
+        placed = preprocess.place(heatmap(bundle, forward, head), box, (shape[0], shape[1]))
+    threshold = float(bundle.thresholds[head][operating_point])
+    return Prediction(
+        bundle.name,
+        head,
+        score,
+        threshold,
+        score >= threshold,
+        placed,
+        reading.milliseconds + 1000 * (perf_counter() - start),
+    )
+
+
+def _unlike(titles: Sequence[str]) -> str:
+    return (
+        f"This image is unlike the training images of {_listed(titles)}: "
+        "the scores below mean little."
+    )
+
+
+def _agreement(predictions: Sequence[Prediction], titles: dict[str, str]) -> str:
+    """Say how many heads read above their threshold, and which stand apart."""
+    above = [prediction for prediction in predictions if prediction.positive]
+    below = [prediction for prediction in predictions if not prediction.positive]
+    count = len(predictions)
+    if count == 1:
+        return f"The one head reads {'above' if above else 'below'} its threshold."
+    if not above or not below:
+        return f"All {count} heads read {'above' if above else 'below'} their threshold."
+    said = f"{len(above)} of {count} heads read{'s' * (len(above) == 1)} above "
+    said += "its threshold" if len(above) == 1 else "their threshold"
+    few, side = (above, "above") if len(above) <= len(below) else (below, "below")
+    if len(few) > _FEW or len(few) == len(above) == len(below):
+        return said + "."
+    names = _listed([f"{titles[one.model]} {HEADS[one.head]}" for one in few])
+    return f"{said}; {names} read{'s' * (len(few) == 1)} {side}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Join names as a sentence does: a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

@@ -8,11 +8,17 @@ feature map is taken away.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from thyro_demo.explain.cam import scale
+from thyro_demo.explain.cam import grad_cam, scale
+
+if TYPE_CHECKING:
+    from thyro_demo.models.bundle import Bundle, Forward
+
+POSITIVE = "malignant"
+"""The class whose probability is the model score."""
 
 
 class SupportVectorHead(Protocol):
@@ -131,3 +137,60 @@ def forest_occlusion(
         rows = pool(occluded.reshape(-1, height, width, channels))
     scores = head.scores(rows.astype(np.float32, copy=False))
     return scale((scores[0] - scores[1:]).reshape(height, width))
+
+
+def scores(bundle: "Bundle", forward: "Forward", head: str) -> np.ndarray:
+    """Score the images of one forward pass with one head.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Which the forward pass comes from.
+    forward : Forward
+        Of n images.
+    head : str
+        "softmax" or a key of ``bundle.heads``.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Model scores, P(label "malignant"), 0–1.
+    """
+    if head == "softmax":
+        return forward.probabilities[:, bundle.classes.index(POSITIVE)].astype(np.float64)
+    return bundle.heads[head].scores(forward.features)
+
+
+def heatmap(bundle: "Bundle", forward: "Forward", head: str, row: int = 0) -> np.ndarray:
+    """Draw the map of one head on one image, from the forward pass that scored it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Which the forward pass comes from.
+    forward : Forward
+        With the gradient of the softmax.
+    head : str
+        "softmax" or a key of ``bundle.heads``.
+    row : int
+        Which image of the forward pass.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w)
+        0–1, at the resolution of the feature map.
+    """
+    feature_map, features = forward.feature_map[row], forward.features[row]
+    if head == "softmax":
+        return grad_cam(feature_map, forward.softmax_gradient[row])
+    classifier = bundle.heads[head]
+    if classifier.kind == "svm":
+        slope = svm_gradient(classifier, features).astype(np.float32)
+        return grad_cam(feature_map, bundle.pull_back(feature_map[None], slope[None])[0])
+    pooled = features.size == feature_map.shape[-1]
+    return forest_occlusion(classifier, feature_map, None if pooled else _flatten)
+
+
+def _flatten(feature_maps: np.ndarray) -> np.ndarray:
+    """Pool nothing: the features of a multi-layer perceptron head, (n, h·w·c)."""
+    return feature_maps.reshape(len(feature_maps), -1)

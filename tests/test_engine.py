@@ -1,0 +1,311 @@
+"""Comparison of bundles on one image, with bundles whose arithmetic can be done by hand."""
+
+import json
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thyro_demo.data.preprocess import Box, scan_area
+from thyro_demo.engine import Comparison, Engine, Prediction
+from thyro_demo.errors import BundleError, ImageError
+
+CELLS = 4
+
+
+class LinearForest:
+    """A head of kind "forest" that scores the mean brightness of the features."""
+
+    kind = "forest"
+
+    def scores(self, features):
+        return np.clip(features.mean(axis=1, dtype=np.float64), 0, 1)
+
+
+class FakeBundle:
+    """A backbone that averages 8-bit images to 4×4 cells of RGB, 0–1, with two heads."""
+
+    def __init__(self, name="fake", size=32, threshold=0.5, distance=0.5):
+        self.name = name
+        self.input_size = size
+        self.classes = ["benign", "malignant"]
+        self.heads = {"forest": LinearForest()}
+        point = {"youden": threshold, "sens95": 0.0}
+        self.thresholds = {"softmax": point, "forest": point}
+        self.manifest = {"title": name.title(), "thresholds": self.thresholds}
+        self.distance = distance
+        self.passes = 0
+
+    def forward(self, batch):
+        self.passes += 1
+        n, size = len(batch), self.input_size
+        assert batch.shape == (n, size, size, 3)
+        assert batch.dtype == np.float32
+        tiles = batch.reshape(n, CELLS, size // CELLS, CELLS, size // CELLS, 3)
+        feature_map = tiles.mean(axis=(2, 4)) / 255
+        features = feature_map.mean(axis=(1, 2))
+        score = features.mean(axis=1)
+        return SimpleNamespace(
+            feature_map=feature_map,
+            features=features,
+            probabilities=np.stack([1 - score, score], axis=1),
+            softmax_gradient=np.full_like(feature_map, 1 / feature_map[0].size),
+        )
+
+    def unlike(self, features):
+        return self.distance
+
+
+@pytest.fixture
+def frame():
+    """Draw a mid-grey scan area in a black border, with one bright quarter at its top left."""
+    frame = np.zeros((120, 160, 3), np.uint8)
+    frame[20:100, 30:130] = 60
+    frame[20:60, 30:80] = 240
+    return frame
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = Engine(tmp_path)
+    engine.add(FakeBundle("low", threshold=0.3))
+    engine.add(FakeBundle("high", size=64, threshold=0.9))
+    return engine
+
+
+def test_every_head_of_every_bundle_is_scored(engine, frame):
+    comparison = engine.compare(frame)
+    assert isinstance(comparison, Comparison)
+    read = [(one.model, one.head) for one in comparison.predictions]
+    assert read == [
+        ("low", "softmax"),
+        ("low", "forest"),
+        ("high", "softmax"),
+        ("high", "forest"),
+    ]
+    assert all(0 <= one.score <= 1 for one in comparison.predictions)
+    assert [one.positive for one in comparison.predictions] == [True, True, False, False]
+
+
+def test_bundles_are_asked_in_the_order_given(engine, frame):
+    predictions = engine.compare(frame, names=["high"]).predictions
+    assert {one.model for one in predictions} == {"high"}
+
+
+def test_only_the_maps_asked_for_are_drawn(engine, frame):
+    drawn = {
+        one.head
+        for one in engine.compare(frame, maps=("forest",)).predictions
+        if one.heatmap is not None
+    }
+    assert drawn == {"forest"}
+
+
+def test_a_heatmap_lies_on_the_frame_where_the_evidence_is(engine, frame):
+    comparison = engine.compare(frame, maps=("softmax", "forest"))
+    box = scan_area(frame)
+    assert comparison.box == box
+    for one in comparison.predictions:
+        assert one.heatmap.shape == frame.shape[:2]
+        assert one.heatmap.dtype == np.float32
+        assert one.heatmap.min() >= 0
+        assert one.heatmap.max() <= 1
+        outside = np.ones(frame.shape[:2], bool)
+        outside[box.top : box.bottom, box.left : box.right] = False
+        assert not one.heatmap[outside].any()
+        assert one.heatmap[25:50, 35:70].min() > one.heatmap[70:95, 90:125].max()
+
+
+def test_a_region_of_interest_replaces_the_scan_area(engine, frame):
+    region = Box(90, 65, 125, 95)
+    comparison = engine.compare(frame, roi=region)
+    assert comparison.box == region
+    assert comparison.predictions[0].score == pytest.approx(60 / 255, abs=1e-6)
+
+
+def test_a_region_outside_the_frame_is_refused_and_the_engine_lives(engine, frame):
+    with pytest.raises(ImageError, match="Received"):
+        engine.compare(frame, roi=Box(0, 0, 500, 500))
+    assert engine.compare(frame).predictions
+
+
+def test_the_operating_point_decides_what_is_positive(engine, frame):
+    predictions = engine.compare(frame, operating_point="sens95").predictions
+    assert all(one.positive and one.threshold == 0 for one in predictions)
+
+
+def test_array_file_and_bytes_give_the_same_reading(engine, frame, tmp_path):
+    path = tmp_path / "frame.png"
+    Image.fromarray(frame).save(path)
+    first, second, third = (
+        [one.score for one in engine.compare(image).predictions]
+        for image in (frame, path, path.read_bytes())
+    )
+    assert first == second == third
+
+
+def test_one_forward_pass_serves_the_comparison_and_all_maps_on_demand(engine, frame):
+    bundle = FakeBundle("counted")
+    engine.add(bundle)
+    engine.compare(frame, names=["counted"], maps=("softmax", "forest"))
+    drawn = engine.explain(frame.copy(), "counted", "forest")
+    assert isinstance(drawn, Prediction)
+    assert drawn.heatmap.max() > 0.9
+    assert bundle.passes == 1
+
+
+def test_a_map_on_demand_equals_the_map_of_the_comparison(engine, frame):
+    compared = engine.compare(frame, names=["low"], maps=("forest",)).predictions[1]
+    demanded = engine.explain(frame, "low", "forest")
+    assert demanded.score == compared.score
+    np.testing.assert_array_equal(demanded.heatmap, compared.heatmap)
+
+
+def test_only_the_last_images_are_remembered(engine, frame):
+    bundle = FakeBundle("counted")
+    engine.add(bundle)
+    for shade in range(9):
+        frame[0, 0] = shade
+        engine.compare(frame, names=["counted"])
+    engine.explain(frame, "counted", "softmax")
+    assert bundle.passes == 9
+    frame[0, 0] = 0
+    engine.explain(frame, "counted", "softmax")
+    assert bundle.passes == 10
+
+
+def test_a_bundle_that_replaces_another_is_asked_anew(engine, frame):
+    engine.compare(frame)
+    newer = FakeBundle("low")
+    engine.add(newer)
+    engine.compare(frame)
+    assert newer.passes == 1
+
+
+def test_an_image_unlike_the_training_images_is_told_so_first(engine, frame):
+    assert engine.compare(frame).notices == []
+    engine.add(FakeBundle("strange", distance=1.2))
+    engine.add(FakeBundle("odd", distance=3.0))
+    assert engine.compare(frame).notices[0] == (
+        "This image is unlike the training images of Strange and Odd: the scores below mean little."
+    )
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "sentence"),
+    [
+        ((0.0, 0.0), "All 4 heads read above their threshold."),
+        ((1.0, 1.0), "All 4 heads read below their threshold."),
+        ((0.0, 1.0), "2 of 4 heads read above their threshold."),
+        (
+            (0.0, 0.0, 1.0),
+            "4 of 6 heads read above their threshold; "
+            "Bundle2 softmax and Bundle2 forest read below.",
+        ),
+    ],
+)
+def test_agreement_is_told_in_words(tmp_path, frame, thresholds, sentence):
+    engine = Engine(tmp_path)
+    for index, threshold in enumerate(thresholds):
+        engine.add(FakeBundle(f"bundle{index}", threshold=threshold))
+    assert engine.compare(frame).agreement == sentence
+
+
+def test_no_sentence_claims_a_diagnosis(engine, frame):
+    comparison = engine.compare(frame)
+    said = " ".join([comparison.agreement, *comparison.notices]).lower()
+    assert not any(word in said for word in ("malignant", "benign", "cancer", "diagnos"))
+
+
+def test_a_comparison_is_plain_json(engine, frame):
+    read = json.loads(json.dumps(engine.compare(frame).to_dict()))
+    assert (read["width"], read["height"]) == (160, 120)
+    assert len(read["predictions"]) == 4
+    assert "research" in read["notice"]
+
+
+def test_the_total_time_covers_its_parts(engine, frame):
+    comparison = engine.compare(frame, names=["low"])
+    assert 0 < max(one.milliseconds for one in comparison.predictions) < comparison.milliseconds
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"names": ["resnet-9000"]},
+        {"names": []},
+        {"maps": ["lime"]},
+        {"operating_point": "optimist"},
+    ],
+    ids=str,
+)
+def test_unknown_names_are_refused_in_one_sentence(engine, frame, settings):
+    with pytest.raises(BundleError, match=r"^[^\n]+ Received: [^\n]+\.$"):
+        engine.compare(frame, **settings)
+
+
+def test_an_unknown_head_is_refused_in_one_sentence(engine, frame):
+    with pytest.raises(BundleError, match=r"softmax, forest\. Received: 'svm'\.$"):
+        engine.explain(frame, "low", "svm")
+
+
+def test_without_bundles_the_engine_says_what_it_needs(tmp_path, frame):
+    with pytest.raises(BundleError, match=r"manifest\.json.* Received: "):
+        Engine(tmp_path).compare(frame)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((100, 100), np.uint8),
+        np.zeros((100, 100, 3), np.float32),
+        np.zeros((1, 1, 3), np.uint8),
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"",
+        "no such file.png",
+    ],
+    ids=["grey", "float", "1x1", "svg", "empty", "missing"],
+)
+def test_what_is_no_image_is_refused_and_the_next_image_works(engine, frame, image):
+    with pytest.raises(ImageError, match="Received"):
+        engine.compare(image)
+    assert engine.compare(frame).predictions
+
+
+def test_threads_share_an_engine(engine, frame):
+    frames = [np.roll(frame, shift, axis=1) for shift in range(12)]
+    expected = [[one.score for one in engine.compare(one).predictions] for one in frames]
+    seen = [None] * len(frames)
+
+    def ask(index):
+        seen[index] = [one.score for one in engine.compare(frames[index]).predictions]
+
+    threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(frames))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == expected
+
+
+def test_importing_and_asking_for_names_leaves_tensorflow_alone(tmp_path):
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "manifest.json").write_text(
+        '{"title": "Some", "thresholds": {"svm": {}, "softmax": {}}}'
+    )
+    program = (
+        "import sys; from thyro_demo.engine import Engine; engine = Engine(sys.argv[1]); "
+        "assert engine.names() == ['some'], engine.names(); "
+        "assert engine.heads('some') == ['softmax', 'svm']; "
+        "assert engine.title('some') == 'Some'; assert engine.card('some') == ''; "
+        "Engine().names(); "
+        "assert not {'tensorflow', 'keras', 'gradio'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
