@@ -1,0 +1,87 @@
+"""``phantom``: draw seeded thyroid phantoms into a folder, or a contact sheet of them."""
+
+import argparse
+
+HELP = "Draw seeded ultrasound phantoms with their masks, features and labels."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``phantom``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The sub-command's parser.
+    """
+    parser.add_argument(
+        "out",
+        nargs="?",
+        metavar="OUT",
+        help="folder for frames/, masks/ and index.csv; may be left out with --contact-sheet",
+    )
+    parser.add_argument("--patients", type=int, default=100, help="patients (default: 100)")
+    parser.add_argument("--frames", type=int, default=2, help="frames a patient (default: 2)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the cohort (default: 0)")
+    parser.add_argument(
+        "--texture",
+        action="store_true",
+        help="glands without nodules, normal against autoimmune, in place of nodules",
+    )
+    parser.add_argument(
+        "--plant-shortcut",
+        metavar="CLASS",
+        help="print the scanner's border, scale, text and icon on frames of this label alone",
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        metavar="FILE",
+        help="write a PNG of the first 12 patients with their features",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw what the options ask for.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed options.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    DataError
+        If neither a folder nor a contact sheet is asked for, or an option is out of range.
+    """
+    import os
+
+    from PIL import Image
+
+    from thyro_demo.data.phantom import cohort, contact_sheet, write
+    from thyro_demo.errors import DataError
+    from thyro_demo.files import whole
+
+    if args.out is None and args.contact_sheet is None:
+        raise DataError(
+            "phantom writes into a folder, a contact sheet or both. Received: neither OUT nor "
+            "--contact-sheet FILE"
+        )
+    options = {
+        "seed": args.seed,
+        "diffuse": args.texture,
+        "scanner_on": None if args.plant_shortcut is None else (args.plant_shortcut,),
+        "workers": min(4, os.cpu_count() or 1),
+    }
+    if args.contact_sheet is not None:
+        sheet = contact_sheet(list(cohort(min(12, args.patients), 1, **options)))
+        with whole(args.contact_sheet) as path:
+            Image.fromarray(sheet).save(path, format="PNG")
+        print(f"Contact sheet: {args.contact_sheet}")
+    if args.out is not None:
+        folder = write(cohort(args.patients, args.frames, **options), args.out)
+        print(f"{args.patients * args.frames} frames: {folder}")
+    return 0

@@ -1,0 +1,35 @@
+"""Seeded B-mode phantoms of the thyroid, with nodules made of ACR TI-RADS features.
+
+`physics` turns maps of tissue into speckle, `anatomy` draws the neck, `nodule` the five
+features, `scanner` the printed marks; `frame` draws one frame of one patient, `cohort`
+many patients, `sheet` the examples and the contact sheet.
+"""
+
+from thyro_demo.data.phantom.cohort import cohort, sample_features, write
+from thyro_demo.data.phantom.frame import (
+    LABEL_MIDDLE,
+    LABEL_SLOPE,
+    Phantom,
+    draw,
+    label_of,
+    malignant_probability,
+)
+from thyro_demo.data.phantom.physics import uniform_envelope
+from thyro_demo.data.phantom.scanner import ScannerFrame
+from thyro_demo.data.phantom.sheet import EXAMPLES, contact_sheet
+
+__all__ = [
+    "EXAMPLES",
+    "LABEL_MIDDLE",
+    "LABEL_SLOPE",
+    "Phantom",
+    "ScannerFrame",
+    "cohort",
+    "contact_sheet",
+    "draw",
+    "label_of",
+    "malignant_probability",
+    "sample_features",
+    "uniform_envelope",
+    "write",
+]
