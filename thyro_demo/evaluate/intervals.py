@@ -1,0 +1,301 @@
+"""Bootstrap intervals over groups: how far a figure moves with other patients.
+
+Frames of one patient resemble each other, so the patient (case, near-duplicate
+cluster), not the frame, is drawn with replacement. Resampling frames would count
+copies as evidence and give intervals that are too narrow.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from thyro_demo.errors import DataError
+from thyro_demo.evaluate import metrics
+
+Statistic = Callable[..., Any]
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+# Weights that are held at once: 4 million float64 are 32 MB.
+_WEIGHTS_AT_ONCE = 4_000_000
+
+
+class Interval(NamedTuple):
+    """A figure with its 95 % interval.
+
+    Attributes
+    ----------
+    value : float
+        The figure on the data as given.
+    low, high : float
+        2.5th and 97.5th percentile over the resamples. NaN where the value is NaN, where
+        there is one group alone, and where the figure is undefined in half of the
+        resamples or more.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def group_bootstrap(
+    statistic: Statistic,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Compute a figure and its percentile interval over resampled groups.
+
+    Parameters
+    ----------
+    statistic : callable
+        ``statistic(labels, scores)`` gives a float. Where it also takes ``weights`` of the
+        shape (r, n), as all of `metrics` do, it is called once for many resamples;
+        otherwise once per resample, on repeated rows.
+    labels : (n,) bool or int
+        True or 1 for the positive class.
+    scores : (n,) float
+        Model scores.
+    groups : (n,) of str or int
+        Patient, case or cluster of each row. A row without one (NaN, None) is its own group.
+    resamples : int
+        How often as many groups as there are get drawn, with replacement.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    Interval
+        Value, low and high.
+
+    Raises
+    ------
+    DataError
+        When the arrays differ in length, or fewer than one resample is asked for.
+
+    References
+    ----------
+    Davison and Hinkley, *Bootstrap Methods and their Application* (1997), section 3.8 for
+    groups and 5.3 for percentiles. A resample that leaves the figure undefined (no
+    positive was drawn) is set aside.
+    """
+    every = group_bootstraps({"": statistic}, labels, scores, groups, resamples, seed)
+    return every[""]
+
+
+def group_bootstraps(
+    statistics: Mapping[str, Statistic],
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Compute several figures and their intervals over the same resamples.
+
+    Parameters
+    ----------
+    statistics : mapping of str to callable
+        Name and statistic, as in `group_bootstrap`.
+    labels : (n,) bool or int
+        True or 1 for the positive class.
+    scores : (n,) float
+        Model scores.
+    groups : (n,) of str or int
+        Patient, case or cluster of each row.
+    resamples : int
+        Number of draws.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    dict of str to Interval
+        By the same names.
+
+    Raises
+    ------
+    DataError
+        When the arrays differ in length, or fewer than one resample is asked for.
+    """
+    y, s = np.asarray(labels), np.asarray(scores)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
+    for weights in _resampled_weights(groups, s.shape, resamples, seed):
+        for name, statistic in statistics.items():
+            drawn[name].append(_over_resamples(statistic, y, s, weights))
+    several = _group_codes(groups).max(initial=0) > 0
+    return {
+        name: _interval(float(statistic(y, s)), np.concatenate(drawn[name]), several)
+        for name, statistic in statistics.items()
+    }
+
+
+def paired_group_bootstrap(
+    statistic: Statistic,
+    labels: ArrayLike,
+    scores_a: ArrayLike,
+    scores_b: ArrayLike,
+    groups: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Compute the difference of a figure between two models on the same images.
+
+    Both models are scored on the same resampled groups, so what makes a resample hard for
+    both cancels out: the interval of the difference is narrower than two intervals beside
+    each other suggest.
+
+    Parameters
+    ----------
+    statistic : callable
+        As in `group_bootstrap`.
+    labels : (n,) bool or int
+        True or 1 for the positive class.
+    scores_a, scores_b : (n,) float
+        Scores of the two models, row by row for the same images.
+    groups : (n,) of str or int
+        Patient, case or cluster of each row.
+    resamples : int
+        Number of draws.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    Interval
+        Of ``statistic(a) − statistic(b)``.
+
+    Raises
+    ------
+    DataError
+        When the arrays differ in length, or fewer than one resample is asked for.
+    """
+    y, a, b = np.asarray(labels), np.asarray(scores_a), np.asarray(scores_b)
+    if a.shape != b.shape:
+        raise DataError(
+            "Two models are compared on the same rows. "
+            f"Received: scores of shapes {a.shape} and {b.shape}"
+        )
+    drawn = [
+        _over_resamples(statistic, y, a, weights) - _over_resamples(statistic, y, b, weights)
+        for weights in _resampled_weights(groups, a.shape, resamples, seed)
+    ]
+    several = _group_codes(groups).max(initial=0) > 0
+    value = float(statistic(y, a)) - float(statistic(y, b))
+    return _interval(value, np.concatenate(drawn), several)
+
+
+def roc_band(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    points: int = 101,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Compute the pointwise 95 % band of the sensitivity along a ROC curve.
+
+    Parameters
+    ----------
+    labels : (n,) bool or int
+        True or 1 for the positive class.
+    scores : (n,) float
+        Model scores.
+    groups : (n,) of str or int
+        Patient, case or cluster of each row.
+    resamples : int
+        Number of draws.
+    seed : int
+        Of the draw.
+    points : int
+        Number of false positive rates, evenly from 0 to 1.
+
+    Returns
+    -------
+    tuple of three (points,) float64 arrays, 0–1
+        False positive rate, and low and high of the sensitivity there (NaN with one class
+        or one group).
+
+    Raises
+    ------
+    DataError
+        When the arrays differ in length, or fewer than one resample is asked for.
+    """
+    y, s = np.asarray(labels), np.asarray(scores)
+    rates = np.linspace(0, 1, points)
+    reading = partial(metrics.sensitivity_at, false_positive_rates=rates)
+    drawn = np.concatenate(
+        [
+            reading(y, s, weights=weights)
+            for weights in _resampled_weights(groups, s.shape, resamples, seed)
+        ]
+    )
+    drawn = drawn[~np.isnan(drawn[:, 0])]
+    several = _group_codes(groups).max(initial=0) > 0
+    if not several or 2 * len(drawn) <= resamples:
+        return rates, np.full(points, np.nan), np.full(points, np.nan)
+    low, high = np.quantile(drawn, _TAILS, axis=0)
+    return rates, low, high
+
+
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+
+
+def _group_codes(groups: ArrayLike) -> NDArray[np.intp]:
+    """Code groups from 0, each row without a group by a number of its own."""
+    codes, names = pd.factorize(pd.Series(np.asarray(groups)))
+    alone = codes < 0
+    codes = codes.copy()
+    codes[alone] = len(names) + np.arange(np.count_nonzero(alone))
+    return codes
+
+
+def _resampled_weights(
+    groups: ArrayLike, shape: tuple[int, ...], resamples: int, seed: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each row is drawn, (r, n) resamples at a time."""
+    codes = _group_codes(groups)
+    if codes.shape != shape:
+        raise DataError(
+            "Every row has a group, so groups and scores have one length. "
+            f"Received: shapes {codes.shape} and {shape}"
+        )
+    if resamples < 1:
+        raise DataError(f"At least one resample is needed. Received: resamples={resamples!r}")
+    count = int(codes.max(initial=-1)) + 1
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _WEIGHTS_AT_ONCE // max(1, codes.size))
+    for first in range(0, resamples, at_once):
+        rows = min(at_once, resamples - first)
+        drawn = generator.integers(0, max(1, count), size=(rows, count))
+        flat = (drawn + count * np.arange(rows)[:, None]).ravel()
+        times = np.bincount(flat, minlength=rows * count).reshape(rows, count)
+        yield times[:, codes].astype(np.float64)
+
+
+def _over_resamples(
+    statistic: Statistic, labels: NDArray[Any], scores: NDArray[Any], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    if "weights" in inspect.signature(statistic).parameters:
+        return np.asarray(statistic(labels, scores, weights=weights), dtype=np.float64)
+    values = np.empty(len(weights))
+    for resample, times in enumerate(weights.astype(np.intp)):
+        rows = np.repeat(np.arange(times.size), times)
+        values[resample] = statistic(labels[rows], scores[rows])
+    return values
+
+
+def _interval(value: float, drawn: NDArray[np.float64], several_groups: bool) -> Interval:
+    defined = drawn[~np.isnan(drawn)]
+    if np.isnan(value) or not several_groups or 2 * defined.size <= drawn.size:
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(defined, _TAILS)
+    return Interval(value, float(low), float(high))
