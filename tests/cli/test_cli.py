@@ -1,0 +1,142 @@
+"""The front door: it answers at once, in one sentence, with the exit code that is promised."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from thyro_demo import __version__, cli
+from thyro_demo.errors import ImageError, ThyroError
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"gradio", "keras", "matplotlib", "numpy", "pandas", "scipy", "sklearn", "tensorflow"}
+PATIENCE_S = 0.5
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+
+@pytest.fixture
+def act(monkeypatch):
+    """Put a sub-command of one's own in the place of `phantom`."""
+
+    def replace(run, add_arguments=lambda parser: None):
+        module = SimpleNamespace(HELP="do as told", add_arguments=add_arguments, run=run)
+        monkeypatch.setitem(sys.modules, "thyro_demo.cli.phantom", module)
+
+    return replace
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)], ids=str)
+def test_help_imports_no_heavy_package(command):
+    answer = python("-X", "importtime", "-m", "thyro_demo", *command, "--help")
+    assert answer.stdout.startswith("usage: python -m thyro_demo")
+    imported = set(re.findall(r"\| +(\w+)", answer.stderr))
+    assert "argparse" in imported
+    assert not imported & HEAVY
+
+
+def test_help_answers_at_once():
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        python("-m", "thyro_demo", "--help")
+        seconds.append(time.perf_counter() - start)
+    # The best of five: what the machine does beside this test is not the question.
+    assert min(seconds) < PATIENCE_S
+
+
+def test_help_names_every_command_with_its_purpose():
+    text = cli.build_parser().format_help()
+    for name in cli.COMMANDS:
+        assert re.search(rf"^ +{name} +\S", text, re.MULTILINE), name
+
+
+def test_each_module_of_the_folder_is_a_command():
+    modules = {path.stem for path in (ROOT / "thyro_demo" / "cli").glob("[a-z]*.py")}
+    assert modules == set(cli.COMMANDS)
+
+
+def test_without_a_command_the_help_is_printed(capsys):
+    assert cli.main([]) == 0
+    assert capsys.readouterr().out == cli.build_parser().format_help()
+
+
+def test_version_is_the_package_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"ThyroDemo {__version__}\n"
+
+
+def test_unknown_command_is_refused_with_the_list_of_commands(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["diagnose"])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert all(name in message for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("kind", [ThyroError, ImageError])
+def test_error_of_the_user_is_one_sentence_and_exit_code_2(act, capsys, kind):
+    def run(args: argparse.Namespace) -> None:
+        raise kind("An image must be a PNG. Received: 'film.svg'")
+
+    act(run)
+    assert cli.main(["phantom"]) == 2
+    told = capsys.readouterr()
+    assert told.err == "An image must be a PNG. Received: 'film.svg'\n"
+    assert told.out == ""
+
+
+def test_defect_of_ours_is_not_hidden(act):
+    def run(args: argparse.Namespace) -> None:
+        raise ZeroDivisionError
+
+    act(run)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["phantom"])
+
+
+def test_keyboard_interrupt_is_one_line_and_exit_code_130(act, capsys):
+    def run(args: argparse.Namespace) -> None:
+        raise KeyboardInterrupt
+
+    act(run)
+    assert cli.main(["phantom"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
+def test_what_a_command_returns_becomes_the_exit_code(act, returned, code):
+    act(lambda args: returned)
+    assert cli.main(["phantom"]) == code
+
+
+def test_command_receives_its_arguments(act):
+    received = []
+    act(
+        lambda args: received.append(args.count),
+        lambda parser: parser.add_argument("--count", type=int),
+    )
+    cli.main(["phantom", "--count", "3"])
+    assert received == [3]
+
+
+def test_environment_is_set_for_the_imports_and_the_users_own_setting_wins(act, monkeypatch):
+    monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    seen = {}
+    act(lambda args: seen.update(os.environ))
+    cli.main(["phantom"])
+    assert seen["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert seen["TF_CPP_MIN_LOG_LEVEL"] == "0"

@@ -1,0 +1,171 @@
+"""The frame holds: what the README says is so, and imports go only downward."""
+
+import json
+import os
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import jupytext
+import pytest
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+
+from thyro_demo import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LAYERS = SETTINGS["tool"]["importlinter"]["contracts"][0]["layers"]
+SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+
+# What Google Colab brought in August 2026; NumPy, pandas and Pillow as its Python 3.13 allows.
+COLAB = {
+    "gradio": "6.24.0",
+    "keras": "3.13.0",
+    "numpy": "2.1.0",
+    "pandas": "2.2.3",
+    "pillow": "11.0.0",
+    "scikit-learn": "1.6.1",
+    "tensorflow": "2.20.0",
+}
+
+
+def part(name: str) -> str:
+    """Cut the part of the README between two markers."""
+    found = re.search(rf"<!-- {name}:begin -->\n(.*?)<!-- {name}:end -->", README, re.DOTALL)
+    assert found, f"The README has no part named {name}."
+    return found[1]
+
+
+def blocks(language: str) -> str:
+    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE))
+
+
+def requirements(name: str) -> dict[str, Requirement]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    stated = [Requirement(line) for line in lines if line and line[0] not in "#-"]
+    return {requirement.name: requirement for requirement in stated}
+
+
+def first_column(table: str, column: int = 1) -> list[str]:
+    cells = [row.split("|")[column] for row in table.splitlines() if row.startswith("|")]
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def commands_of_the_readme() -> list[str]:
+    code = blocks("bash") + "\n" + "\n".join(re.findall(r"`([^`\n]+)`", README))
+    found = re.findall(r"^\s*python -m thyro_demo +([a-z].*)$", code, re.MULTILINE)
+    return sorted({command.strip() for command in found})
+
+
+# --- The README's commands
+
+
+@pytest.mark.parametrize(
+    ("needs", "end"),
+    [("requirements.txt", "python app.py"), ("requirements-dev.txt", "python -m pytest -q")],
+)
+def test_one_line_does_it_all_from_the_environment_to_the_end(needs, end):
+    lines = [line for line in blocks("bash").splitlines() if line.endswith(f".venv/bin/{end}")]
+    assert len(lines) == 1
+    assert lines[0].startswith("python3 -m venv .venv")
+    assert f".venv/bin/pip install -r {needs} && " in lines[0]
+    shlex.split(lines[0])
+
+
+def test_the_check_of_a_change_runs_the_readmes_tests():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.search(r'/bin/python" -m pytest -q(?! --nbmake)', script)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("command", commands_of_the_readme())
+def test_command_of_the_readme_is_understood(command):
+    cli.build_parser().parse_args(shlex.split(command))
+
+
+def test_help_in_the_readme_is_what_help_prints(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert part("help") == f"```text\n{cli.build_parser().format_help()}```\n"
+
+
+# --- The map of the code
+
+
+def test_map_names_each_room_once_from_the_top_floor_down():
+    rooms = [name.removeprefix("thyro_demo/") for name in first_column(part("map"), column=2)]
+    rooms = [re.sub(r"/$|\.py$", "", room) for room in rooms]
+    floors = [room for layer in LAYERS for room in layer.split(" | ") if room != "__main__"]
+    assert rooms == ["app", *floors]
+
+
+def test_map_names_each_room_that_exists_and_no_other():
+    package = ROOT / "thyro_demo"
+    folders = {f"thyro_demo/{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    modules = {f"thyro_demo/{path.name}" for path in package.glob("[a-z]*.py")}
+    assert set(first_column(part("map"), column=2)) == {"app.py"} | folders | modules
+
+
+def test_imports_go_only_downward(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    broken = lint_imports(no_cache=True, no_logo=True)
+    assert broken == 0, capsys.readouterr().out
+
+
+# --- What is needed
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("dependencies", "requirements.txt"), ("development", "requirements-dev.txt")],
+)
+def test_each_dependency_has_its_reason_and_no_other_is_named(name, file):
+    assert sorted(first_column(part(name))) == sorted(requirements(file))
+
+
+@pytest.mark.parametrize(("package", "version"), COLAB.items())
+def test_colabs_own_versions_are_left_alone(package, version):
+    assert requirements("requirements.txt")[package].specifier.contains(version)
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_each_range_is_open_below_and_closed_above(file):
+    for requirement in requirements(file).values():
+        operators = {bound.operator for bound in requirement.specifier}
+        assert operators == {">=", "<"}, requirement
+
+
+# --- Links and notebooks
+
+
+def test_local_links_and_pictures_exist():
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target
+
+
+def test_one_public_home_is_named_everywhere():
+    texts = [README, *(script.read_text(encoding="utf-8") for script in SCRIPTS)]
+    homes = {
+        home
+        for text in texts
+        for home in re.findall(r"(?:colab\S*?/github|clone \S*?github\.com)/([\w-]+/[\w-]+)", text)
+    }
+    assert len(homes) == 1
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_notebook_equals_its_script_and_holds_no_output(script):
+    cells = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    kept = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    told = [(cell.cell_type, cell.source) for cell in jupytext.read(script).cells]
+    assert kept == told, f"Run: jupytext --sync {script.relative_to(ROOT)}"
+
+
+def test_each_notebook_has_its_script():
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert notebooks == {script.stem for script in SCRIPTS}
