@@ -13,6 +13,7 @@ from PIL import Image
 from thyro_demo.data.preprocess import Box, scan_area
 from thyro_demo.engine import Comparison, Engine, Prediction
 from thyro_demo.errors import BundleError, ImageError
+from thyro_demo.models import manifest
 
 CELLS = 4
 
@@ -36,7 +37,7 @@ class FakeBundle:
         self.heads = {"forest": LinearForest()}
         point = {"youden": threshold, "sens95": 0.0}
         self.thresholds = {"softmax": point, "forest": point}
-        self.manifest = {"title": name.title(), "thresholds": self.thresholds}
+        self.manifest = {"title": name.title(), "heads": ["softmax", "forest"]}
         self.distance = distance
         self.passes = 0
 
@@ -55,6 +56,10 @@ class FakeBundle:
             probabilities=np.stack([1 - score, score], axis=1),
             softmax_gradient=np.full_like(feature_map, 1 / feature_map[0].size),
         )
+
+    def scores(self, forward):
+        forest = self.heads["forest"].scores(forward.features)
+        return {"softmax": forward.probabilities[:, 1], "forest": forest}
 
     def unlike(self, features):
         return self.distance
@@ -293,10 +298,10 @@ def test_threads_share_an_engine(engine, frame):
 
 
 def test_importing_and_asking_for_names_leaves_tensorflow_alone(tmp_path):
+    facts = dict.fromkeys(manifest.REQUIRED, 1)
+    facts |= {"title": "Some", "heads": ["softmax", "svm"]}
     (tmp_path / "some").mkdir()
-    (tmp_path / "some" / "manifest.json").write_text(
-        '{"title": "Some", "thresholds": {"svm": {}, "softmax": {}}}'
-    )
+    (tmp_path / "some" / "manifest.json").write_text(json.dumps(facts))
     program = (
         "import sys; from thyro_demo.engine import Engine; engine = Engine(sys.argv[1]); "
         "assert engine.names() == ['some'], engine.names(); "

@@ -9,7 +9,6 @@ the page stands before the networks do.
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -23,15 +22,16 @@ import numpy as np
 from thyro_demo.data import images, preprocess
 from thyro_demo.data.preprocess import Box
 from thyro_demo.errors import BundleError, ImageError
-from thyro_demo.explain.heads import heatmap, scores
+from thyro_demo.explain.heads import heatmap
+from thyro_demo.models import manifest
 
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
 
 NOTICE = "For teaching and research only; a model score is not a diagnosis."
 
-HEADS = {"softmax": "softmax", "svm": "SVM", "forest": "forest"}
-"""Heads a bundle can hold, in the order they are shown, and how sentences name them."""
+HEADS = {"softmax": "softmax", "svm": "SVM", "linear-svm": "linear SVM", "forest": "forest"}
+"""Heads a bundle can hold, and how sentences name them."""
 
 OPERATING_POINTS = {"youden": "Youden", "sens95": "sensitivity ≥ 0.95"}
 """Thresholds a bundle brings for each head, and how they were chosen on validation data."""
@@ -52,7 +52,7 @@ class Prediction:
     model : str
         Name of the bundle.
     head : str
-        ``"softmax"``, ``"svm"`` or ``"forest"``.
+        A key of `HEADS`.
     score : float
         The model score, P(label "malignant"), 0–1.
     threshold : float
@@ -63,8 +63,8 @@ class Prediction:
         Where this head looks, 0–1, in the coordinates of the frame and 0 outside the
         scan area; None where no map was asked for.
     milliseconds : float
-        What this prediction alone costs: the forward pass of its backbone, which all
-        heads of the bundle share, and this head's own score and map.
+        What this prediction alone would cost: the forward pass and the scores, which all
+        heads of a bundle share, and this head's own map.
     """
 
     model: str
@@ -163,11 +163,11 @@ class Engine:
             Folders of the root that hold a manifest, in alphabetical order, then the
             bundles given to `add`.
         """
-        found = sorted(manifest.parent.name for manifest in self._root().glob("*/manifest.json"))
+        found = manifest.names(self._root())
         return found + [name for name in self._bundles if name not in found]
 
     def heads(self, name: str) -> list[str]:
-        """Name the heads of a bundle, softmax first, without loading it.
+        """Name the heads of a bundle without loading it.
 
         Parameters
         ----------
@@ -177,10 +177,9 @@ class Engine:
         Returns
         -------
         list of str
-            Keys of `HEADS`.
+            Keys of `HEADS`, in the order of its manifest.
         """
-        known = self._manifest(name)["thresholds"]
-        return [head for head in HEADS if head in known]
+        return list(self._manifest(name)["heads"])
 
     def title(self, name: str) -> str:
         """Give the display name of a bundle, such as "EfficientNet-B0".
@@ -193,9 +192,9 @@ class Engine:
         Returns
         -------
         str
-            The title in its manifest, else its name.
+            The title in its manifest.
         """
-        return self._manifest(name).get("title", name)
+        return self._manifest(name)["title"]
 
     def card(self, name: str) -> str:
         """Give the model card of a bundle.
@@ -290,24 +289,20 @@ class Engine:
         drawn = _checked(maps, HEADS, "A head")
         _checked([operating_point], OPERATING_POINTS, "An operating point")
         frame = _frame(image)
-        bundles = [self._bundle(name) for name in chosen]
-        box, readings = self._read(frame, roi, bundles)
+        known = self._read(frame, roi, chosen)
         predictions = [
-            _predict(bundle, reading, head, head in drawn, operating_point, box, frame.shape)
-            for bundle, reading in zip(bundles, readings, strict=True)
-            for head in _heads(bundle)
+            self._predict(known, name, head, head in drawn, operating_point)
+            for name in chosen
+            for head in known.readings[name].scores
         ]
-        unlike = [
-            self.title(bundle.name)
-            for bundle, reading in zip(bundles, readings, strict=True)
-            if bundle.unlike(reading.forward.features[0]) > 1
-        ]
+        titles = {name: self.title(name) for name in chosen}
+        unlike = [titles[name] for name in chosen if known.readings[name].distance > 1]
         return Comparison(
             frame,
-            box,
+            known.box,
             predictions,
             [_unlike(unlike)] if unlike else [],
-            _agreement(predictions, {name: self.title(name) for name in chosen}),
+            _agreement(predictions, titles),
             1000 * (perf_counter() - start),
         )
 
@@ -349,17 +344,11 @@ class Engine:
         """
         _checked([head], self.heads(name), f"A head of {self.title(name)}")
         _checked([operating_point], OPERATING_POINTS, "An operating point")
-        frame = _frame(image)
-        bundle = self._bundle(name)
-        box, (reading,) = self._read(frame, roi, [bundle])
-        return _predict(bundle, reading, head, True, operating_point, box, frame.shape)
+        known = self._read(_frame(image), roi, [name])
+        return self._predict(known, name, head, True, operating_point)
 
     def _root(self) -> Path:
-        if self.root is not None:
-            return Path(self.root)
-        from thyro_demo.models.bundle import weights_root
-
-        return weights_root()
+        return manifest.weights_root() if self.root is None else Path(self.root)
 
     def _check_name(self, name: str) -> None:
         _checked([name], self.names(), "A model")
@@ -382,12 +371,7 @@ class Engine:
         if name in self._bundles:
             return self._bundles[name].manifest
         self._check_name(name)
-        try:
-            return json.loads((self._root() / name / "manifest.json").read_text("utf-8"))
-        except ValueError:
-            raise BundleError(
-                f"The manifest of a bundle has to be whole JSON. Received: {name}, damaged."
-            ) from None
+        return manifest.read_manifest(self._root() / name)
 
     def _bundle(self, name: str) -> Bundle:
         if name not in self._bundles:
@@ -401,46 +385,72 @@ class Engine:
                     self._bundles[name] = loaded
         return self._bundles[name]
 
-    def _read(
-        self, frame: np.ndarray, roi: Box | None, bundles: Sequence[Bundle]
-    ) -> tuple[Box, list[_Reading]]:
+    def _read(self, frame: np.ndarray, roi: Box | None, names: Sequence[str]) -> _Known:
         """Run the one forward pass of each bundle, or remember it."""
-        key = _key(frame, roi)
-        with self._remembering:
-            known = self._images.setdefault(key, _Known({}))
-            self._images.move_to_end(key)
-            if len(self._images) > _IMAGES_REMEMBERED:
-                self._images.popitem(last=False)
-        if known.box is None:
-            known.box = preprocess.scan_area(frame) if roi is None else Box(*roi)
+        known = self._remember(frame, roi)
         cut = preprocess.crop(frame, known.box)
         squares: dict[int, np.ndarray] = {}
-        for bundle in bundles:
-            if bundle.name in known.readings:
+        for name in names:
+            if name in known.readings:
                 continue
+            bundle = self._bundle(name)
             start = perf_counter()
             size = bundle.input_size
             if size not in squares:
                 squares[size] = preprocess.resize(cut, size)
             forward = bundle.forward(squares[size][None])
-            known.readings[bundle.name] = _Reading(forward, 1000 * (perf_counter() - start))
-        return known.box, [known.readings[bundle.name] for bundle in bundles]
+            scores = {head: float(score[0]) for head, score in bundle.scores(forward).items()}
+            distance = bundle.unlike(forward.features[0])
+            passed = 1000 * (perf_counter() - start)
+            known.readings[name] = _Reading(forward, scores, distance, passed)
+        return known
+
+    def _remember(self, frame: np.ndarray, roi: Box | None) -> _Known:
+        """Look an image up by its content, as one of the last few or as a new one."""
+        key = _key(frame, roi)
+        with self._remembering:
+            known = self._images.pop(key, None)
+        if known is None:
+            box = preprocess.scan_area(frame) if roi is None else Box(*roi)
+            known = _Known(box, (frame.shape[0], frame.shape[1]), {})
+        with self._remembering:
+            self._images[key] = known
+            while len(self._images) > _IMAGES_REMEMBERED:
+                self._images.popitem(last=False)
+        return known
+
+    def _predict(
+        self, known: _Known, name: str, head: str, draw: bool, operating_point: str
+    ) -> Prediction:
+        start = perf_counter()
+        bundle, reading = self._bundle(name), known.readings[name]
+        placed = None
+        if draw:
+            drawn = heatmap(bundle, reading.forward, head)
+            placed = preprocess.place(drawn, known.box, known.shape)
+        score = reading.scores[head]
+        threshold = float(bundle.thresholds[head][operating_point])
+        passed = reading.milliseconds + 1000 * (perf_counter() - start)
+        return Prediction(name, head, score, threshold, score >= threshold, placed, passed)
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """The forward pass of one backbone over one image, and what it took."""
+    """The forward pass of one bundle over one image, what its heads make of it, its time."""
 
     forward: Forward
+    scores: dict[str, float]
+    distance: float
     milliseconds: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Known:
-    """What is remembered of one image: where the models look, and their features."""
+    """What is remembered of one image: where the models look, its shape, their readings."""
 
+    box: Box
+    shape: tuple[int, int]
     readings: dict[str, _Reading]
-    box: Box | None = None
 
 
 def _frame(image: np.ndarray | bytes | str | Path) -> np.ndarray:
@@ -477,43 +487,13 @@ def _checked(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]
     return asked
 
 
-def _heads(bundle: Bundle) -> list[str]:
-    return [head for head in HEADS if head == "softmax" or head in bundle.heads]
-
-
 def _trace(bundle: Bundle) -> None:
     """Run everything once, so that no user waits for a graph to be traced."""
     size = bundle.input_size
     forward = bundle.forward(np.zeros((1, size, size, 3), np.float32))
-    for head in _heads(bundle):
+    bundle.unlike(forward.features[0])
+    for head in bundle.scores(forward):
         heatmap(bundle, forward, head)
-
-
-def _predict(
-    bundle: Bundle,
-    reading: _Reading,
-    head: str,
-    draw: bool,
-    operating_point: str,
-    box: Box,
-    shape: tuple[int, ...],
-) -> Prediction:
-    start = perf_counter()
-    forward = reading.forward
-    score = float(scores(bundle, forward, head)[0])
-    placed = None
-    if draw:
-        placed = preprocess.place(heatmap(bundle, forward, head), box, (shape[0], shape[1]))
-    threshold = float(bundle.thresholds[head][operating_point])
-    return Prediction(
-        bundle.name,
-        head,
-        score,
-        threshold,
-        score >= threshold,
-        placed,
-        reading.milliseconds + 1000 * (perf_counter() - start),
-    )
 
 
 def _unlike(titles: Sequence[str]) -> str:
@@ -537,7 +517,7 @@ def _agreement(predictions: Sequence[Prediction], titles: dict[str, str]) -> str
     few, side = (above, "above") if len(above) <= len(below) else (below, "below")
     if len(few) > _FEW or len(few) == len(above) == len(below):
         return said + "."
-    names = _listed([f"{titles[one.model]} {HEADS[one.head]}" for one in few])
+    names = _listed([f"{titles[one.model]} {HEADS.get(one.head, one.head)}" for one in few])
     return f"{said}; {names} read{'s' * (len(few) == 1)} {side}."
 
 

@@ -17,9 +17,6 @@ from thyro_demo.explain.cam import grad_cam, scale
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
 
-POSITIVE = "malignant"
-"""The class whose probability is the model score."""
-
 
 class SupportVectorHead(Protocol):
     """A head whose `pipeline` is a fitted StandardScaler followed by a binary SVC."""
@@ -139,28 +136,6 @@ def forest_occlusion(
     return scale((scores[0] - scores[1:]).reshape(height, width))
 
 
-def scores(bundle: "Bundle", forward: "Forward", head: str) -> np.ndarray:
-    """Score the images of one forward pass with one head.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        Which the forward pass comes from.
-    forward : Forward
-        Of n images.
-    head : str
-        "softmax" or a key of ``bundle.heads``.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Model scores, P(label "malignant"), 0–1.
-    """
-    if head == "softmax":
-        return forward.probabilities[:, bundle.classes.index(POSITIVE)].astype(np.float64)
-    return bundle.heads[head].scores(forward.features)
-
-
 def heatmap(bundle: "Bundle", forward: "Forward", head: str, row: int = 0) -> np.ndarray:
     """Draw the map of one head on one image, from the forward pass that scored it.
 
@@ -187,10 +162,5 @@ def heatmap(bundle: "Bundle", forward: "Forward", head: str, row: int = 0) -> np
     if classifier.kind == "svm":
         slope = svm_gradient(classifier, features).astype(np.float32)
         return grad_cam(feature_map, bundle.pull_back(feature_map[None], slope[None])[0])
-    pooled = features.size == feature_map.shape[-1]
-    return forest_occlusion(classifier, feature_map, None if pooled else _flatten)
-
-
-def _flatten(feature_maps: np.ndarray) -> np.ndarray:
-    """Pool nothing: the features of a multi-layer perceptron head, (n, h·w·c)."""
-    return feature_maps.reshape(len(feature_maps), -1)
+    averaged = features.size == feature_map.shape[-1]
+    return forest_occlusion(classifier, feature_map, None if averaged else bundle.pool)
