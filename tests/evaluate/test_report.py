@@ -136,6 +136,19 @@ def test_the_figures_are_images_as_wide_as_a_sharp_phone(written):
             assert image.width == 960
 
 
+@pytest.mark.parametrize(
+    ("numbers", "written"),
+    [
+        ((0.841, 0.802, 0.877), "0.84 (0.80–0.88)"),
+        ((-0.01, -0.02, 0.04), "−0.01 (−0.02 to 0.04)"),
+        ((1.0, None, None), "1.00 (–)"),
+        ((None, None, None), "–"),
+    ],
+)
+def test_a_figure_reads_with_its_interval(numbers, written):
+    assert plots.with_interval(dict(zip(("value", "low", "high"), numbers, strict=True))) == written
+
+
 def test_a_perfect_classifier_has_nothing_wrong(tmp_path):
     predictions = predict(heads=("softmax",), perfect=True)
     page = report.write(predictions, {"softmax": 0.5}, tmp_path / "r", "Perfect", resamples=50)

@@ -24,8 +24,8 @@ _CAPTIONS = {
     "roc": (
         "ROC curves",
         "Further up and to the left is better; the dotted diagonal is guessing. Overlap of the "
-        "shaded 95 % bands does not say which curve is better: the interval of the difference, "
-        "above, does.",
+        "shaded 95 % bands does not say which curve is better; the interval of their difference "
+        "does.",
     ),
     "pr": (
         "Precision and recall",
@@ -186,7 +186,7 @@ def _differences(summary: Mapping[str, Any]) -> str:
     if not summary["auroc_differences"]:
         return ""
     rows = "\n".join(
-        f"<tr><th scope=row>{escape(pair['a'])} − {escape(pair['b'])}</th>{_cell(pair)}</tr>"
+        f"<tr><th scope=row>{escape(pair['a'])} − {escape(pair['b'])}</th>{_cell(pair, decimals=3)}</tr>"
         for pair in summary["auroc_differences"]
     )
     return f"""<h2>Which head ranks better</h2>
@@ -224,8 +224,8 @@ def _figure(name: str, png: bytes, summary: Mapping[str, Any]) -> str:
     )
 
 
-def _cell(figure: Mapping[str, float | None]) -> str:
-    value, *bracket = plots.with_interval(figure).split(" ", 1)
+def _cell(figure: Mapping[str, float | None], decimals: int = 2) -> str:
+    value, *bracket = plots.with_interval(figure, decimals).split(" ", 1)
     interval = f"<small>{bracket[0]}</small>" if bracket else ""
     return f"<td>{value}{interval}</td>"
 

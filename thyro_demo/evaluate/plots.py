@@ -55,13 +55,15 @@ def draw(table: pd.DataFrame, summary: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: _png(painters[name](table, summary)) for name in FIGURES}
 
 
-def with_interval(figure: Mapping[str, float | None]) -> str:
+def with_interval(figure: Mapping[str, float | None], decimals: int = 2) -> str:
     """Write a figure and its interval for a reader.
 
     Parameters
     ----------
     figure : mapping
         ``value``, ``low`` and ``high``, each a float or None.
+    decimals : int
+        Digits after the point.
 
     Returns
     -------
@@ -71,11 +73,13 @@ def with_interval(figure: Mapping[str, float | None]) -> str:
     value, low, high = (figure[key] for key in ("value", "low", "high"))
     if value is None:
         return "–"
+    point = f"{value:.{decimals}f}".replace("-", "−")
     if low is None or high is None:
-        return f"{value:.2f} (–)"
+        return f"{point} (–)"
     # A dash between two signed numbers would read as a minus.
     between = " to " if low < 0 else "–"
-    return f"{value:.2f} ({low:.2f}{between}{high:.2f})".replace("-", "−")
+    bracket = f"({low:.{decimals}f}{between}{high:.{decimals}f})".replace("-", "−")
+    return f"{point} {bracket}"
 
 
 def _png(figure: Figure) -> bytes:
