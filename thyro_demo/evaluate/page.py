@@ -186,7 +186,8 @@ def _differences(summary: Mapping[str, Any]) -> str:
     if not summary["auroc_differences"]:
         return ""
     rows = "\n".join(
-        f"<tr><th scope=row>{escape(pair['a'])} − {escape(pair['b'])}</th>{_cell(pair, decimals=3)}</tr>"
+        f"<tr><th scope=row>{escape(pair['a'])} − {escape(pair['b'])}</th>"
+        f"{_cell(pair, decimals=3)}</tr>"
         for pair in summary["auroc_differences"]
     )
     return f"""<h2>Which head ranks better</h2>
