@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thyro_demo.data.phantom.physics import smooth_curve, smooth_noise
+from thyro_demo.data.phantom.physics import BEAM_PIXELS, smooth_curve, smooth_noise
 
 TEXTURES = ("normal", "autoimmune")
 """Textures of the gland."""
@@ -27,35 +27,36 @@ class Window(NamedTuple):
 
 
 class Canvas:
-    """The maps a frame is made from.
+    """The maps a frame is made from, on scan lines `BEAM_PIXELS` pixels apart.
 
     Parameters
     ----------
-    shape : tuple of int
-        Rows and columns.
+    pixels : tuple of int
+        Rows and columns of the scan area.
     spacing_mm : float
         Pixel spacing in millimetres.
 
     Attributes
     ----------
-    echo : ndarray of float32, shape (H, W)
+    echo : ndarray of float32, shape (H, B)
         Echo level in decibel; 0 is normal thyroid.
-    coherence : ndarray of float32, shape (H, W)
+    coherence : ndarray of float32, shape (H, B)
         Specular over diffuse amplitude, 0 or more.
-    attenuation : ndarray of float32, shape (H, W)
+    attenuation : ndarray of float32, shape (H, B)
         Two-way attenuation in dB/mm beyond what the gain makes up for; negative in fluid.
-    x, z : ndarray of float32, shape (H, W)
+    x, z : ndarray of float32, shape (H, B)
         Tissue coordinates in millimetres: lateral, 0 in the middle; depth, 0 at the probe.
         `warp` bends them, so that no outline is a perfect curve.
     """
 
-    def __init__(self, shape: tuple[int, int], spacing_mm: float) -> None:
+    def __init__(self, pixels: tuple[int, int], spacing_mm: float) -> None:
+        shape = (pixels[0], pixels[1] // BEAM_PIXELS + 1)
+        self.pixels = pixels
         self.shape = shape
         self.spacing_mm = spacing_mm
-        self.columns = (
-            (np.arange(shape[1], dtype=np.float32) - (shape[1] - 1) / 2) * spacing_mm
-        ).astype(np.float32)
-        self.rows = ((np.arange(shape[0], dtype=np.float32) + 0.5) * spacing_mm).astype(np.float32)
+        self.beam_mm = BEAM_PIXELS * spacing_mm
+        self.columns = lateral_mm(pixels[1], spacing_mm, shape[1], BEAM_PIXELS)
+        self.rows = ((np.arange(shape[0]) + 0.5) * spacing_mm).astype(np.float32)
         self.echo = np.zeros(shape, np.float32)
         self.coherence = np.zeros(shape, np.float32)
         self.attenuation = np.zeros(shape, np.float32)
@@ -75,7 +76,7 @@ class Canvas:
         shape: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Draw unit noise with a grain in millimetres (depth, lateral)."""
-        cells = (grain_mm[0] / self.spacing_mm, grain_mm[1] / self.spacing_mm)
+        cells = (grain_mm[0] / self.spacing_mm, grain_mm[1] / self.beam_mm)
         return smooth_noise(rng, shape or self.shape, cells)
 
     def window(self, left: float, right: float, top: float, bottom: float) -> Window:
@@ -110,6 +111,12 @@ class Canvas:
         part += weight * np.maximum(echo - part, 0.0)
         part = self.coherence[window.where]
         np.maximum(part, coherence * weight, out=part)
+
+
+def lateral_mm(columns: int, spacing_mm: float, count: int, step: int = 1) -> np.ndarray:
+    """Place `count` columns `step` pixels apart, in mm from the middle of the scan area."""
+    offset = np.arange(count) * step - (columns - 1) / 2
+    return (offset * spacing_mm).astype(np.float32)
 
 
 def ramp(distance: np.ndarray, softness: float) -> np.ndarray:
@@ -339,7 +346,7 @@ def _lobe(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
 
 
 def gland_texture(canvas: Canvas, texture: str, rng: np.random.Generator) -> np.ndarray:
-    """Draw the gland's deviation from its mean level in decibel, shape (H, W)."""
+    """Draw the gland's deviation from its mean level in decibel, shape (H, B)."""
     uneven = canvas.noise(rng, (3.5, 3.5))
     if texture == "normal":
         return 0.8 * uneven

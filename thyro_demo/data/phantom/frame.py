@@ -165,7 +165,8 @@ def draw(
     anatomy.paint(canvas, neck, rng)
     mask = np.zeros(scan_shape, bool)
     if features is not None and outline is not None:
-        mask = nodule.paint(canvas, features, outline, centre, neck.gland_db, rng)
+        nodule.paint(canvas, features, outline, centre, neck.gland_db, rng)
+        mask = nodule.mask(outline, centre, scan_shape, spacing_mm)
     frame = _develop(canvas, rng)
     if scanner:
         top, right, bottom, left = scanner.margins
@@ -230,19 +231,22 @@ def _spacing(
 
 def _develop(canvas: anatomy.Canvas, rng: np.random.Generator) -> np.ndarray:
     """Turn the maps into grey values with this frame's gain and grey curve."""
-    rows, columns = canvas.shape
+    rows, beam_count = canvas.shape
     loss = np.cumsum(canvas.attenuation, axis=0)
     loss *= np.float32(canvas.spacing_mm)
     canvas.echo -= np.clip(loss, -8.0, 45.0)
     depth = np.linspace(0.0, 1.0, rows, dtype=np.float32)
     gain = 1.2 * physics.smooth_curve(rng, rows, rows / 4) - rng.uniform(1.0, 8.0) * depth**2
-    beams = 0.7 * physics.smooth_curve(rng, columns, columns / 8)
+    beams = 0.7 * physics.smooth_curve(rng, beam_count, beam_count / 8)
     if rng.random() < 0.15:
         # A hair or a bubble under the probe keeps some of the beams out.
         gap = (canvas.columns - rng.uniform(-18.0, 18.0)) / rng.uniform(0.8, 2.0)
         beams = beams - rng.uniform(4.0, 9.0) * np.exp(-(gap**2))
     canvas.echo += gain[:, None] + beams.astype(np.float32)
-    power = physics.echo_power(rng, canvas.echo, canvas.coherence, canvas.spacing_mm)
+    columns = canvas.pixels[1]
+    echo = physics.scan_convert(canvas.echo, columns)
+    coherence = physics.scan_convert(canvas.coherence, columns)
+    power = physics.echo_power(rng, echo, coherence, canvas.spacing_mm)
     grey = physics.log_compress(power, rng.uniform(55.0, 61.0), rng.uniform(0.43, 0.51))
     np.clip(grey, 0.0, 1.0, out=grey)
     # A gentle curve through black, middle and white, as scanners' grey maps have it.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thyro_demo.clinical.tirads import Features
-from thyro_demo.data.phantom.anatomy import Canvas, Neck, Window, ramp, ridge
+from thyro_demo.data.phantom.anatomy import Canvas, Neck, Window, lateral_mm, ramp, ridge
 
 ECHO_DB: dict[str, float] = {
     "anechoic": -30.0,
@@ -137,7 +137,7 @@ def paint(
     centre: tuple[float, float],
     gland_db: float,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> None:
     """Draw a nodule.
 
     Parameters
@@ -154,11 +154,6 @@ def paint(
         Echo level of the gland around.
     rng : numpy.random.Generator
         The frame's source of randomness.
-
-    Returns
-    -------
-    ndarray of bool, shape (H, W)
-        The nodule's mask.
     """
     half_width, half_height = np.abs(outline.points).max(axis=0) + 2.5
     window = canvas.window(
@@ -179,9 +174,38 @@ def paint(
     canvas.fill(window, ramp(edge, soft), inside, attenuation)
     _walls(canvas, features, window, distance, down)
     _foci(canvas, features, outline, centre, window, distance, rng)
-    mask = np.zeros(canvas.shape, bool)
-    mask[window.where] = distance > 0
-    return mask
+
+
+def mask(
+    outline: Outline, centre: tuple[float, float], shape: tuple[int, int], spacing_mm: float
+) -> np.ndarray:
+    """Draw the nodule's mask on the pixels of the scan area.
+
+    Parameters
+    ----------
+    outline : Outline
+        The outline in millimetres.
+    centre : tuple of float
+        Lateral and axial centre in millimetres.
+    shape : tuple of int
+        Rows and columns.
+    spacing_mm : float
+        Pixel spacing in millimetres.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        True inside the outline.
+    """
+    columns = lateral_mm(shape[1], spacing_mm, shape[1]) - np.float32(centre[0])
+    rows = ((np.arange(shape[0]) + 0.5) * spacing_mm).astype(np.float32) - np.float32(centre[1])
+    reach = float(outline.radius.max()) + spacing_mm
+    across = slice(*np.searchsorted(columns, (-reach, reach)))
+    down = slice(*np.searchsorted(rows, (-reach, reach)))
+    inside = np.zeros(shape, bool)
+    grid = np.broadcast_arrays(columns[None, across], rows[down, None])
+    inside[down, across] = outline.distance(*grid) > 0
+    return inside
 
 
 def _rim(

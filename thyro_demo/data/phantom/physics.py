@@ -27,8 +27,12 @@ LATERAL_MM = 0.13
 APERTURE_DEPTH_MM = 14.0
 """Depth beyond which the aperture no longer grows and the beam widens."""
 
+BEAM_PIXELS = 2
+"""Pixels between two scan lines: tissue is mapped on lines, the scan converter fills in."""
+
 _DECIBEL = np.float32(np.log(10.0) / 20.0)
-_MARGIN = 12
+_MARGIN = 10
+_KNOTS_PER_STEP = 4
 
 
 @functools.lru_cache(maxsize=64)
@@ -36,11 +40,10 @@ def _spectra(shape: tuple[int, int], spacing_mm: float) -> tuple[np.ndarray, np.
     """Return the transfer functions along depth and, row by row, across the beam."""
     rows, columns = shape
     axial_length = fft.next_fast_len(rows + _MARGIN)
-    lateral_length = fft.next_fast_len(columns + 2 * _MARGIN)
     depth = np.arange(rows) * spacing_mm
     width = LATERAL_MM * np.hypot(1.0, depth / APERTURE_DEPTH_MM) / spacing_mm
     axial = np.exp(-2.0 * (np.pi * fft.fftfreq(axial_length) * AXIAL_MM / spacing_mm) ** 2)
-    lateral = np.exp(-2.0 * (np.pi * fft.fftfreq(lateral_length) * width[:, None]) ** 2)
+    lateral = np.exp(-2.0 * (np.pi * fft.fftfreq(columns) * width[:, None]) ** 2)
     # Unit energy (Parseval), so that uniform tissue is equally bright at every depth.
     axial /= np.sqrt(np.mean(axial**2))
     lateral /= np.sqrt(np.mean(lateral**2, axis=1, keepdims=True))
@@ -51,7 +54,9 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Convolve a scatterer field with the point spread, wider with depth.
 
     The axial filter is one for the whole field. The lateral one is a different Gaussian
-    in each row, so no zones have to be blended; both act by FFT with cached spectra.
+    in each row, so no zones have to be blended; both act by FFT with cached spectra. The
+    field is padded in depth, so that bright skin does not come round at the bottom, and
+    periodic across.
 
     Parameters
     ----------
@@ -64,20 +69,26 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
     -------
     ndarray of complex64, shape (H, W)
         Demodulated echo signal. White unit-power input gives unit power everywhere but
-        within a few pixels of the border.
+        within a few rows of top and bottom.
     """
     rows, columns = field.shape
     axial, lateral = _spectra((rows, columns), spacing_mm)
-    spectrum = fft.fft(field, n=len(axial), axis=0)
+    padded = np.zeros((len(axial), columns), np.complex64)
+    padded[:rows] = field
+    spectrum = fft.fft(padded, axis=0, overwrite_x=True)
     spectrum *= axial
     lines = fft.ifft(spectrum, axis=0, overwrite_x=True)[:rows]
-    spectrum = fft.fft(lines, n=lateral.shape[1], axis=1)
+    spectrum = fft.fft(lines, axis=1, overwrite_x=True)
     spectrum *= lateral
-    return fft.ifft(spectrum, axis=1, overwrite_x=True)[:, :columns]
+    return fft.ifft(spectrum, axis=1, overwrite_x=True)
 
 
 def scatterers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Draw complex Gaussian scatterers of unit power.
+    """Draw random scatterers of unit power.
+
+    Real and imaginary part are uniform: a resolution cell holds the sum of more than ten
+    of them, which is Gaussian in all that can be seen, and raw bytes cost a fifth of
+    Gaussian numbers.
 
     Parameters
     ----------
@@ -89,11 +100,36 @@ def scatterers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     Returns
     -------
     ndarray of complex64, shape (H, W)
-        Scatterers; real and imaginary part have variance 1/2.
+        Scatterers; real and imaginary part have mean 0 and variance 1/2.
     """
-    parts = rng.standard_normal((*shape, 2), dtype=np.float32)
-    parts *= np.float32(np.sqrt(0.5))
+    numbers = np.frombuffer(rng.bytes(4 * shape[0] * shape[1]), np.int16)
+    parts = numbers.astype(np.float32).reshape(*shape, 2)
+    parts *= np.float32(np.sqrt(1.5) / 2**15)
     return parts.view(np.complex64)[..., 0]
+
+
+def scan_convert(lines: np.ndarray, columns: int) -> np.ndarray:
+    """Fill in the pixels between scan lines.
+
+    Parameters
+    ----------
+    lines : ndarray of float32, shape (H, columns // 2 + 1)
+        A map on scan lines, `BEAM_PIXELS` apart.
+    columns : int
+        Columns of the frame.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, columns)
+        The map on pixels, linear between lines.
+    """
+    pixels = np.empty((lines.shape[0], columns), np.float32)
+    pixels[:, ::2] = lines[:, : (columns + 1) // 2]
+    half = columns // 2
+    between = lines[:, :half] + lines[:, 1 : half + 1]
+    between *= np.float32(0.5)
+    pixels[:, 1::2] = between
+    return pixels
 
 
 def echo_power(
@@ -156,10 +192,10 @@ def uniform_envelope(
     ndarray of float32, shape (H, W)
         Envelope, 0 or more; a Rayleigh law with mean square 1.
     """
-    rim = 2 * _MARGIN
-    tissue = np.zeros((shape[0] + 2 * rim, shape[1] + 2 * rim), np.float32)
+    rim = _MARGIN
+    tissue = np.zeros((shape[0] + 2 * rim, shape[1]), np.float32)
     power = echo_power(np.random.default_rng(seed), tissue, tissue, spacing_mm)
-    return np.sqrt(power[rim:-rim, rim:-rim])
+    return np.sqrt(power[rim:-rim])
 
 
 def log_compress(power: np.ndarray, dynamic_range_db: float, level: float) -> np.ndarray:
@@ -182,8 +218,7 @@ def log_compress(power: np.ndarray, dynamic_range_db: float, level: float) -> np
     grey = np.log(power + np.float32(1e-9))
     grey *= np.float32(10.0 / np.log(10.0) / dynamic_range_db)
     grey += np.float32(level)
-    # One 1-2-1 tap, as a scan converter interpolates between lines: softer grains, same
-    # speckle.
+    # One 1-2-1 tap, as a scanner averages neighbouring lines: softer grains, same speckle.
     smooth = grey.copy()
     smooth[:, 1:-1] += 0.5 * (grey[:, :-2] + grey[:, 2:])
     smooth[:, 1:-1] *= 0.5
@@ -191,20 +226,29 @@ def log_compress(power: np.ndarray, dynamic_range_db: float, level: float) -> np
 
 
 @functools.lru_cache(maxsize=512)
-def _spline(length: int, cells: int) -> np.ndarray:
-    """Return the cubic B-spline matrix that lifts ``cells + 3`` knots to `length`."""
-    position = np.linspace(0.0, cells, length, endpoint=False)
+def _spline(length: int, quarters: int) -> np.ndarray:
+    """Return the cubic B-spline matrix that lifts knots `quarters` / 4 samples apart."""
+    position = np.arange(length) * (_KNOTS_PER_STEP / quarters)
     base = position.astype(int)
     t = position - base
-    weights = (
-        np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3])
-        / 6.0
+    weights = np.stack(
+        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
     )
-    weights /= np.sqrt(np.mean(np.sum(weights**2, axis=0)))
-    matrix = np.zeros((length, cells + 3), np.float32)
+    # Mean squared sum of the four weights over a cell, so that white knots give unit noise.
+    weights /= 6.0 * np.sqrt(151.0 / 315.0)
+    matrix = np.zeros((length, base[-1] + 4), np.float32)
     for offset in range(4):
         matrix[np.arange(length), base + offset] = weights[offset]
     return matrix
+
+
+def _lift(length: int, cell: float) -> np.ndarray:
+    """Return the spline matrix for `length` samples and a grain of `cell` samples."""
+    # Rounding length and grain leaves few distinct matrices to keep.
+    whole = -(-length // 128) * 128
+    matrix = _spline(whole, max(_KNOTS_PER_STEP, round(cell * _KNOTS_PER_STEP)))[:length]
+    used = int(np.flatnonzero(matrix[-1])[-1]) + 1
+    return matrix[:, :used]
 
 
 def smooth_noise(
@@ -226,8 +270,7 @@ def smooth_noise(
     ndarray of float32, shape (H, W)
         Noise with mean 0 and variance about 1.
     """
-    down = _spline(shape[0], max(1, round(shape[0] / cells[0])))
-    across = _spline(shape[1], max(1, round(shape[1] / cells[1])))
+    down, across = _lift(shape[0], cells[0]), _lift(shape[1], cells[1])
     knots = rng.standard_normal((down.shape[1], across.shape[1]), dtype=np.float32)
     return down @ knots @ across.T
 
@@ -249,5 +292,5 @@ def smooth_curve(rng: np.random.Generator, length: int, cell: float) -> np.ndarr
     ndarray of float32, shape (length,)
         Curve with mean 0 and variance about 1.
     """
-    matrix = _spline(length, max(1, round(length / cell)))
+    matrix = _lift(length, cell)
     return matrix @ rng.standard_normal(matrix.shape[1], dtype=np.float32)
