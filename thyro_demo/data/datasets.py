@@ -35,6 +35,7 @@ REQUIRED = ("path", "label", "group", "source")
 BENIGN, MALIGNANT = "benign", "malignant"
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm"}
+_PHANTOM_LABELS = (BENIGN, MALIGNANT, "normal", "autoimmune")
 _THYROID_FOLDERS = {"benin": BENIGN, "malin": MALIGNANT}
 _PUBLISHED_PARTS = ("train", "val", "test")
 # Frame sizes that occur in one source of the P1 set alone.
@@ -166,21 +167,23 @@ def phantoms(root: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Record table with labels "benign" and "malignant", the free columns of the
-        index (sizes in millimetres) and `mask_path` (missing where there is no mask).
+        Record table with labels "benign" and "malignant", or "normal" and "autoimmune"
+        for glands without nodules, and the free columns of the index (sizes in
+        millimetres, `mask_path` openable).
 
     Raises
     ------
     DataError
-        If the index is missing or damaged, or holds another label.
+        If the index is missing or damaged, lacks masks or holds another label.
     """
     root = _folder(root)
-    records = _index(root, labels=(BENIGN, MALIGNANT))
-    if "source" not in records.columns:
-        records["source"] = "phantom"
-    masks = [root / "masks" / Path(path).name for path in records["path"]]
-    records["mask_path"] = [str(mask) if mask.is_file() else np.nan for mask in masks]
-    return _ordered(records)
+    records = _index(root, labels=_PHANTOM_LABELS)
+    if "mask_path" not in records.columns:
+        raise DataError(
+            f"An index of phantoms has a column mask_path. Received: {root / 'index.csv'} without"
+        )
+    records["mask_path"] = [_inside(root, path) for path in records["mask_path"]]
+    return _ordered(records.assign(source=records.get("source", "phantom")))
 
 
 def ddti(root: str | Path) -> pd.DataFrame:

@@ -1,0 +1,200 @@
+"""``data``: list, fetch, check and split image sets."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HELP = "List, fetch, check and split sets of real images."
+
+LEAK = 1
+"""Exit code of ``check`` when the published parts of a set leak."""
+
+_SHOWN = 5  # names listed per finding; the count says how many there are
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the acts of ``data``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The sub-command's parser.
+    """
+    acts = parser.add_subparsers(title="acts", metavar="ACT", dest="act", required=True)
+
+    acts.add_parser("list", help="public sets, their licences and homes, and where they are here")
+
+    fetch = acts.add_parser("fetch", help="clone a set from its public home")
+    fetch.add_argument("key", metavar="SET", help="key of the set in `data list`, such as p1")
+    fetch.add_argument("--out", metavar="FOLDER", help="where to put it (default: data/SET)")
+    fetch.add_argument("--url", metavar="URL", help="clone from this mirror in place of its home")
+
+    check = acts.add_parser(
+        "check", help="what a folder holds, and whether its published parts leak (then exit 1)"
+    )
+    check.add_argument("folder", metavar="FOLDER", help="a set in a layout that is known")
+
+    split = acts.add_parser("split", help="write a table with training, validation, test or folds")
+    split.add_argument("folder", metavar="FOLDER", help="a set in a layout that is known")
+    split.add_argument("--out", required=True, metavar="CSV", help="the table to write")
+    how = split.add_mutually_exclusive_group()
+    how.add_argument("--folds", type=int, metavar="N", help="deal to N folds of cross-validation")
+    how.add_argument(
+        "--fractions",
+        type=float,
+        nargs=3,
+        metavar=("TRAIN", "VAL", "TEST"),
+        default=(0.7, 0.15, 0.15),
+        help="shares of the three parts (default: 0.7 0.15 0.15)",
+    )
+    split.add_argument("--seed", type=int, default=0, help="seed of the shuffle (default: 0)")
+    split.add_argument(
+        "--image-level",
+        action="store_true",
+        help="let images without a group stand alone, in place of grouping near copies",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one act.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Parsed options.
+
+    Returns
+    -------
+    int
+        0, or `LEAK` if ``check`` found a leak across published parts.
+
+    Raises
+    ------
+    DataError
+        If the set is unknown, missing or damaged, or cannot be fetched or split.
+    """
+    acts = {"list": _list, "fetch": _fetch, "check": _check, "split": _split}
+    return acts[args.act](args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from thyro_demo.data.fetch import SETS, find
+
+    for key, known in SETS.items():
+        how = f"python -m thyro_demo data fetch {key}" if known.cloned else "by hand from its home"
+        print(f"{key}: {known.title}")
+        print(f"  licence  {known.licence}")
+        print(f"  home     {known.home}")
+        print(f"  here     {find(key) or f'not found; {how}'}")
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from thyro_demo.data.fetch import fetch
+
+    folder = fetch(args.key, args.out, args.url)
+    print(f"Fetched into {folder}; `python -m thyro_demo data check {folder}` tells what it holds.")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from thyro_demo.data import datasets, splits
+
+    records = datasets.load(args.folder)
+    name = str(datasets.layout(args.folder))
+    print(f"{args.folder}: {datasets.LAYOUTS[name].title}, {len(records)} images")
+    _print_counts(records)
+    bad = _undecodable(records)
+    _print_findings("cannot be read", list(bad.values()))
+    records = records.drop(index=list(bad)).reset_index(drop=True)
+
+    clusters = splits.near_duplicates(records)
+    print(f"near copies: {len(records) - len(set(clusters))} images beyond the first of each")
+    names = [_relative(path, args.folder) for path in records["path"]]
+    found = {
+        "near copies under two labels": splits.crossing(clusters, records["label"]),
+        "near copies in two groups": splits.crossing(clusters, records["group"]),
+    }
+    leaks = {}
+    if "published_split" in records.columns:
+        sides = records["published_split"]
+        leaks = {
+            "near copies in two published parts": splits.crossing(clusters, sides),
+            "groups in two published parts": splits.crossing(records["group"], sides),
+        }
+    for what, members in (found | leaks).items():
+        _print_findings(what, [", ".join(names[row] for row in rows) for rows in members])
+    return LEAK if any(leaks.values()) else 0
+
+
+def _print_counts(records: "pd.DataFrame") -> None:
+    """Print how many images each label has, by source, and how many groups there are."""
+    import pandas as pd
+
+    labels = records["label"].fillna("(none)")
+    print(pd.crosstab(labels, records["source"], margins=True, margins_name="all").to_string())
+    missing = int(records["group"].isna().sum())
+    print(f"groups: {records['group'].nunique()}; images without a group: {missing}")
+
+
+def _undecodable(records: "pd.DataFrame") -> dict[int, str]:
+    """Decode everything; give the rows that fail, each with what is wrong."""
+    from tqdm import tqdm
+
+    from thyro_demo.data.images import decode
+    from thyro_demo.errors import ImageError
+
+    bad = {}
+    for row, path in enumerate(tqdm(records["path"], desc="decoding", unit="image", leave=False)):
+        try:
+            decode(path)
+        except ImageError as error:
+            bad[row] = str(error)
+    return bad
+
+
+def _print_findings(what: str, findings: list[str]) -> None:
+    print(f"{what}: {len(findings)}")
+    for finding in findings[:_SHOWN]:
+        print(f"  {finding}")
+    if len(findings) > _SHOWN:
+        print(f"  and {len(findings) - _SHOWN} more")
+
+
+def _relative(path: str, folder: str) -> str:
+    """Name an image as a table in its folder would, with the same sign on every system."""
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def _split(args: argparse.Namespace) -> int:
+    from thyro_demo.data import datasets, splits
+    from thyro_demo.files import whole
+
+    records = datasets.load(args.folder)
+    if unlabelled := int(records["label"].isna().sum()):
+        print(f"Left out: {unlabelled} images without a label.")
+        records = records[records["label"].notna()].reset_index(drop=True)
+    if not args.image_level:
+        records = splits.group_near_duplicates(records)
+    if args.folds:
+        column = "fold"
+        records = splits.kfold(records, args.folds, args.seed, args.image_level)
+    else:
+        column = "split"
+        records = splits.split(records, args.fractions, args.seed, args.image_level)
+    _print_shares(records, column)
+    lists = [name for name in records.columns if isinstance(records[name].iloc[0], list)]
+    records["path"] = [_relative(path, args.folder) for path in records["path"]]
+    with whole(args.out) as temporary:
+        records.drop(columns=lists).to_csv(temporary, index=False)
+    print(f"Wrote {args.out}; its paths are relative to {args.folder}.")
+    return 0
+
+
+def _print_shares(records: "pd.DataFrame", column: str) -> None:
+    """Print images and groups of each label on each side."""
+    sides = records.groupby([column, "label"])["path"].size().unstack(fill_value=0)
+    print(sides.assign(groups=records.groupby(column)["group"].nunique()).to_string())
