@@ -130,11 +130,11 @@ def _check(image: Image.Image, name: str) -> None:
             f"Both sides of an image must have at least {MIN_SIDE} pixels. "
             f"Received: {name} with {width} × {height} pixels."
         )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format not in _FIRST_FRAME_IS_THE_IMAGE:
+    # `n_frames` would decode a whole GIF to count.
+    if getattr(image, "is_animated", False) and image.format not in _FIRST_FRAME_IS_THE_IMAGE:
         raise ImageError(
             "An image must be one still frame; export the frame of interest from an animation, "
-            f"a loop or a stack. Received: {name} with {frames} frames."
+            f"a loop or a stack. Received: {name} with more than one frame."
         )
 
 
