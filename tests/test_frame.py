@@ -13,6 +13,7 @@ from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 
 from thyro_demo import cli
+from thyro_demo.data.fetch import SETS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -135,6 +136,12 @@ def test_each_range_is_open_below_and_closed_above(file):
     for requirement in requirements(file).values():
         operators = {bound.operator for bound in requirement.specifier}
         assert operators == {">=", "<"}, requirement
+
+
+def test_table_of_public_sets_is_what_data_list_tells():
+    rows = [f"| `{key}` | {s.title} | {s.licence} | <{s.home}> |" for key, s in SETS.items()]
+    head = ["| Key | Set | Terms, as its home states them | Home |", "|---|---|---|---|"]
+    assert part("sets").splitlines() == [*head, *rows]
 
 
 # --- Links and notebooks

@@ -1,6 +1,7 @@
 """The front door: it answers at once, in one sentence, with the exit code that is promised."""
 
 import argparse
+import importlib
 import os
 import re
 import subprocess
@@ -61,9 +62,16 @@ def test_help_names_every_command_with_its_purpose():
         assert re.search(rf"^ +{name} +\S", text, re.MULTILINE), name
 
 
-def test_each_module_of_the_folder_is_a_command():
-    modules = {path.stem for path in (ROOT / "thyro_demo" / "cli").glob("[a-z]*.py")}
-    assert modules == set(cli.COMMANDS)
+def test_each_module_with_a_purpose_is_a_command():
+    modules = (ROOT / "thyro_demo" / "cli").glob("[a-z]*.py")
+    told = {path.stem for path in modules if "\nHELP = " in path.read_text(encoding="utf-8")}
+    assert told == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_purpose_is_a_phrase_that_fits_on_a_line_of_help(name):
+    purpose = importlib.import_module(f"thyro_demo.cli.{name}").HELP
+    assert re.fullmatch(r"[a-z][^\n]{,70}[^.\n]", purpose)
 
 
 def test_without_a_command_the_help_is_printed(capsys):

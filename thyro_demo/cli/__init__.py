@@ -64,7 +64,9 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     acts = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS if chosen is None else (chosen,):
         module: ModuleType = importlib.import_module(f"thyro_demo.cli.{name}")
-        act = acts.add_parser(name, help=module.HELP, description=module.HELP)
+        purpose: str = module.HELP
+        sentence = f"{purpose[0].upper()}{purpose[1:]}."
+        act = acts.add_parser(name, help=purpose, description=sentence)
         module.add_arguments(act)
         act.set_defaults(run=module.run)
     return parser
