@@ -65,9 +65,9 @@ class Canvas:
 
     def warp(self, rng: np.random.Generator) -> None:
         """Bend the coordinates smoothly by a fraction of a millimetre."""
-        self.x = self.columns + 0.5 * self.noise(rng, (7.0, 7.0))
-        self.z = self.rows[:, None] + 0.3 * self.noise(rng, (7.0, 5.0))
-        self.z += 0.09 * self.noise(rng, (1.5, 1.2))
+        self.x = self.columns + 0.8 * self.noise(rng, (8.0, 8.0))
+        self.z = self.rows[:, None] + 0.4 * self.noise(rng, (8.0, 6.0))
+        self.z += 0.1 * self.noise(rng, (1.6, 1.1))
 
     def noise(
         self,
@@ -209,12 +209,12 @@ def sample_neck(
     wide = max(wide, half_width + 2.2)
     high = max(high, half_height + 2.0)
     if longitudinal:
-        wide = max(26.0, wide * 2.2)
+        wide = max(30.0, wide * 3.2)
     centre = rng.uniform(-2.0, 2.0)
     trachea_radius, carotid_radius, vein, deep = rng.uniform(
         (7.5, 2.5, -0.25, 3.5), (9.5, 3.5, 0.75, 7.0)
     ).tolist()
-    tilt, gland, muscle = rng.uniform((-0.08, -1.5, -14.0), (0.08, 1.5, -10.0)).tolist()
+    tilt, gland, muscle = rng.uniform((-0.08, -1.5, -17.5), (0.08, 1.5, -13.0)).tolist()
     return Neck(
         view="longitudinal" if longitudinal else "transverse",
         side=side,
@@ -258,22 +258,25 @@ def paint(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
 def _layers(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
     """Paint what lies in layers, by tables over the depth in tissue."""
     x0, _, wide, high = neck.lobe
-    arch = 0.35 * high * np.exp(-(((canvas.columns - x0) / (1.1 * wide)) ** 2))
-    arch = arch.astype(np.float32) - np.float32(0.35 * high)
-    if neck.view == "longitudinal":
-        arch = arch * 0.0 + neck.tilt * canvas.columns
+    arch: np.ndarray = neck.tilt * canvas.columns
+    if neck.view == "transverse":
+        bulge = np.exp(-np.square((canvas.columns - x0) / (1.1 * wide))) - 1.0
+        arch = np.float32(0.35 * high) * bulge
     fade = np.clip((canvas.rows - neck.skin) / (neck.fat + neck.strap), 0.0, 1.0).astype(np.float32)
     depth = canvas.z + fade[:, None] * arch
     index = depth * np.float32(1.0 / _TABLE_STEP_MM)
     level, streak, mirror = _tables(neck, float(canvas.rows[-1]) + 8.0, rng)
     rows = np.clip(index, 0, len(level) - 1).astype(np.intp)
-    patchy = canvas.noise(rng, (2.0, 5.0))
+    patchy = canvas.noise(rng, (1.6, 4.0))
     canvas.echo[:] = level[rows]
-    canvas.echo += streak[rows] * (0.75 + 0.5 * patchy)
+    canvas.echo += streak[rows] * (0.7 + 0.6 * patchy)
+    # Loose tissue behind the gland lies in patches, layers in front don't.
+    behind = np.clip((canvas.rows - neck.lobe[1]) / neck.lobe[3], 0.0, 1.0)[:, None]
+    canvas.echo += behind * (4.0 * canvas.noise(rng, (1.1, 2.6)))
     # A fascia that lies across the beam is a bright line, one that slopes away is not.
-    strength = mirror[rows] * np.clip(0.65 + 0.5 * patchy, 0.0, 1.3)
-    canvas.echo += 17.0 * strength
-    np.multiply(strength, 1.6, out=canvas.coherence)
+    strength = mirror[rows] * np.clip(0.55 + 0.5 * patchy, 0.0, 1.2)
+    canvas.echo += 15.0 * strength
+    np.multiply(strength, 1.3, out=canvas.coherence)
 
 
 def _tables(
@@ -286,24 +289,26 @@ def _tables(
     deep = neck.bottom + 0.3
     spine = deep + neck.deep
     middle = neck.lobe[1]
-    knots = [0.0, 0.5, fat - 0.2, fat + 0.2, strap, strap + 0.4, middle, deep, spine, spine + 9]
-    levels = [6.0, 13.0, 7.0, -7.0, -6.0, neck.muscle_db, neck.muscle_db + 2, -9.0, -10.0, -24.0]
+    knots = [0.0, 0.25, 0.5, 0.8, fat - 0.3, fat + 0.3, strap, strap + 0.4, middle]
+    knots += [deep, spine, spine + 1.5, spine + 9]
+    levels = [2.0, 12.0, 3.0, 9.0, 5.0, -8.0, -8.0, neck.muscle_db, neck.muscle_db + 5]
+    levels += [-7.0, -8.0, -13.0, -23.0]
     level = np.interp(depth, knots, levels).astype(np.float32)
     fibres = smooth_curve(rng, len(depth), 0.30 / _TABLE_STEP_MM)
     sheets = smooth_curve(rng, len(depth), 0.75 / _TABLE_STEP_MM)
-    fine = np.interp(depth, [fat, fat + 0.3, strap, strap + 0.3, middle, deep], [0, 3, 3, 5, 4, 2])
+    fine = np.interp(depth, [fat, fat + 0.3, strap, strap + 0.3, middle, deep], [1, 3, 3, 6, 5, 3])
     coarse = np.interp(
-        depth, [fat, fat + 0.3, strap, strap + 0.3, deep, spine + 6], [1, 5, 5, 3, 6, 5]
+        depth, [fat, fat + 0.3, strap, strap + 0.3, deep, spine + 6], [2, 5, 5, 3, 6, 5]
     )
     streak = fine * np.maximum(fibres, -0.8) + coarse * np.maximum(sheets, -0.6)
     mirror = np.zeros_like(depth)
     between = strap + neck.strap * rng.uniform(0.4, 0.6)
     for place, strength, width in (
-        (fat, 0.35, 0.25),
-        (strap, 0.8, 0.28),
-        (between, 0.55, 0.22),
-        (deep + 0.8, 0.5, 0.3),
-        (spine, 0.9, 0.45),
+        (fat, 0.3, 0.22),
+        (strap, 0.8, 0.24),
+        (between, 0.6, 0.18),
+        (deep + 0.8, 0.5, 0.25),
+        (spine, 0.95, 0.4),
     ):
         mirror = np.maximum(mirror, strength * np.exp(-(((depth - place) / width) ** 2)))
     return level, streak.astype(np.float32), mirror.astype(np.float32)
@@ -314,6 +319,9 @@ def _lobe_distance(canvas: Canvas, neck: Neck) -> np.ndarray:
     x0, z0, wide, high = neck.lobe
     across = (canvas.x - x0) * np.float32(1.0 / wide)
     down = canvas.z - z0
+    if neck.view == "transverse":
+        # The lobe leans against the trachea: its back lies nearer to the midline.
+        across -= (0.16 * neck.side / high) * down
     if neck.tilt:
         down = down + neck.tilt * canvas.columns
     down = down * np.float32(1.0 / high)
@@ -336,13 +344,13 @@ def _lobe(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
         distance += 0.5 * canvas.noise(rng, (3.0, 3.0))
     window = canvas.window(-np.inf, np.inf, -np.inf, np.inf)
     texture = neck.gland_db + gland_texture(canvas, neck.texture, rng)
-    canvas.fill(window, ramp(distance, 0.5), texture)
+    canvas.fill(window, ramp(distance, 0.7), texture)
     slope = np.abs(canvas.columns - neck.lobe[0]) / neck.lobe[2]
-    facing = np.clip(1.15 - slope**2, 0.25, 1.0).astype(np.float32)
-    broken = np.clip(0.7 + 0.45 * canvas.noise(rng, (4.0, 2.5)), 0.1, 1.0)
-    weight = ridge(distance, 0.38) * broken
+    facing = np.clip(1.1 - slope**2, 0.0, 1.0).astype(np.float32)
+    broken = np.clip(0.5 + 0.5 * canvas.noise(rng, (3.0, 2.0)), 0.0, 1.0)
+    weight = ridge(distance, 0.32) * broken
     weight *= facing
-    canvas.interface(window, weight, 13.0, 1.3)
+    canvas.interface(window, weight, 11.0, 1.1)
 
 
 def gland_texture(canvas: Canvas, texture: str, rng: np.random.Generator) -> np.ndarray:
@@ -370,23 +378,26 @@ def trachea(neck: Neck) -> tuple[float, float, float]:
 def _trachea(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
     """Paint ring, bright air surface, reverberations and the dark column behind."""
     xt, zt, radius = trachea(neck)
-    window = canvas.window(xt - radius - 2, xt + radius + 2, zt - radius - 2, np.inf)
+    window = canvas.window(xt - radius - 3, xt + radius + 3, zt - radius - 3, np.inf)
     if window.x.size == 0:
         return
-    across = window.x - xt
-    inside = np.float32(radius) - np.hypot(across, np.minimum(window.z - zt, 0.0) * 1.0)
+    shape = window.x.shape
+    rough = canvas.noise(rng, (3.0, 2.0), shape)
     # Below its equator the ring throws a shadow as wide as itself.
-    canvas.fill(window, ramp(inside + 0.3, 0.6), -12.0)
-    air = inside - 1.3
-    behind = np.maximum(air, 0.0)
-    echoes = np.cos(behind * np.float32(2 * np.pi / rng.uniform(1.7, 2.4)))
-    lumen = -19.0 - 1.5 * behind + 7.0 * np.maximum(echoes, 0.0) * np.exp(-behind / 4.0)
-    lumen += 2.0 * canvas.noise(rng, (1.5, 3.0), window.x.shape)
-    canvas.fill(window, ramp(air, 0.5), lumen)
-    front = np.clip((zt - 0.1 * radius - window.z) / (0.6 * radius), 0.0, 1.0)
-    surface = ridge(air - 0.2, 0.5) * front
-    canvas.interface(window, surface, 17.0, 1.4)
-    canvas.interface(window, ridge(inside, 0.3) * front, 5.0, 1.0)
+    inside = radius - np.hypot(window.x - xt, np.minimum(window.z - zt, 0.0)) + 0.25 * rough
+    behind = np.maximum(inside - 1.3, 0.0)
+    # The shadow's edge blurs with the beam, the ring's front does not.
+    soft = 0.6 + 0.12 * np.maximum(window.z - (zt - radius), 0.0)
+    canvas.fill(window, np.clip(inside / soft + 0.7, 0.0, 1.0), -11.0 + 2.0 * rough)
+    arcs = np.cos(behind * (2 * np.pi / rng.uniform(1.6, 2.6))) + 0.5 * rough
+    fade = np.exp(behind * (-1.0 / rng.uniform(2.5, 6.0)))
+    lumen = -18.0 - 1.2 * behind + rng.uniform(5.0, 13.0) * np.maximum(arcs, 0.0) * fade
+    lumen += 3.0 * canvas.noise(rng, (1.2, 2.5), shape)
+    canvas.fill(window, np.clip((inside - 1.3) / soft + 0.5, 0.0, 1.0), lumen)
+    front = np.clip((zt - 0.1 * radius - window.z) / (0.7 * radius), 0.0, 1.0)
+    bright = np.square(front) * np.clip(0.8 + 0.4 * rough, 0.2, 1.2)
+    canvas.interface(window, ridge(inside - 1.5, 0.5) * bright, rng.uniform(10.0, 16.0), 1.1)
+    canvas.interface(window, ridge(inside, 0.3) * front, 3.0, 0.8)
 
 
 def _ellipse(
@@ -414,12 +425,14 @@ def _tube(
     if window.x.size == 0:
         return
     distance, facing = _ellipse(window, x, z, wide, high)
-    canvas.fill(window, ramp(distance + 0.9, 0.7), -3.0)
+    canvas.fill(window, 0.6 * ramp(distance + 0.8, 0.8), -4.0)
     # Clutter under the near wall keeps a real lumen from being black throughout.
     haze = np.maximum(0.0, 1.0 - (window.z - (z - high)) / (0.9 * high))
-    lumen = -27.0 + 10.0 * haze + 2.0 * canvas.noise(rng, (1.0, 1.5), window.x.shape)
-    canvas.fill(window, ramp(distance, 0.4), lumen, -0.9)
-    canvas.interface(window, ridge(distance + 0.2, 0.35) * facing, wall_db, 1.2)
+    lumen_noise = canvas.noise(rng, (1.0, 1.5), window.x.shape)
+    lumen = -27.0 + 10.0 * haze + 2.0 * lumen_noise
+    canvas.fill(window, ramp(distance, 0.5), lumen, -0.9)
+    facing = np.square(np.square(facing)) * np.clip(1.0 + 0.3 * lumen_noise, 0.3, 1.2)
+    canvas.interface(window, ridge(distance + 0.2, 0.32) * facing, wall_db, 1.1)
 
 
 def _vessels(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
@@ -443,7 +456,7 @@ def _striated(
 ) -> None:
     """Paint a muscle cut across its fibres."""
     fibres = canvas.noise(rng, (0.55, 2.2), window.x.shape)
-    canvas.fill(window, ramp(distance, 0.6), level + 4.0 * np.maximum(fibres, -0.7))
+    canvas.fill(window, ramp(distance, 0.6), level + 5.0 * np.maximum(fibres, -0.6))
 
 
 def _longus_colli(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:

@@ -229,12 +229,22 @@ def _spacing(
     return float(np.ceil(depth / _DEPTH_STEP_MM) * _DEPTH_STEP_MM / shape[0])
 
 
+def _across_beams(loss: np.ndarray) -> np.ndarray:
+    """Average attenuation over the aperture, whose beams cross at different angles."""
+    padded = np.pad(loss, ((0, 0), (4, 4)), mode="edge")
+    pairs = padded[:, 2:] + padded[:, :-2]
+    fours = pairs[:, 4:] + pairs[:, :-4]
+    fours += 2.0 * pairs[:, 2:-2]
+    return fours[:, 1:-1] * np.float32(0.125)
+
+
 def _develop(canvas: anatomy.Canvas, rng: np.random.Generator) -> np.ndarray:
     """Turn the maps into grey values with this frame's gain and grey curve."""
     rows, beam_count = canvas.shape
     loss = np.cumsum(canvas.attenuation, axis=0)
     loss *= np.float32(canvas.spacing_mm)
-    canvas.echo -= np.clip(loss, -8.0, 45.0)
+    np.clip(loss, -8.0, 26.0, out=loss)
+    canvas.echo -= _across_beams(loss)
     depth = np.linspace(0.0, 1.0, rows, dtype=np.float32)
     gain = 1.2 * physics.smooth_curve(rng, rows, rows / 4) - rng.uniform(1.0, 8.0) * depth**2
     beams = 0.7 * physics.smooth_curve(rng, beam_count, beam_count / 8)
@@ -247,7 +257,8 @@ def _develop(canvas: anatomy.Canvas, rng: np.random.Generator) -> np.ndarray:
     echo = physics.scan_convert(canvas.echo, columns)
     coherence = physics.scan_convert(canvas.coherence, columns)
     power = physics.echo_power(rng, echo, coherence, canvas.spacing_mm)
-    grey = physics.log_compress(power, rng.uniform(55.0, 61.0), rng.uniform(0.43, 0.51))
+    dynamic_range, level, smoothing = rng.uniform((54.0, 0.43, 0.5), (61.0, 0.51, 1.6)).tolist()
+    grey = physics.log_compress(power, dynamic_range, level, smoothing)
     np.clip(grey, 0.0, 1.0, out=grey)
     # A gentle curve through black, middle and white, as scanners' grey maps have it.
     bend = np.float32(rng.uniform(-0.15, 0.35))

@@ -8,6 +8,7 @@ Tessler et al., J Am Coll Radiol 14(5):587–595, 2017, for what each feature lo
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from thyro_demo.clinical.tirads import Features
 from thyro_demo.data.phantom.anatomy import Canvas, Neck, Window, lateral_mm, ramp, ridge
@@ -15,9 +16,9 @@ from thyro_demo.data.phantom.anatomy import Canvas, Neck, Window, lateral_mm, ra
 ECHO_DB: dict[str, float] = {
     "anechoic": -30.0,
     "hyperechoic": 5.5,
-    "isoechoic": 0.5,
-    "hypoechoic": -8.5,
-    "very hypoechoic": -16.0,
+    "isoechoic": -1.0,
+    "hypoechoic": -7.5,
+    "very hypoechoic": -13.5,
     "cannot be determined": -3.0,
 }
 """Echo level of a nodule's solid part against the gland, in decibel."""
@@ -83,7 +84,7 @@ def sample_outline(rng: np.random.Generator, features: Features, size_mm: float)
     order = np.arange(2, 18)[:, None]
     bumps = waves[0] @ np.cos(order * _ANGLES) + waves[1] @ np.sin(order * _ANGLES)
     count, phase = rng.integers(6, 10), rng.uniform(0, 2 * np.pi)
-    radius = 1.0 + 0.025 * bumps / bumps.std()
+    radius = 1.0 + 0.04 * bumps / bumps.std()
     if features.margin == "lobulated or irregular":
         lobes = np.abs(np.sin(0.5 * (count * _ANGLES) + phase + 1.2 * bumps))
         radius = 1.0 + 0.22 * (lobes - 0.6) + 0.045 * bumps / bumps.std()
@@ -170,7 +171,7 @@ def paint(
     edge = distance
     if soft > 1.0:
         edge = distance + 0.7 * canvas.noise(rng, (1.6, 1.6), distance.shape)
-    inside, attenuation = _inside(canvas, features, window, distance, gland_db, rng)
+    inside, attenuation = _inside(canvas, features, distance, down, gland_db, rng)
     canvas.fill(window, ramp(edge, soft), inside, attenuation)
     _walls(canvas, features, window, distance, down)
     _foci(canvas, features, outline, centre, window, distance, rng)
@@ -211,22 +212,25 @@ def mask(
 def _rim(
     canvas: Canvas, features: Features, window: Window, distance: np.ndarray, gland_db: float
 ) -> None:
-    """Paint the thin dark halo of a smooth margin."""
+    """Paint the thin dark halo of a margin that can be followed."""
     if features.margin == "smooth":
         canvas.fill(window, ridge(distance + 0.1, 0.7), gland_db - 8.0)
+    elif features.margin != "ill-defined":
+        canvas.fill(window, 0.8 * ridge(distance + 0.2, 0.6), gland_db - 8.0)
 
 
 def _inside(
     canvas: Canvas,
     features: Features,
-    window: Window,
     distance: np.ndarray,
+    down: np.ndarray,
     gland_db: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw echo level and attenuation by composition and echogenicity."""
     shape = distance.shape
-    solid = gland_db + ECHO_DB[features.echogenicity] + 1.3 * canvas.noise(rng, (2.0, 2.0), shape)
+    solid = gland_db + ECHO_DB[features.echogenicity] + 1.2 * canvas.noise(rng, (2.2, 2.6), shape)
+    solid += 1.8 * canvas.noise(rng, (0.9, 1.1), shape)
     fluid = np.zeros(shape, np.float32)
     if features.composition == "cystic or almost completely cystic":
         fluid = np.ones(shape, np.float32)
@@ -234,25 +238,39 @@ def _inside(
         fluid = _honeycomb(canvas, distance, rng)
     elif features.composition == "mixed cystic and solid":
         fluid = _cavity(canvas, distance, rng)
-    haze = FLUID_DB + 2.0 * canvas.noise(rng, (1.5, 1.5), shape)
+    # Reverberation clouds the near part of a cyst.
+    near = np.clip(1.0 - distance / 3.0, 0.0, 1.0) * (down < 0)
+    haze = FLUID_DB + 12.0 * near + 3.0 * canvas.noise(rng, (1.5, 2.0), shape)
     dense = 0.9 if features.composition == "cannot be determined" else 0.0
     return solid + fluid * (haze - solid), dense + fluid * np.float32(-0.75 - dense)
 
 
 def _honeycomb(canvas: Canvas, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Fill more than half of the inside with tiny cysts parted by thin septa."""
-    cells = np.abs(canvas.noise(rng, (0.75, 1.0), distance.shape))
-    return ramp(cells - 0.34, 0.18) * ramp(distance - 0.5, 0.4) * np.float32(0.85)
+    rows, columns = distance.shape
+    high, wide = rows * canvas.spacing_mm, columns * canvas.beam_mm
+    count = int(high * wide / 1.7)
+    seeds = rng.uniform((0.0, 0.0), (high, wide), size=(count, 2))
+    inner = distance > 0.3
+    z, x = np.nonzero(inner)
+    places = np.stack([z * canvas.spacing_mm, x * canvas.beam_mm], axis=1)
+    # Cells of a Voronoi diagram: near the edge between two the wall stands.
+    near, owner = cKDTree(seeds).query(places, k=2)
+    wall = ramp((near[:, 1] - near[:, 0]).astype(np.float32) - 0.3, 0.3)
+    depth = rng.uniform(0.25, 1.0, size=count).astype(np.float32)
+    fluid = np.zeros(distance.shape, np.float32)
+    fluid[inner] = wall * depth[owner[:, 0]]
+    return fluid
 
 
 def _cavity(canvas: Canvas, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Hollow out a cavity of about half of the inside."""
     grain = max(2.0, 0.3 * float(distance.max()))
     hollow = canvas.noise(rng, (grain, grain * 1.3), distance.shape)
-    hollow = hollow + 0.35 * canvas.noise(rng, (0.8, 0.8), distance.shape)
+    hollow = hollow + 0.25 * canvas.noise(rng, (1.2, 1.2), distance.shape)
     inner = distance > 0.7
     level = np.median(hollow[inner]) if inner.any() else 0.0
-    return ramp(hollow - level, 0.12) * ramp(distance - 0.7, 0.4)
+    return ramp(hollow - level, 0.25) * ramp(distance - 0.7, 0.4)
 
 
 def _walls(
@@ -316,9 +334,9 @@ def _macrocalcification(canvas: Canvas, x: float, z: float, rng: np.random.Gener
     half, thick, loss = rng.uniform((1.3, 0.7, 20.0), (2.4, 1.0, 28.0))
     window = canvas.window(x - half - 1, x + half + 1, z - 1.5, z + 3.0)
     across, down = canvas.straight(window)
-    bend = 0.18 * np.square(across - x) + 0.15 * canvas.noise(rng, (1, 0.8), (1, across.size))
+    bend = 0.12 * np.square(across - x) + 0.22 * canvas.noise(rng, (1, 0.9), (1, across.size))
     plate = np.minimum(0.5 * thick - np.abs(down - z - bend), half - np.abs(across - x))
-    weight = ramp(plate, 0.3).astype(np.float32)
+    weight = ramp(plate, 0.4).astype(np.float32)
     canvas.attenuation[window.where] += weight * np.float32(loss / thick)
     canvas.interface(window, weight, 23.0, 1.8)
 
@@ -334,23 +352,25 @@ def _eggshell(
     across, down = canvas.straight(window)
     angle = np.arctan2(down - centre[1], across - centre[0])
     gaps = np.cos(2 * angle + rng.uniform(0, 6)) + 0.6 * np.cos(5 * angle + rng.uniform(0, 6))
-    shell = ridge(distance - 0.3, 0.65) * ramp(gaps + 0.75, 0.5)
+    rough = canvas.noise(rng, (0.9, 0.9), distance.shape)
+    shell = ridge(distance - 0.3 + 0.15 * rough, 0.6) * ramp(gaps + 0.7 + 0.3 * rough, 0.6)
     facing = 0.45 + 0.55 * np.abs(np.sin(angle))
     weight = (shell * facing).astype(np.float32)
     front = (down < centre[1]).astype(np.float32)
-    canvas.attenuation[window.where] += weight * front * np.float32(14.0)
-    canvas.interface(window, weight, 21.0, 1.6)
+    canvas.attenuation[window.where] += weight * front * np.float32(10.0)
+    canvas.interface(window, weight, 20.0, 1.2)
 
 
 def _comet(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a bright colloid crystal with its fading row of reverberations."""
-    length, period = rng.uniform((4.0, 0.55), (7.0, 0.8))
+    length, period = rng.uniform((3.5, 0.5), (6.5, 0.7)).tolist()
     window = canvas.window(x - 2.0, x + 2.0, z - 1.0, z + length)
     across, down = canvas.straight(window)
     behind = np.maximum(down - z, 0.0)
-    width = 0.75 * (1.0 - behind / length) + 0.12
-    train = 0.72 + 0.28 * np.cos(2 * np.pi * behind / period)
-    tail = np.clip(1.2 - np.abs(across - x) / width, 0.0, 1.0) * train * (down > z - 0.3)
-    weight = (tail * (1.0 - 0.55 * behind / length)).astype(np.float32)
-    canvas.interface(window, weight, 17.0, 1.5)
-    _dot(canvas, x, z, 0.42, 22.0)
+    width = 0.6 * (1.0 - behind / length) + 0.1
+    lean = 0.1 * canvas.noise(rng, (1.0, 1.0), (behind.shape[0], 1))
+    train = 0.85 + 0.15 * np.cos(2 * np.pi * behind / period)
+    tail = np.clip(1.3 - np.abs(across - x - lean) / width, 0.0, 1.0) * train * (down > z - 0.3)
+    weight = (tail * (0.95 - 0.5 * behind / length)).astype(np.float32)
+    canvas.interface(window, weight, 10.0, 0.5)
+    _dot(canvas, x, z, 0.32, 19.0)

@@ -198,8 +198,10 @@ def uniform_envelope(
     return np.sqrt(power[rim:-rim])
 
 
-def log_compress(power: np.ndarray, dynamic_range_db: float, level: float) -> np.ndarray:
-    """Compress the squared envelope to grey values and smooth lightly across the beam.
+def log_compress(
+    power: np.ndarray, dynamic_range_db: float, level: float, smoothing: float = 0.5
+) -> np.ndarray:
+    """Compress the squared envelope to grey values and smooth lightly.
 
     Parameters
     ----------
@@ -209,6 +211,9 @@ def log_compress(power: np.ndarray, dynamic_range_db: float, level: float) -> np
         Decibels from black to white.
     level : float
         Grey, 0–1, of an envelope of 0 dB.
+    smoothing : float
+        Share, 0–2, of a 1-2-1 mean across the beams and of half as much along them, as a
+        scanner averages neighbours: softer grains, same speckle.
 
     Returns
     -------
@@ -218,11 +223,11 @@ def log_compress(power: np.ndarray, dynamic_range_db: float, level: float) -> np
     grey = np.log(power + np.float32(1e-9))
     grey *= np.float32(10.0 / np.log(10.0) / dynamic_range_db)
     grey += np.float32(level)
-    # One 1-2-1 tap, as a scanner averages neighbouring lines: softer grains, same speckle.
-    smooth = grey.copy()
-    smooth[:, 1:-1] += 0.5 * (grey[:, :-2] + grey[:, 2:])
-    smooth[:, 1:-1] *= 0.5
-    return smooth
+    grey[:, 1:-1] += np.float32(0.25 * smoothing) * (
+        grey[:, :-2] + grey[:, 2:] - 2.0 * grey[:, 1:-1]
+    )
+    grey[1:-1] += np.float32(0.125 * smoothing) * (grey[:-2] + grey[2:] - 2.0 * grey[1:-1])
+    return grey
 
 
 @functools.lru_cache(maxsize=512)
