@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -13,3 +14,59 @@ def thyro_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("THYRO_DATA names no folder of real images")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def spotted_frames() -> tuple[np.ndarray, np.ndarray]:
+    """Draw 40 frames of noise, uint8 (40, 64, 64, 3), and labels: 1 where a bright spot lies."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(30, 90, (40, 64, 64, 3)).astype(np.uint8)
+    labels = np.arange(40) % 2
+    for frame in frames[1::2]:
+        top, left = rng.integers(4, 40, 2)
+        frame[top : top + 20, left : left + 20] = 250
+    return frames, labels
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
+    """Write a folder of weights with one bundle, "tiny": random network, three heads."""
+    import keras
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    from thyro_demo.models import backbones, bundle, familiarity, features
+
+    frames, labels = spotted_frames
+    keras.utils.set_random_seed(0)
+    network = backbones.build(backbones.backbone("two-layer-cnn"), input_size=64)
+    rows = features.pooled(network, frames)
+    space, limit = familiarity.fit(rows, np.arange(len(rows)) // 2)
+    estimators = {
+        "svm": make_pipeline(StandardScaler(), SVC(gamma=0.01)),
+        "forest": RandomForestClassifier(20, random_state=0),
+    }
+    fitted = {
+        name: CalibratedClassifierCV(estimator, cv=4, ensemble=False).fit(rows, labels)
+        for name, estimator in estimators.items()
+    }
+    heads = ["softmax", "svm", "forest"]
+    manifest = {
+        "name": "tiny",
+        "title": "Tiny net",
+        "backbone": "two-layer-cnn",
+        "classes": ["benign", "malignant"],
+        "input_size": 64,
+        "cam_layer": "conv2_pool",
+        "heads": heads,
+        "primary": "svm",
+        "thresholds": {head: {"youden": 0.5, "sens95": 0.25} for head in heads},
+        "familiarity_limit": limit,
+        "training_images": [],
+    }
+    root = tmp_path_factory.mktemp("weights")
+    bundle.write(root / "tiny", manifest, network, fitted | {"familiarity": space}, "# Tiny net\n")
+    return root

@@ -1,19 +1,22 @@
 """Comparison of bundles on one image, with bundles whose arithmetic can be done by hand."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from thyro_demo.data.preprocess import Box, scan_area
-from thyro_demo.engine import Comparison, Engine, Prediction
-from thyro_demo.errors import BundleError, ImageError
-from thyro_demo.models import manifest
+from thyro_demo.engine import Comparison, Engine, Prediction, score_records
+from thyro_demo.errors import BundleError, DataError, ImageError
+from thyro_demo.models import bundle, manifest
 
 CELLS = 4
 
@@ -154,13 +157,13 @@ def test_array_file_and_bytes_give_the_same_reading(engine, frame, tmp_path):
 
 
 def test_one_forward_pass_serves_the_comparison_and_all_maps_on_demand(engine, frame):
-    bundle = FakeBundle("counted")
-    engine.add(bundle)
+    counted = FakeBundle("counted")
+    engine.add(counted)
     engine.compare(frame, names=["counted"], maps=("softmax", "forest"))
     drawn = engine.explain(frame.copy(), "counted", "forest")
     assert isinstance(drawn, Prediction)
     assert drawn.heatmap.max() > 0.9
-    assert bundle.passes == 1
+    assert counted.passes == 1
 
 
 def test_a_map_on_demand_equals_the_map_of_the_comparison(engine, frame):
@@ -171,16 +174,16 @@ def test_a_map_on_demand_equals_the_map_of_the_comparison(engine, frame):
 
 
 def test_only_the_last_images_are_remembered(engine, frame):
-    bundle = FakeBundle("counted")
-    engine.add(bundle)
+    counted = FakeBundle("counted")
+    engine.add(counted)
     for shade in range(9):
         frame[0, 0] = shade
         engine.compare(frame, names=["counted"])
     engine.explain(frame, "counted", "softmax")
-    assert bundle.passes == 9
+    assert counted.passes == 9
     frame[0, 0] = 0
     engine.explain(frame, "counted", "softmax")
-    assert bundle.passes == 10
+    assert counted.passes == 10
 
 
 def test_a_bundle_that_replaces_another_is_asked_anew(engine, frame):
@@ -314,3 +317,83 @@ def test_importing_and_asking_for_names_leaves_tensorflow_alone(tmp_path):
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def real(tiny_weights):
+    """Load a saved bundle with TensorFlow behind the same engine."""
+    engine = Engine(tiny_weights)
+    engine.warm_up()
+    return engine
+
+
+def test_facts_are_known_without_loading(tiny_weights):
+    engine = Engine(tiny_weights)
+    assert engine.names() == ["tiny"]
+    assert engine.heads("tiny") == ["softmax", "svm", "forest"]
+    assert engine.title("tiny") == "Tiny net"
+    assert engine.card("tiny").startswith("# Tiny net")
+
+
+def test_all_heads_and_maps_come_from_one_comparison(real, spotted_frames):
+    frame = spotted_frames[0][1]
+    comparison = real.compare(frame, maps=("softmax", "svm", "forest"))
+    assert [one.head for one in comparison.predictions] == ["softmax", "svm", "forest"]
+    for one in comparison.predictions:
+        assert 0 <= one.score <= 1
+        assert one.heatmap.shape == (64, 64)
+        assert np.isfinite(one.heatmap).all()
+
+
+def test_scores_of_a_table_equal_those_of_single_images(real, spotted_frames, tmp_path):
+    frames, labels = spotted_frames
+    records = _records(frames[:10], labels[:10], tmp_path)
+    table = score_records(bundle.load(real.root / "tiny"), records, batch=4)
+    assert len(table) == 30
+    for path, rows in table.groupby("path"):
+        single = {one.head: one.score for one in real.compare(path).predictions}
+        np.testing.assert_allclose(
+            rows["score"], [single[head] for head in rows["head"]], atol=1e-5
+        )
+
+
+def test_fitted_heads_tell_the_spot(real, spotted_frames):
+    frames, labels = spotted_frames
+    read = [
+        [one.positive for one in real.compare(frame).predictions if one.head != "softmax"]
+        for frame in frames
+    ]
+    assert (np.array(read) == labels[:, None]).mean() > 0.9
+
+
+def test_a_table_with_unreadable_images_is_refused_by_name(real, spotted_frames, tmp_path):
+    records = _records(*spotted_frames, tmp_path)
+    Path(records["path"][3]).write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"1 unreadable, .*3\.png\.$"):
+        score_records(bundle.load(real.root / "tiny"), records)
+
+
+def test_a_damaged_bundle_is_refused_and_another_still_answers(
+    tiny_weights, spotted_frames, tmp_path
+):
+    shutil.copytree(tiny_weights / "tiny", tmp_path / "damaged")
+    (tmp_path / "damaged" / "heads.skops").write_bytes(b"changed")
+    engine = Engine(tmp_path)
+    engine.add(FakeBundle())
+    with pytest.raises(BundleError, match="checksum"):
+        engine.warm_up()
+    assert engine.compare(spotted_frames[0][0], names=["fake"]).predictions
+
+
+def test_a_warm_engine_has_traced_its_graphs(real, spotted_frames):
+    comparison = real.compare(spotted_frames[0][2])
+    assert comparison.milliseconds < 1000
+
+
+def _records(frames, labels, folder):
+    paths = [str(folder / f"{index}.png") for index in range(len(frames))]
+    for path, frame in zip(paths, frames, strict=True):
+        Image.fromarray(frame).save(path)
+    names = np.array(["benign", "malignant"])[labels]
+    groups = [f"g{index // 2}" for index in range(len(frames))]
+    return pd.DataFrame({"path": paths, "label": names, "group": groups, "source": "drawn"})

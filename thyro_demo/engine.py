@@ -12,16 +12,19 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
 from thyro_demo.data import images, preprocess
 from thyro_demo.data.preprocess import Box
-from thyro_demo.errors import BundleError, ImageError
+from thyro_demo.errors import BundleError, DataError, ImageError
 from thyro_demo.explain.heads import heatmap
 from thyro_demo.models import manifest
 
@@ -166,6 +169,37 @@ class Engine:
         found = manifest.names(self._root())
         return found + [name for name in self._bundles if name not in found]
 
+    def choose(self, names: Sequence[str] | None = None) -> list[str]:
+        """Check which bundles are asked for.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            By default all.
+
+        Returns
+        -------
+        list of str
+            The bundles, in the order given.
+
+        Raises
+        ------
+        BundleError
+            If there is no bundle, none is named, or a name is unknown.
+        """
+        known = self.names()
+        if not known:
+            raise BundleError(
+                "A comparison needs a folder of bundles, each with its manifest.json. "
+                f"Received: {self._root()} with none."
+            )
+        chosen = known if names is None else _checked(names, known, "A model")
+        if not chosen:
+            raise BundleError(
+                f"A comparison needs at least one of {', '.join(known)}. Received: none."
+            )
+        return chosen
+
     def heads(self, name: str) -> list[str]:
         """Name the heads of a bundle without loading it.
 
@@ -285,7 +319,7 @@ class Engine:
             If a bundle, head or operating point is unknown, or a bundle cannot be loaded.
         """
         start = perf_counter()
-        chosen = self._chosen(names)
+        chosen = self.choose(names)
         drawn = _checked(maps, HEADS, "A head")
         _checked([operating_point], OPERATING_POINTS, "An operating point")
         frame = _frame(image)
@@ -352,20 +386,6 @@ class Engine:
 
     def _check_name(self, name: str) -> None:
         _checked([name], self.names(), "A model")
-
-    def _chosen(self, names: Sequence[str] | None) -> list[str]:
-        known = self.names()
-        if not known:
-            raise BundleError(
-                "A comparison needs a folder of bundles, each with its manifest.json. "
-                f"Received: {self._root()} with none."
-            )
-        chosen = known if names is None else _checked(names, known, "A model")
-        if not chosen:
-            raise BundleError(
-                f"A comparison needs at least one of {', '.join(known)}. Received: none."
-            )
-        return chosen
 
     def _manifest(self, name: str) -> dict[str, Any]:
         if name in self._bundles:
@@ -451,6 +471,59 @@ class _Known:
     box: Box
     shape: tuple[int, int]
     readings: dict[str, _Reading]
+
+
+def score_records(bundle: Bundle, records: pd.DataFrame, batch: int = 16) -> pd.DataFrame:
+    """Score every image of a record table with every head.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle.
+    records : DataFrame
+        With ``path, label, group, source``, one row an image.
+    batch : int
+        Images a forward pass.
+
+    Returns
+    -------
+    DataFrame
+        One row an image and head: ``path, group, source, label, head, score``, as
+        `evaluate.report` reads it.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be read: figures over the rest would not be those of the table.
+    """
+    parts, unreadable = [], []
+
+    def prepare(path: str) -> np.ndarray | None:
+        try:
+            return preprocess.prepare(images.decode(path), bundle.input_size)[0]
+        except ImageError:
+            unreadable.append(path)
+            return None
+
+    starts = range(0, len(records), batch)
+    # Pillow decodes and resizes outside Python's lock.
+    with ThreadPoolExecutor(2) as pool:
+        for start in tqdm(starts, "Scoring", unit="batch", leave=False):
+            rows = records.iloc[start : start + batch]
+            squares = list(pool.map(prepare, rows["path"]))
+            if not unreadable:
+                forward = bundle.forward(np.stack([one for one in squares if one is not None]))
+                known = rows[["path", "group", "source", "label"]]
+                parts += [
+                    known.assign(head=head, score=score)
+                    for head, score in bundle.scores(forward).items()
+                ]
+    if unreadable:
+        raise DataError(
+            "Every image of a table has to be readable; mend these files or remove their rows. "
+            f"Received: {len(unreadable)} unreadable, {_listed(sorted(unreadable)[:3])}."
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _frame(image: np.ndarray | bytes | str | Path) -> np.ndarray:

@@ -1,0 +1,109 @@
+"""``predict``: scores on the terminal, overlays and JSON on disk, or one sentence and nothing."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thyro_demo.cli import main
+
+HEADS = ("softmax", "svm", "forest")
+
+
+@pytest.fixture
+def frame(tmp_path, spotted_frames):
+    path = tmp_path / "frame.png"
+    Image.fromarray(spotted_frames[0][1]).save(path)
+    return path
+
+
+def _predict(*arguments):
+    return main(["predict", *map(str, arguments)])
+
+
+def test_every_score_is_printed_and_every_overlay_written(frame, tiny_weights, tmp_path, capsys):
+    out, results = tmp_path / "maps", tmp_path / "results.json"
+    assert _predict(frame, "--json", results, "--out", out, "--weights", tiny_weights) == 0
+    printed = capsys.readouterr().out
+    (image,) = json.loads(results.read_text("utf-8"))["images"]
+    assert image["path"] == str(frame)
+    assert [one["head"] for one in image["predictions"]] == list(HEADS)
+    for one in image["predictions"]:
+        assert f"{one['score']:.3f}" in printed
+        assert np.asarray(Image.open(one["overlay"])).shape == (64, 64, 3)
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"frame-tiny-{head}.png" for head in HEADS
+    )
+    assert "research" in printed
+    assert image["agreement"] in printed
+
+
+def test_an_overlay_leaves_most_of_a_frame_readable(frame, tiny_weights, tmp_path):
+    _predict(frame, "--out", tmp_path, "--weights", tiny_weights, "--heads", "forest")
+    drawn = np.asarray(Image.open(tmp_path / "frame-tiny-forest.png")).astype(int)
+    changed = np.abs(drawn - np.asarray(Image.open(frame))).max(axis=2) > 20
+    assert 0 < changed.mean() < 0.9
+
+
+def test_heads_limits_the_overlays_and_not_the_scores(frame, tiny_weights, tmp_path):
+    results = tmp_path / "r.json"
+    _predict(
+        frame, "--out", tmp_path / "o", "--json", results, "--weights", tiny_weights,
+        "--heads", "svm",
+    )  # fmt: skip
+    (image,) = json.loads(results.read_text("utf-8"))["images"]
+    drawn = {one["head"]: one["overlay"] is not None for one in image["predictions"]}
+    assert drawn == {"softmax": False, "svm": True, "forest": False}
+    assert len(list((tmp_path / "o").iterdir())) == 1
+
+
+def test_images_of_one_name_keep_their_own_overlays(frame, tiny_weights, tmp_path):
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "frame.png"
+    Image.fromarray(255 - np.asarray(Image.open(frame))).save(twin)
+    out = tmp_path / "o"
+    _predict(frame, twin, "--out", out, "--weights", tiny_weights, "--heads", "softmax")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "frame-2-tiny-softmax.png",
+        "frame-tiny-softmax.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"plain words", b"<svg/>", b"\x89PNG\r\n\x1a\n broken"], ids=repr
+)
+def test_a_bad_image_among_good_ones_leaves_nothing_behind(
+    frame, tiny_weights, tmp_path, capsys, content
+):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(content)
+    out, results = tmp_path / "o", tmp_path / "r.json"
+    status = _predict(frame, bad, "--out", out, "--json", results, "--weights", tiny_weights)
+    assert status == 2
+    told = capsys.readouterr().err.strip()
+    assert "bad.jpg" in told
+    assert "\n" not in told
+    assert not out.exists()
+    assert not results.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--models", "resnet-9000"), ("--heads", "oracle"), ("--out", "frame.png")],
+    ids=" ".join,
+)
+def test_wrong_options_are_told_in_one_sentence(
+    frame, tiny_weights, tmp_path, capsys, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    assert _predict(frame, "--weights", tiny_weights, *options) == 2
+    told = capsys.readouterr().err.strip()
+    assert "Received: " in told
+    assert "\n" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["frame.png"]
+
+
+def test_without_bundles_the_sentence_names_the_folder(frame, tmp_path, capsys):
+    assert _predict(frame, "--weights", tmp_path) == 2
+    assert str(tmp_path) in capsys.readouterr().err

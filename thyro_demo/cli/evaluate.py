@@ -1,0 +1,222 @@
+"""``python -m thyro_demo evaluate``: measure a bundle on a folder of labelled images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thyro_demo.cli.results import check_writable, write_json
+from thyro_demo.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from thyro_demo.models.bundle import Bundle
+
+HELP = "measure every head of a bundle on a folder of labelled images"
+
+_OPERATING_POINTS = ("youden", "sens95")
+_SHOWN = ("auroc", "sensitivity", "specificity", "brier")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The parser of this command.
+    """
+    parser.add_argument("bundle", metavar="BUNDLE", help="name or folder of a bundle")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="images with an index.csv (path, label, group, source), or a public set as published",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write figures, plots and one page to a folder"
+    )
+    parser.add_argument(
+        "--image-level",
+        action="store_true",
+        help="count each image as one case: needed for sets that name no groups",
+    )
+    parser.add_argument(
+        "--operating-point",
+        choices=_OPERATING_POINTS,
+        default=_OPERATING_POINTS[0],
+        help="threshold the scores are read at (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score the folder, keep training images apart, and report.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options of `add_arguments`.
+
+    Raises
+    ------
+    ThyroError
+        If the bundle or the folder cannot be read, an image is unreadable, no image has a
+        label of the bundle, the set names no groups and ``--image-level`` is missing, or
+        a result cannot be written where it should go. Nothing is written then.
+    """
+    from thyro_demo.data import datasets
+    from thyro_demo.models import manifest
+
+    for path, is_folder in ((args.json, False), (args.report, True)):
+        if path is not None:
+            check_writable(path, is_folder)
+    folder = _bundle_folder(args.bundle)
+    classes = manifest.read_manifest(folder)["classes"]
+    records, left_out = _labelled(datasets.load(args.data), classes)
+    records = _grouped(records, args.image_level)
+
+    from thyro_demo.engine import score_records
+    from thyro_demo.models import bundle
+
+    judged = bundle.load(folder)
+    predictions = score_records(judged, records)
+    seen = _seen(predictions["path"], judged.manifest["training_images"])
+    thresholds = {head: points[args.operating_point] for head, points in judged.thresholds.items()}
+    content = _figures(judged, predictions[~seen], thresholds, args.report)
+    content["operating_point"] = args.operating_point
+    content["left_out"] = left_out
+    content["training_images"] = _training_figures(judged, predictions[seen], thresholds)
+    print("\n".join(_lines(content, args)))
+    if args.json is not None:
+        write_json(args.json, content)
+
+
+def _bundle_folder(asked: str) -> Path:
+    from thyro_demo.models import manifest
+
+    if Path(asked).is_dir():
+        return Path(asked)
+    known = manifest.names()
+    if asked not in known:
+        raise DataError(
+            f"A bundle has to be a folder, or one of {', '.join(known) or 'none in weights'}. "
+            f"Received: {asked!r}."
+        )
+    return manifest.weights_root() / asked
+
+
+def _labelled(records: pd.DataFrame, classes: list[str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Keep the images whose label the bundle knows, and count the others by label."""
+    known = records["label"].isin(classes)
+    others = records["label"][~known].fillna("no label").value_counts()
+    if not known.any():
+        raise DataError(
+            f"Images have to be labelled {' or '.join(classes)} to measure this bundle. "
+            f"Received: {', '.join(map(str, others.index))}."
+        )
+    counts = {str(label): int(count) for label, count in others.items()}
+    return records[known].reset_index(drop=True), counts
+
+
+def _grouped(records: pd.DataFrame, image_level: bool) -> pd.DataFrame:
+    """Keep the groups, or drop them where each image is to count as one case."""
+    if image_level:
+        return records.assign(group=None)
+    if records["group"].isna().all():
+        raise DataError(
+            "Intervals are drawn over groups (patients, cases), so a set without any needs "
+            f"--image-level. Received: {len(records)} images without a group."
+        )
+    return records
+
+
+def _seen(paths: pd.Series, training_images: list[str]) -> pd.Series:
+    """Tell which files are training images, by their content."""
+    from tqdm import tqdm
+
+    from thyro_demo.files import sha256
+
+    known = set(training_images)
+    marks = {
+        # A member of an archive is no file of its own, so no manifest can name it.
+        path: "::" not in path and sha256(path) in known
+        for path in tqdm(paths.unique(), "Comparing with training images", leave=False)
+    }
+    return paths.map(marks)
+
+
+def _figures(
+    judged: Bundle, predictions: pd.DataFrame, thresholds: dict[str, float], folder: Path | None
+) -> dict[str, Any]:
+    """Summarise images the bundle was not trained on, and write their report."""
+    import json
+
+    from thyro_demo.evaluate import report
+
+    if predictions.empty:
+        return {"bundle": judged.name, "n": 0, "unit": None, "heads": {}}
+    known: dict[str, Any] = {"bundle": judged.name, "split": "images outside the training set"}
+    positive = judged.classes[-1]
+    if folder is None:
+        return report.summarise(predictions, thresholds, positive, **known)
+    page = report.write(predictions, thresholds, folder, judged.title, positive, **known)
+    return json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+
+
+def _training_figures(
+    judged: Bundle, predictions: pd.DataFrame, thresholds: dict[str, float]
+) -> dict[str, Any]:
+    """Summarise training images: what they score says nothing of other images."""
+    from thyro_demo.evaluate import report
+
+    if predictions.empty:
+        return {"n": 0, "heads": {}}
+    summary = report.summarise(
+        predictions, thresholds, judged.classes[-1], bundle=judged.name, split="training images"
+    )
+    return {key: summary[key] for key in ("n", "unit", "split", "heads")}
+
+
+def _lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
+    """Say what was measured, on what, and what was kept apart."""
+    from thyro_demo.engine import NOTICE
+
+    training = content["training_images"]["n"]
+    lines = [
+        f"{count} images labelled {label!r} are left out."
+        for label, count in content["left_out"].items()
+    ]
+    if training:
+        lines.append(
+            f"{training} of the images are training images of {content['bundle']}: "
+            "they are reported apart and say nothing of other images."
+        )
+    if not content["n"]:
+        lines.append("No image is left that the bundle was not trained on: nothing is measured.")
+        return [*lines, NOTICE]
+    cases = f", {content['groups']} groups" if content["groups"] else ""
+    lines.append(
+        f"{content['bundle']} on {content['n']} images{cases}; 95 % intervals by "
+        f"{content['unit']}, threshold {args.operating_point}."
+    )
+    lines.append(f"  {'head':<12}" + "".join(f"{name:>22}" for name in _SHOWN))
+    lines += [
+        f"  {head:<12}" + "".join(f"{_interval(figures[name]):>22}" for name in _SHOWN)
+        for head, figures in content["heads"].items()
+    ]
+    if args.report is not None:
+        lines.append(f"Report: {args.report / 'index.html'}")
+    return [*lines, NOTICE]
+
+
+def _interval(figure: dict[str, float | None]) -> str:
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return "undefined"
+    if low is None or high is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f}–{high:.3f})"

@@ -1,0 +1,169 @@
+"""``python -m thyro_demo predict``: score images with every head and draw the overlays."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thyro_demo.cli.results import check_writable, write_json
+from thyro_demo.errors import ThyroError
+
+if TYPE_CHECKING:
+    from thyro_demo.engine import Comparison, Engine
+
+HELP = "score images with every head of the bundles and draw where each looked"
+
+DEFAULT_FOLDER = Path("out")
+_OPERATING_POINTS = ("youden", "sens95")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The parser of this command.
+    """
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the results to this file")
+    parser.add_argument(
+        "--models", nargs="+", metavar="NAME", help="bundles to ask; by default all"
+    )
+    parser.add_argument(
+        "--heads", nargs="+", metavar="HEAD", help="softmax, svm, forest; by default all"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        metavar="FOLDER",
+        help="where the overlays go, one PNG a head (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--operating-point",
+        choices=_OPERATING_POINTS,
+        default=_OPERATING_POINTS[0],
+        help="threshold the scores are read at (default: %(default)s)",
+    )
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of bundles")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check all images, then score them, print a table and write overlays and results.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options of `add_arguments`.
+
+    Raises
+    ------
+    ThyroError
+        If an image cannot be read, a bundle or head is unknown, or a result cannot be
+        written where it should go. Nothing is written then.
+    """
+    from tqdm import tqdm
+
+    from thyro_demo.data.images import decode
+    from thyro_demo.engine import NOTICE, Engine
+
+    check_writable(args.out, folder=True)
+    if args.json is not None:
+        check_writable(args.json, folder=False)
+    for path in args.images:
+        decode(path)
+    engine = Engine(args.weights)
+    models = engine.choose(args.models)
+    maps = _maps(engine, models, args.heads)
+    engine.warm_up(models)
+    results = []
+    progress = tqdm(args.images, "Scoring", unit="image", disable=len(args.images) == 1 or None)
+    for path, stem in zip(progress, _stems(args.images), strict=True):
+        comparison = engine.compare(path, models, maps, operating_point=args.operating_point)
+        overlays = _write_overlays(comparison, args.out, stem)
+        results.append({"path": path, **_with_overlays(comparison, overlays)})
+        tqdm.write(_table(path, comparison, engine))
+    print(f"Overlays of {', '.join(maps)}: {args.out}\n{NOTICE}")
+    if args.json is not None:
+        write_json(
+            args.json,
+            {"notice": NOTICE, "operating_point": args.operating_point, "images": results},
+        )
+
+
+def _maps(engine: Engine, models: Sequence[str], asked: Sequence[str] | None) -> list[str]:
+    """Name the heads to draw: those asked for, else all that a chosen bundle has."""
+    known = list(dict.fromkeys(head for name in models for head in engine.heads(name)))
+    for head in asked or ():
+        if head not in known:
+            raise ThyroError(
+                f"A head of these models has to be one of {', '.join(known)}. Received: {head!r}."
+            )
+    return list(asked or known)
+
+
+def _stems(paths: Sequence[str]) -> list[str]:
+    """Name the overlays after their images, and tell images of one name apart."""
+    stems: list[str] = []
+    seen: Counter[str] = Counter()
+    for path in paths:
+        stem = Path(path.rpartition("::")[2]).stem
+        # Lower case: on some systems Frame.png and frame.png would be one file.
+        seen[stem.lower()] += 1
+        count = seen[stem.lower()]
+        stems.append(stem if count == 1 else f"{stem}-{count}")
+    return stems
+
+
+def _write_overlays(comparison: Comparison, folder: Path, stem: str) -> dict[tuple[str, str], Path]:
+    """Write one PNG for each map, and say which is whose."""
+    from PIL import Image
+
+    from thyro_demo.explain.overlay import overlay
+    from thyro_demo.files import whole
+
+    written = {}
+    for one in comparison.predictions:
+        if one.heatmap is not None:
+            path = folder / f"{stem}-{one.model}-{one.head}.png"
+            with whole(path) as temporary:
+                Image.fromarray(overlay(comparison.frame, one.heatmap)).save(temporary)
+            written[one.model, one.head] = path
+    return written
+
+
+def _with_overlays(comparison: Comparison, overlays: dict[tuple[str, str], Path]) -> dict[str, Any]:
+    content = comparison.to_dict()
+    for one in content["predictions"]:
+        path = overlays.get((one["model"], one["head"]))
+        one["overlay"] = None if path is None else path.as_posix()
+    return content
+
+
+def _table(path: str, comparison: Comparison, engine: Engine) -> str:
+    """Lay out what one image was given, notices first."""
+    height, width = comparison.frame.shape[:2]
+    box = comparison.box
+    titles = [engine.title(one.model) for one in comparison.predictions]
+    wide = max(map(len, titles))
+    rows = [
+        f"  {title:<{wide}}  {one.head:<10}  {one.score:>11.3f}  {one.threshold:>9.3f}"
+        f"  {'above' if one.positive else 'below'}  {one.milliseconds:>4.0f}"
+        for title, one in zip(titles, comparison.predictions, strict=True)
+    ]
+    head = f"  {'model':<{wide}}  {'head':<10}  model score  threshold  reads    ms"
+    return "\n".join(
+        [
+            f"{path}: {width} × {height}, scan area {box.width} × {box.height} "
+            f"at {box.left}, {box.top}",
+            *comparison.notices,
+            head,
+            *rows,
+            comparison.agreement,
+            "",
+        ]
+    )

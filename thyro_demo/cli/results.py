@@ -1,0 +1,50 @@
+"""Where the commands write their results: checked before the work, written whole after it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from thyro_demo.errors import ThyroError
+from thyro_demo.files import whole
+
+
+def check_writable(path: Path, folder: bool) -> None:
+    """Refuse a place for results before any work is done for them.
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder to be written; parents that are missing will be made.
+    folder : bool
+        Whether `path` is to be a folder.
+
+    Raises
+    ------
+    ThyroError
+        If a file stands where a folder should, a folder where a file should, or the
+        nearest folder that exists cannot be written to.
+    """
+    if path.exists() and path.is_dir() != folder:
+        wanted, found = ("folder", "file") if folder else ("file", "folder")
+        raise ThyroError(f"Results of this kind go to a {wanted}. Received: the {found} {path}.")
+    standing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(standing, os.W_OK) or not (standing.is_dir() or standing == path):
+        raise ThyroError(
+            f"Results need a place that can be written to. Received: {path}, below {standing}."
+        )
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : dict
+        Plain values without NaN.
+    """
+    with whole(path) as temporary:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
