@@ -17,6 +17,7 @@ from thyro_demo.data.phantom import (
     cohort,
     contact_sheet,
     draw,
+    example,
     malignant_probability,
     physics,
     sample_features,
@@ -426,7 +427,7 @@ def test_an_interrupted_write_leaves_nothing(patients, tmp_path, capsys):
 
 
 def test_examples_show_every_feature_that_scores():
-    shown = {name for features, _, _ in EXAMPLES.values() for name in flat(features)}
+    shown = {name for features, _, _ in EXAMPLES.values() if features for name in flat(features)}
     tables = (tirads.COMPOSITION, tirads.ECHOGENICITY, tirads.SHAPE, tirads.MARGIN, tirads.FOCI)
     assert {name for table in tables for name in table} - shown == {"cannot be determined"}
 
@@ -434,6 +435,18 @@ def test_examples_show_every_feature_that_scores():
 def flat(features: Features) -> tuple[str, ...]:
     named = (features.composition, features.echogenicity, features.shape, features.margin)
     return named + features.foci
+
+
+def test_examples_keep_what_their_names_promise():
+    assert example("Looks benign, labelled malignant").label == "malignant"
+    assert example("Looks malignant, labelled benign").label == "benign"
+    assert points(EXAMPLES["Looks benign, labelled malignant"][0]) <= 3
+    assert points(EXAMPLES["Looks malignant, labelled benign"][0]) >= 7
+    assert example("No nodule").features is None
+    assert example("Autoimmune gland, no nodule").label == "autoimmune"
+    assert outside(example("Scanner's text around the scan"), ScannerFrame()).any()
+    with pytest.raises(DataError, match="Received: name='cat'"):
+        example("cat")
 
 
 def test_a_contact_sheet_holds_every_frame(patients):

@@ -16,17 +16,19 @@ from thyro_demo.data.phantom.frame import (
 )
 from thyro_demo.data.phantom.physics import uniform_envelope
 from thyro_demo.data.phantom.scanner import ScannerFrame
-from thyro_demo.data.phantom.sheet import EXAMPLES, contact_sheet
+from thyro_demo.data.phantom.sheet import EXAMPLES, PITFALLS, contact_sheet, example
 
 __all__ = [
     "EXAMPLES",
     "LABEL_MIDDLE",
     "LABEL_SLOPE",
+    "PITFALLS",
     "Phantom",
     "ScannerFrame",
     "cohort",
     "contact_sheet",
     "draw",
+    "example",
     "label_of",
     "malignant_probability",
     "sample_features",

@@ -16,14 +16,18 @@ from thyro_demo.data.phantom.anatomy import Canvas, Neck, Window, lateral_mm, ra
 ECHO_DB: dict[str, float] = {
     "anechoic": -30.0,
     "hyperechoic": 5.5,
-    "isoechoic": -1.0,
+    "isoechoic": -1.5,
     "hypoechoic": -7.5,
-    "very hypoechoic": -13.5,
+    "very hypoechoic": -15.0,
     "cannot be determined": -3.0,
 }
 """Echo level of a nodule's solid part against the gland, in decibel."""
 
 FLUID_DB = -34.0
+"""Echo level of a cyst, in decibel."""
+
+CYSTIC = "cystic or almost completely cystic"
+
 _ANGLES = np.linspace(0.0, 2 * np.pi, 360, endpoint=False)
 _DIRECTIONS = np.stack([np.cos(_ANGLES[:180]), np.sin(_ANGLES[:180])])
 
@@ -167,12 +171,13 @@ def paint(
     across, down = np.broadcast_arrays(across - centre[0], down - centre[1])
     distance = outline.distance(across, down)
     soft = 2.6 if features.margin in ("ill-defined", "cannot be determined") else 0.35
-    _rim(canvas, features, window, distance, gland_db)
     edge = distance
     if soft > 1.0:
         edge = distance + 0.7 * canvas.noise(rng, (1.6, 1.6), distance.shape)
     inside, attenuation = _inside(canvas, features, distance, down, gland_db, rng)
     canvas.fill(window, ramp(edge, soft), inside, attenuation)
+    if features.composition != CYSTIC:
+        _rim(canvas, features, window, distance, gland_db)
     _walls(canvas, features, window, distance, down)
     _foci(canvas, features, outline, centre, window, distance, rng)
 
@@ -212,11 +217,12 @@ def mask(
 def _rim(
     canvas: Canvas, features: Features, window: Window, distance: np.ndarray, gland_db: float
 ) -> None:
-    """Paint the thin dark halo of a margin that can be followed."""
+    """Paint the thin dark seam of a margin that can be followed."""
+    dark = gland_db + min(-8.0, ECHO_DB[features.echogenicity] - 2.0)
     if features.margin == "smooth":
-        canvas.fill(window, ridge(distance + 0.1, 0.7), gland_db - 8.0)
-    elif features.margin != "ill-defined":
-        canvas.fill(window, 0.8 * ridge(distance + 0.2, 0.6), gland_db - 8.0)
+        canvas.fill(window, ridge(distance + 0.1, 0.7), dark)
+    elif features.margin not in ("ill-defined", "cannot be determined"):
+        canvas.fill(window, 0.75 * ridge(distance, 0.6), dark - 2.0)
 
 
 def _inside(
@@ -232,7 +238,7 @@ def _inside(
     solid = gland_db + ECHO_DB[features.echogenicity] + 1.2 * canvas.noise(rng, (2.2, 2.6), shape)
     solid += 1.8 * canvas.noise(rng, (0.9, 1.1), shape)
     fluid = np.zeros(shape, np.float32)
-    if features.composition == "cystic or almost completely cystic":
+    if features.composition == CYSTIC:
         fluid = np.ones(shape, np.float32)
     elif features.composition == "spongiform":
         fluid = _honeycomb(canvas, distance, rng)
@@ -277,7 +283,7 @@ def _walls(
     canvas: Canvas, features: Features, window: Window, distance: np.ndarray, down: np.ndarray
 ) -> None:
     """Paint the specular front and back wall of a smooth cyst."""
-    if features.composition != "cystic or almost completely cystic":
+    if features.composition != CYSTIC:
         return
     facing = np.abs(down) / max(float(np.abs(down).max()) - 2.5, 1.0)
     strength = ridge(distance + 0.1, 0.3) * np.clip(facing - 0.25, 0.0, 1.0)
@@ -305,7 +311,7 @@ def _foci(
     if "punctate echogenic foci" in features.foci:
         count = int(np.clip(0.9 * float(outline.radius.mean()) ** 1.2, 8, 26))
         for x, z in _spots(rng, outline, centre, count, 0.8):
-            _dot(canvas, x, z, rng.uniform(0.16, 0.28), rng.uniform(17.0, 23.0))
+            _dot(canvas, x, z, rng.uniform(0.14, 0.26), rng.uniform(15.0, 22.0))
 
 
 def _spots(
@@ -331,7 +337,7 @@ def _dot(canvas: Canvas, x: float, z: float, sigma: float, level: float) -> None
 
 def _macrocalcification(canvas: Canvas, x: float, z: float, rng: np.random.Generator) -> None:
     """Paint a bright curved plate that lets little sound through."""
-    half, thick, loss = rng.uniform((1.3, 0.7, 20.0), (2.4, 1.0, 28.0))
+    half, thick, loss = rng.uniform((1.3, 0.8, 20.0), (2.4, 1.4, 28.0)).tolist()
     window = canvas.window(x - half - 1, x + half + 1, z - 1.5, z + 3.0)
     across, down = canvas.straight(window)
     bend = 0.12 * np.square(across - x) + 0.22 * canvas.noise(rng, (1, 0.9), (1, across.size))

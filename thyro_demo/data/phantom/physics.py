@@ -31,7 +31,7 @@ BEAM_PIXELS = 2
 """Pixels between two scan lines: tissue is mapped on lines, the scan converter fills in."""
 
 _DECIBEL = np.float32(np.log(10.0) / 20.0)
-_MARGIN = 10
+_MARGIN = 12
 _KNOTS_PER_STEP = 4
 
 
@@ -40,10 +40,11 @@ def _spectra(shape: tuple[int, int], spacing_mm: float) -> tuple[np.ndarray, np.
     """Return the transfer functions along depth and, row by row, across the beam."""
     rows, columns = shape
     axial_length = fft.next_fast_len(rows + _MARGIN)
+    lateral_length = fft.next_fast_len(columns + _MARGIN)
     depth = np.arange(rows) * spacing_mm
     width = LATERAL_MM * np.hypot(1.0, depth / APERTURE_DEPTH_MM) / spacing_mm
     axial = np.exp(-2.0 * (np.pi * fft.fftfreq(axial_length) * AXIAL_MM / spacing_mm) ** 2)
-    lateral = np.exp(-2.0 * (np.pi * fft.fftfreq(columns) * width[:, None]) ** 2)
+    lateral = np.exp(-2.0 * (np.pi * fft.fftfreq(lateral_length) * width[:, None]) ** 2)
     # Unit energy (Parseval), so that uniform tissue is equally bright at every depth.
     axial /= np.sqrt(np.mean(axial**2))
     lateral /= np.sqrt(np.mean(lateral**2, axis=1, keepdims=True))
@@ -54,9 +55,8 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Convolve a scatterer field with the point spread, wider with depth.
 
     The axial filter is one for the whole field. The lateral one is a different Gaussian
-    in each row, so no zones have to be blended; both act by FFT with cached spectra. The
-    field is padded in depth, so that bright skin does not come round at the bottom, and
-    periodic across.
+    in each row, so no zones have to be blended; both act by FFT with cached spectra, on a field
+    padded with silence, so that bright skin does not come round at the bottom.
 
     Parameters
     ----------
@@ -69,18 +69,18 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
     -------
     ndarray of complex64, shape (H, W)
         Demodulated echo signal. White unit-power input gives unit power everywhere but
-        within a few rows of top and bottom.
+        within a few pixels of the border.
     """
     rows, columns = field.shape
     axial, lateral = _spectra((rows, columns), spacing_mm)
-    padded = np.zeros((len(axial), columns), np.complex64)
-    padded[:rows] = field
+    padded = np.zeros((len(axial), lateral.shape[1]), np.complex64)
+    padded[:rows, :columns] = field
     spectrum = fft.fft(padded, axis=0, overwrite_x=True)
     spectrum *= axial
     lines = fft.ifft(spectrum, axis=0, overwrite_x=True)[:rows]
     spectrum = fft.fft(lines, axis=1, overwrite_x=True)
     spectrum *= lateral
-    return fft.ifft(spectrum, axis=1, overwrite_x=True)
+    return fft.ifft(spectrum, axis=1, overwrite_x=True)[:, :columns]
 
 
 def scatterers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -193,9 +193,9 @@ def uniform_envelope(
         Envelope, 0 or more; a Rayleigh law with mean square 1.
     """
     rim = _MARGIN
-    tissue = np.zeros((shape[0] + 2 * rim, shape[1]), np.float32)
+    tissue = np.zeros((shape[0] + 2 * rim, shape[1] + 2 * rim), np.float32)
     power = echo_power(np.random.default_rng(seed), tissue, tissue, spacing_mm)
-    return np.sqrt(power[rim:-rim])
+    return np.sqrt(power[rim:-rim, rim:-rim])
 
 
 def log_compress(

@@ -1,19 +1,21 @@
 """Named examples and the contact sheet."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from thyro_demo.clinical.tirads import Features, level
-from thyro_demo.data.phantom.frame import Phantom
+from thyro_demo.data.phantom.frame import Phantom, draw
+from thyro_demo.data.phantom.scanner import ScannerFrame
 from thyro_demo.errors import DataError
 
 SOLID = "solid or almost completely solid"
 MIXED = "mixed cystic and solid"
 CYST = "cystic or almost completely cystic"
 
-EXAMPLES: dict[str, tuple[Features, float, int]] = {
+EXAMPLES: dict[str, tuple[Features | None, float, int]] = {
     "Cyst with comet-tail artifacts": (
         Features(CYST, "anechoic", "wider than tall", "smooth", ("large comet-tail artifacts",)),
         16.0,
@@ -64,8 +66,61 @@ EXAMPLES: dict[str, tuple[Features, float, int]] = {
         16.0,
         20,
     ),
+    "Looks benign, labelled malignant": (
+        Features(SOLID, "isoechoic", "wider than tall", "smooth"),
+        15.0,
+        42,
+    ),
+    "Looks malignant, labelled benign": (
+        Features(SOLID, "hypoechoic", "taller than wide", "smooth"),
+        15.0,
+        24,
+    ),
+    "No nodule": (None, 0.0, 31),
 }
-"""Nodules for the page: name to features, size in millimetres and seed of `draw`."""
+"""Frames for the page: name to features, size in millimetres and seed of `draw`.
+
+One for each TI-RADS feature, then three on which a model should fail or has nothing to
+say. Two labels are against the odds: they are drawn, as in the clinic, and a model that
+reads the features well is wrong about them.
+"""
+
+PITFALLS: dict[str, dict[str, Any]] = {
+    "Scanner's text around the scan": {
+        "features": Features(SOLID, "hypoechoic", "wider than tall", "smooth"),
+        "seed": 33,
+        "scanner": ScannerFrame(),
+    },
+    "Autoimmune gland, no nodule": {"features": None, "seed": 34, "texture": "autoimmune"},
+}
+"""Frames that need more than features, size and seed: name to arguments of `draw`."""
+
+
+def example(name: str) -> Phantom:
+    """Draw a frame of `EXAMPLES` or `PITFALLS`.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+
+    Returns
+    -------
+    Phantom
+        The frame.
+
+    Raises
+    ------
+    DataError
+        If there is no such example.
+    """
+    if name in EXAMPLES:
+        return draw(*EXAMPLES[name])
+    if name in PITFALLS:
+        return draw(**PITFALLS[name])
+    raise DataError(
+        f"An example is one of {', '.join([*EXAMPLES, *PITFALLS])}. Received: name={name!r}"
+    )
 
 
 def contact_sheet(
