@@ -250,7 +250,8 @@ def split(
         there are parts.
     """
     wanted = np.asarray(fractions, np.float64)
-    if wanted.shape != (3,) or (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
+    # Said so that NaN, which compares false with everything, is refused.
+    if wanted.shape != (3,) or not ((wanted >= 0).all() and abs(wanted.sum() - 1) < 1e-6):
         raise DataError(
             "Fractions are three shares, of training, validation and test, that add up to 1. "
             f"Received: {tuple(fractions)}"

@@ -1,0 +1,130 @@
+"""``data`` answers with what is there, and its exit code tells a leak."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from thyro_demo import cli
+from thyro_demo.data import datasets, fetch, splits
+
+
+def speckle(path, seed) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = np.random.default_rng(seed).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(frame).save(path, quality=95)
+
+
+@pytest.fixture
+def p1(tmp_path):
+    """Lay out a P1 set of 24 different frames."""
+    seed = 0
+    for part in ("train", "test"):
+        for label in ("benin", "malin"):
+            for number in range(6):
+                speckle(tmp_path / "LES3BDD" / part / label / f"{number}.jpg", seed)
+                seed += 1
+    return tmp_path
+
+
+def test_list_names_every_set_with_home_and_licence(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("THYRO_DATA", raising=False)
+    assert cli.main(["data", "list"]) == 0
+    text = capsys.readouterr().out
+    for key, known in fetch.SETS.items():
+        assert f"{key}: {known.title}" in text
+        assert known.home in text
+        assert known.licence in text
+    assert "not found; python -m thyro_demo data fetch p1" in text
+
+
+def test_fetch_fails_in_one_sentence_and_with_exit_code_2(capsys, tmp_path):
+    away = (tmp_path / "nowhere").as_uri()
+    assert cli.main(["data", "fetch", "p1", "--out", str(tmp_path / "p1"), "--url", away]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert away in last
+    assert not (tmp_path / "p1").exists()
+
+
+def test_check_of_a_clean_set_counts_and_passes(p1, capsys):
+    assert cli.main(["data", "check", str(p1)]) == 0
+    text = capsys.readouterr().out
+    assert "P1 thyroid set, 24 images" in text
+    assert "images without a group: 24" in text
+    assert "near copies in two published parts: 0" in text
+
+
+def test_check_names_a_copy_across_the_published_parts(p1, capsys):
+    with Image.open(p1 / "LES3BDD/train/benin/0.jpg") as frame:
+        frame.resize((128, 128)).save(p1 / "LES3BDD/test/benin/copy.jpg", quality=80)
+    assert cli.main(["data", "check", str(p1)]) == 1
+    text = capsys.readouterr().out
+    assert "near copies in two published parts: 1" in text
+    assert "LES3BDD/train/benin/0.jpg, LES3BDD/test/benin/copy.jpg" in text
+
+
+def test_check_lists_what_cannot_be_read_and_goes_on(p1, capsys):
+    (p1 / "LES3BDD/train/benin/0.jpg").write_text("no image")
+    (p1 / "LES3BDD/train/malin/1.jpg").write_bytes(b"")
+    assert cli.main(["data", "check", str(p1)]) == 0
+    text = capsys.readouterr().out
+    assert "cannot be read: 2" in text
+    assert "0.jpg" in text
+    assert "0 bytes" in text
+
+
+def test_check_of_no_set_is_one_sentence(tmp_path, capsys):
+    assert cli.main(["data", "check", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_split_writes_a_table_that_the_folder_can_take_as_its_index(p1, capsys):
+    out = p1 / "index.csv"
+    assert cli.main(["data", "split", str(p1), "--out", str(out), "--seed", "3"]) == 0
+    records = datasets.thyroid(p1)
+    assert set(records["split"]) == set(splits.PARTS)
+    assert records["group"].notna().all()
+    splits.check(records, "split")
+    assert "train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "column", "sides"),
+    [
+        (["--folds", "3"], "fold", {0, 1, 2}),
+        (["--fractions", "0.5", "0", "0.5"], "split", {"train", "test"}),
+        (["--folds", "2", "--image-level"], "fold", {0, 1}),
+    ],
+)
+def test_split_deals_as_told(p1, tmp_path, options, column, sides):
+    out = tmp_path / "out" / "table.csv"
+    assert cli.main(["data", "split", str(p1), "--out", str(out), *options]) == 0
+    table = pd.read_csv(out)
+    assert set(table[column]) == sides
+    assert len(table) == 24
+
+
+def test_split_leaves_out_what_has_no_label_and_says_so(tmp_path, capsys):
+    for number in range(8):
+        speckle(tmp_path / f"{number}.jpg", number)
+        grade = ("2", "5", "3", "4a", "2", "5", "", "")[number]
+        (tmp_path / f"{number}.xml").write_text(f"<case><tirads>{grade}</tirads></case>")
+    out = tmp_path / "table.csv"
+    assert cli.main(["data", "split", str(tmp_path), "--out", str(out), "--folds", "2"]) == 0
+    assert "Left out: 2 images without a label." in capsys.readouterr().out
+    assert len(pd.read_csv(out)) == 6
+
+
+def test_split_that_cannot_be_leaves_no_table(p1, tmp_path, capsys):
+    out = tmp_path / "table.csv"
+    assert cli.main(["data", "split", str(p1), "--out", str(out), "--folds", "40"]) == 2
+    assert "one group per fold" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_real_thyroid_set_leaks_across_its_published_parts(thyro_data, capsys):
+    assert cli.main(["data", "check", str(thyro_data / "thyroid_us")]) == 1
+    text = capsys.readouterr().out
+    assert "cannot be read: 0" in text
+    assert "near copies in two groups: 0" in text
