@@ -1,0 +1,126 @@
+"""A stand-in for the engine: fast, without a network, wrong on purpose now and then."""
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from thyro_demo.data.preprocess import Box
+from thyro_demo.engine import Comparison, Prediction
+from thyro_demo.ui.examples import Example, draw_chart
+from thyro_demo.ui.launch import launch
+
+THRESHOLD = 0.42
+
+
+class FakeEngine:
+    """Three models with three heads each; scores follow from the brightness of the frame.
+
+    Parameters
+    ----------
+    titles : dict of str to str, optional
+        Models and their display names.
+    """
+
+    def __init__(self, titles: dict[str, str] | None = None) -> None:
+        self.titles = titles or {
+            "vgg16": "VGG-16",
+            "resnet50": "ResNet-50",
+            "efficientnet-b0": "EfficientNet-B0",
+        }
+        self.explained: list[tuple[str, str]] = []
+        self.warm = threading.Event()
+
+    def names(self) -> list[str]:
+        return list(self.titles)
+
+    def heads(self, name: str) -> list[str]:
+        return ["softmax", "svm", "forest"]
+
+    def title(self, name: str) -> str:
+        return self.titles[name]
+
+    def card(self, name: str) -> str:
+        return f"---\nlicense: apache-2.0\n---\n# {self.titles[name]}\n\nA model card."
+
+    def warm_up(self, names: Sequence[str] | None = None) -> None:
+        self.warm.set()
+
+    def compare(self, image, names=None, maps=("softmax",), roi=None, operating_point="youden"):
+        predictions = [
+            self._predict(image, name, head, head in maps)
+            for name in names or self.names()
+            for head in self.heads(name)
+        ]
+        above = sum(prediction.positive for prediction in predictions)
+        height, width = image.shape[:2]
+        colourful = np.ptp(image.astype(int), axis=2).mean() > 20
+        notice = "This image is unlike the training images; its scores mean nothing."
+        return Comparison(
+            frame=image,
+            box=Box(0, 0, width, height),
+            predictions=predictions,
+            notices=[notice] if colourful else [],
+            agreement=f"{above} of {len(predictions)} heads read above their threshold.",
+            milliseconds=187.0,
+        )
+
+    def explain(self, image, name, head, roi=None, operating_point="youden"):
+        self.explained.append((name, head))
+        return self._predict(image, name, head, True)
+
+    def _predict(self, image: np.ndarray, name: str, head: str, mapped: bool) -> Prediction:
+        place = 3 * self.names().index(name) + self.heads(name).index(head)
+        score = float((image.mean() / 255 + 0.137 * place) % 1)
+        height, width = image.shape[:2]
+        y, x = np.mgrid[:height, :width]
+        centre = width * (0.35 + 0.04 * place)
+        bump = np.exp(
+            -(((x - centre) / (0.16 * width)) ** 2) - ((y - 0.48 * height) / (0.2 * height)) ** 2
+        )
+        return Prediction(
+            model=name,
+            head=head,
+            score=score,
+            threshold=THRESHOLD,
+            positive=score >= THRESHOLD,
+            heatmap=bump.astype(np.float32) if mapped else None,
+            milliseconds=40.0 + 7 * place,
+        )
+
+
+def draw_speckle() -> np.ndarray:
+    """Draw a grey disc in speckle: a frame that looks like ultrasound from afar."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:240, :320]
+    echo = np.where((x - 150) ** 2 + (y - 115) ** 2 < 55**2, 45, 110)
+    grey = np.clip(echo * rng.rayleigh(0.8, echo.shape), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., np.newaxis], 3, axis=2)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def speckle() -> np.ndarray:
+    return draw_speckle()
+
+
+@pytest.fixture
+def examples() -> list[Example]:
+    return [
+        Example("hypoechoic", "Hypoechoic", "Drawn with 4 points.", draw_speckle),
+        Example("test chart", "Not ultrasound", "Not a frame.", draw_chart),
+    ]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[str, FakeEngine]]:
+    """Address of a running app, and the engine behind it."""
+    engine = FakeEngine()
+    app = launch(engine, prevent_thread_lock=True)
+    yield app.local_url, engine
+    app.close(verbose=False)

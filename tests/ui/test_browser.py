@@ -1,0 +1,224 @@
+"""The page in headless Chromium, on a desk and on a phone."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright for Python is not installed"
+)
+
+CHROMIUM = Path(os.environ.get("THYRO_CHROMIUM", "/usr/bin/chromium"))
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (THYRO_CHROMIUM names another)"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+DESK, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture
+def page(request, browser, served) -> Iterator:
+    """Open the page; when it closes, every request it made must have stayed here."""
+    width, height = getattr(request, "param", DESK)
+    context = browser.new_context(viewport={"width": width, "height": height})
+    asked: list[str] = []
+    broken: list[str] = []
+    context.on("request", lambda sent: asked.append(sent.url))
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.goto(served[0])
+    page.wait_for_selector("#thyro-compare")
+    yield page
+    context.close()
+    remote = [url for url in map(urlsplit, asked) if url.scheme not in {"data", "blob"}]
+    assert {url.hostname for url in remote} == {"127.0.0.1"}
+    assert broken == []
+
+
+desk_and_phone = pytest.mark.parametrize(
+    "page", [DESK, PHONE], ids=["desk", "phone"], indirect=True
+)
+
+
+def choose_example(page) -> None:
+    page.locator("[data-example]").first.click()
+    page.wait_for_selector("#thyro-frame img")
+
+
+def compare(page, tiles: int = 3) -> None:
+    page.click("#thyro-compare")
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(tiles)
+
+
+def scrolls_sideways(page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+
+
+def upload(page, path: Path) -> None:
+    page.locator("#thyro-frame input[type=file]").set_input_files(path)
+
+
+@desk_and_phone
+def test_from_an_example_to_three_heatmaps_further_heads_and_back(page, served):
+    _, engine = served
+    assert not scrolls_sideways(page)
+    choose_example(page)
+    playwright.expect(page.locator("[data-example][aria-pressed=true]")).to_have_count(1)
+    compare(page)
+    # Asked for in one go: on a phone the page may still be scrolling to the results.
+    boxes = page.locator(".thyro-tile").evaluate_all(
+        "tiles => tiles.map((tile) => tile.getBoundingClientRect().toJSON())"
+    )
+    assert len({box["top"] for box in boxes}) == 1
+    assert all(box["left"] >= 0 and box["width"] > 70 for box in boxes)
+    assert max(box["right"] for box in boxes) <= page.viewport_size["width"]
+    assert not scrolls_sideways(page)
+    playwright.expect(page.locator(".thyro-scores tbody tr")).to_have_count(9)
+    playwright.expect(page.locator(".thyro-truth")).to_contain_text("TI-RADS")
+
+    engine.explained.clear()
+    page.get_by_label("SVM", exact=True).check()
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(6)
+    assert [head for _, head in engine.explained] == ["svm"] * 3
+    assert not scrolls_sideways(page)
+
+    page.click("#thyro-reset")
+    playwright.expect(page.locator(".thyro-empty")).to_be_visible()
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(0)
+    playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
+    playwright.expect(page.locator("[data-example][aria-pressed=true]")).to_have_count(0)
+
+
+def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
+    choose_example(page)
+    compare(page)
+    asked: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url))
+    heat = page.locator(".thyro-image img").first
+    page.locator("#thyro-opacity input[type=number]").fill("0.25")
+    playwright.expect(heat).to_have_css("opacity", "0.25")
+    page.locator("#thyro-scale input").click()
+    page.get_by_role("option", name="cividis").click()
+    playwright.expect(heat).to_have_css("filter", 'url("#thyro-cividis")')
+    assert [url for url in asked if "queue/join" in url] == []
+
+
+@desk_and_phone
+def test_a_heatmap_grows_at_a_key_stroke(page):
+    choose_example(page)
+    compare(page)
+    tile = page.locator(".thyro-tile").nth(1)
+    before = tile.bounding_box()["width"]
+    tile.locator("input").focus()
+    page.keyboard.press("Space")
+    assert tile.bounding_box()["width"] > 2 * before
+    assert not scrolls_sideways(page)
+
+
+def test_the_comparison_is_saved_as_json_and_as_a_picture(page, tmp_path):
+    choose_example(page)
+    compare(page)
+    for button, name in (("#thyro-json", "record.json"), ("#thyro-png", "picture.png")):
+        with page.expect_download() as saved:
+            page.click(button)
+        saved.value.save_as(tmp_path / name)
+    assert len(json.loads((tmp_path / "record.json").read_text())["predictions"]) == 9
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.width == 1800
+
+
+def test_an_image_unlike_the_training_images_is_told_so_first(page):
+    page.locator("[data-example]").last.click()
+    page.wait_for_selector("#thyro-frame img")
+    compare(page)
+    notice = page.locator(".thyro-notice")
+    playwright.expect(notice).to_contain_text("unlike the training images")
+    assert notice.bounding_box()["y"] < page.locator(".thyro-scores").bounding_box()["y"]
+
+
+def test_a_frame_pasted_anywhere_lands_in_the_box(page):
+    page.evaluate(
+        """async () => {
+          const canvas = new OffscreenCanvas(64, 48);
+          canvas.getContext('2d').fillRect(0, 0, 64, 48);
+          const data = new DataTransfer();
+          data.items.add(new File([await canvas.convertToBlob()], 'a.png', {type: 'image/png'}));
+          document.body.dispatchEvent(
+            new ClipboardEvent('paste', {clipboardData: data, bubbles: true}));
+        }"""
+    )
+    page.wait_for_selector("#thyro-frame img")
+    compare(page)
+
+
+def test_comparing_nothing_asks_for_a_frame(page):
+    page.click("#thyro-compare")
+    playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("frame first")
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory) -> list[Path]:
+    """Everything the acceptance names: none of it is an image that can be read."""
+    folder = tmp_path_factory.mktemp("bad")
+    files = {
+        name: folder / name
+        for name in (
+            "text.jpg",
+            "truncated.jpg",
+            "one-pixel.png",
+            "empty.png",
+            "huge.png",
+            "nan.tif",
+            "drawing.svg",
+            "animated.gif",
+        )
+    }
+    files["text.jpg"].write_text("This is no image.")
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(files["truncated.jpg"])
+    whole = files["truncated.jpg"].read_bytes()
+    files["truncated.jpg"].write_bytes(whole[: len(whole) // 2])
+    Image.new("L", (1, 1)).save(files["one-pixel.png"])
+    files["empty.png"].write_bytes(b"")
+    Image.new("1", (10_000, 10_000)).save(files["huge.png"])
+    Image.fromarray(np.full((64, 64), np.nan, np.float32)).save(files["nan.tif"])
+    files["drawing.svg"].write_text('<svg xmlns="http://www.w3.org/2000/svg" width="99"/>')
+    frames = [Image.fromarray(np.roll(noise, 9 * turn)) for turn in range(3)]
+    frames[0].save(files["animated.gif"], save_all=True, append_images=frames[1:])
+    return list(files.values())
+
+
+def test_each_bad_file_is_one_sentence_and_the_next_upload_works(page, bad_files, tmp_path):
+    good = tmp_path / "good.png"
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(good)
+    message = page.locator("#thyro-upload-message [role=alert]")
+    for path in bad_files:
+        upload(page, path)
+        playwright.expect(message).to_contain_text("Received:")
+        playwright.expect(message).to_contain_text(path.name)
+        playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
+        upload(page, good)
+        playwright.expect(message).to_have_count(0)
+        playwright.expect(page.locator("#thyro-frame img")).to_be_visible()
+    compare(page)

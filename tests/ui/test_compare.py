@@ -1,0 +1,159 @@
+"""The page answers every act of a reader, also those it was not made for."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thyro_demo.errors import BundleError
+from thyro_demo.ui.build import build_ui
+from thyro_demo.ui.compare import ComparePage
+from thyro_demo.ui.warmup import WarmUp
+
+
+@pytest.fixture
+def page(engine, examples) -> ComparePage:
+    return ComparePage(engine, examples, None)
+
+
+@pytest.fixture
+def frame(tmp_path, speckle):
+    path = tmp_path / "frame.png"
+    Image.fromarray(speckle).save(path)
+    return str(path)
+
+
+def last(steps):
+    return list(steps)[-1]
+
+
+def test_a_comparison_says_that_it_is_busy_and_then_what_it_found(page, frame):
+    steps = list(page.compare(frame, page._engine.names(), ""))
+    assert "Comparing" in steps[0][0]
+    assert "heads read above" in steps[-1][1]
+
+
+def test_only_the_chosen_models_are_compared(page, frame):
+    shown = last(page.compare(frame, ["resnet50"], ""))[-1]
+    assert {prediction.model for prediction in shown.comparison.predictions} == {"resnet50"}
+
+
+def test_without_frame_or_model_the_page_asks_for_it(page, frame):
+    assert "Choose an example" in last(page.compare(None, ["vgg16"], ""))[0]
+    assert "at least one model" in last(page.compare(frame, [], ""))[0]
+
+
+def test_an_error_of_the_engine_is_one_sentence_and_the_next_comparison_works(
+    page, frame, monkeypatch
+):
+    def broken(*_):
+        raise BundleError("The bundle must be whole. Received: half of it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page._engine, "compare", broken, raising=True)
+        answer = last(page.compare(frame, ["vgg16"], ""))
+        assert "must be whole" in answer[0]
+        assert answer[-1] is None
+    assert last(page.compare(frame, ["vgg16"], ""))[-1] is not None
+
+
+def test_the_first_comparison_waits_for_the_networks_and_says_so(engine, examples, frame):
+    page = ComparePage(engine, examples, WarmUp(engine))
+    steps = list(page.compare(frame, ["vgg16"], ""))
+    assert "Loading the networks" in steps[0][0]
+    assert engine.warm.is_set()
+    assert "Comparing" in next(page.compare(frame, ["vgg16"], ""))[0]
+
+
+def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
+    shown = last(page.compare(frame, ["vgg16", "resnet50"], ""))[-1]
+    assert page._engine.explained == []
+    html, message, shown = last(page.explain(shown, ["svm"]))
+    assert page._engine.explained == [("vgg16", "svm"), ("resnet50", "svm")]
+    assert html.count("<figure") == 4
+    assert message == ""
+    html, _, shown = last(page.explain(shown, []))
+    assert html.count("<figure") == 2
+    last(page.explain(shown, ["svm"]))
+    assert len(page._engine.explained) == 2
+
+
+def test_a_comparison_that_has_expired_is_told_and_not_guessed(page):
+    assert "ten minutes" in last(page.explain(None, ["svm"]))[1]
+    assert page.picture(None, [], 0.5, "inferno")[0] == ""
+    assert page.record(None)[0] == ""
+
+
+def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
+    shown = last(page.compare(frame, page._engine.names(), ""))[-1]
+    _, _, shown = last(page.explain(shown, ["svm"]))
+    sizes = []
+    for heads in ([], ["svm"]):
+        address, message = page.picture(shown, heads, 0.5, "viridis")
+        assert message == ""
+        png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+        sizes.append(Image.open(io.BytesIO(png)).size)
+    assert sizes[0][0] == sizes[1][0] == 1800
+    assert sizes[1][1] > sizes[0][1]
+
+
+def test_the_record_is_the_engines_own_and_carries_the_caution(page, frame):
+    shown = last(page.compare(frame, ["vgg16"], ""))[-1]
+    address, _ = page.record(shown)
+    record = json.loads(base64.b64decode(address.removeprefix("data:application/json;base64,")))
+    assert record == shown.comparison.to_dict()
+    assert "not a diagnosis" in record["notice"]
+
+
+def test_an_upload_is_shown_as_the_models_will_see_it(page, tmp_path):
+    deep = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
+    path = tmp_path / "deep.tif"
+    Image.fromarray(deep).save(path)
+    shown, message, _ = page.accept(str(path))
+    assert message == ""
+    assert shown.dtype == np.uint8
+    assert np.ptp(shown) == 255
+
+
+def test_an_upload_that_is_no_image_is_one_sentence(page, tmp_path):
+    path = tmp_path / "text.jpg"
+    path.write_text("not an image")
+    shown, message, _ = page.accept(str(path))
+    assert shown is None
+    assert message.count("Received:") == 1
+
+
+def test_an_example_brings_what_is_known_of_it(page, speckle):
+    class Event:
+        name = "hypoechoic"
+
+    frame, message, truth = page.choose(Event())
+    np.testing.assert_array_equal(frame, speckle)
+    assert (message, truth) == ("", "Drawn with 4 points.")
+
+
+def test_without_a_bundle_the_page_stands_and_says_what_is_missing(engine, examples):
+    engine.titles.clear()
+    page = ComparePage(engine, examples, None)
+    assert "no bundle" in page._no_models()
+
+
+def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):
+    app = build_ui(engine, examples)
+    shared = [fn for fn in app.fns.values() if fn.concurrency_id == "networks"]
+    assert {fn.name for fn in shared} == {"compare", "explain", "scores"}
+    assert {fn.concurrency_limit for fn in shared} == {1}
+
+
+def test_uploads_are_gone_within_ten_minutes(engine, examples):
+    frequency, age = build_ui(engine, examples).delete_cache
+    assert frequency + age <= 600
+
+
+def test_clients_are_offered_the_comparison_alone(engine, examples):
+    app = build_ui(engine, examples)
+    public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
+    assert public == ["compare"]

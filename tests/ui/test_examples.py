@@ -1,0 +1,51 @@
+"""What the page offers is seeded, named once, and says what is known of it."""
+
+import numpy as np
+from PIL import Image
+
+from thyro_demo.data import phantom
+from thyro_demo.ui.examples import collect, draw_chart, gallery
+
+
+def test_every_phantom_example_is_offered_with_its_points_and_its_label(tmp_path):
+    examples = {example.name: example for example in collect(tmp_path / "absent")}
+    assert set(phantom.EXAMPLES) < set(examples)
+    for name, (features, *_) in phantom.EXAMPLES.items():
+        assert ("TI-RADS" in examples[name].truth) == (features is not None)
+        assert any(label in examples[name].truth for label in ("benign", "malignant", "normal"))
+
+
+def test_one_example_is_no_ultrasound_at_all(tmp_path):
+    assert collect(tmp_path / "absent")[-1].caption == "Not ultrasound"
+    assert np.ptp(draw_chart().astype(int), axis=2).mean() > 20
+
+
+def test_frames_are_rgb_and_the_same_each_time(tmp_path):
+    example = collect(tmp_path / "absent")[0]
+    frame = example.read()
+    assert frame.dtype == np.uint8
+    assert frame.shape[2] == 3
+    np.testing.assert_array_equal(frame, example.read())
+
+
+def test_fetched_frames_are_offered_a_handful_of_each_label(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    for label in ("benign", "malignant"):
+        (tmp_path / label).mkdir()
+        for number in range(5):
+            Image.fromarray(np.roll(grey, 7 * number)).save(tmp_path / label / f"{number}.png")
+    real = [example for example in collect(tmp_path) if example.name.startswith("real")]
+    captions = [example.caption for example in real]
+    assert captions == ["Real frame, benign"] * 3 + ["Real frame, malignant"] * 3
+
+
+def test_a_set_fetched_by_halves_takes_only_its_own_examples_away(tmp_path, capsys):
+    (tmp_path / "index.csv").write_text("nothing\n")
+    assert len(collect(tmp_path)) == len(phantom.EXAMPLES) + 1
+    assert "Received:" in capsys.readouterr().out
+
+
+def test_each_example_is_a_button_that_a_keyboard_reaches(examples):
+    html = gallery(examples)
+    assert html.count("<button") == len(examples)
+    assert 'data-example="test chart"' in html

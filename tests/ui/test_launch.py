@@ -1,0 +1,103 @@
+"""The app starts alone, stays local unless told otherwise, and keeps nothing."""
+
+import os
+import socket
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import pytest
+
+from thyro_demo.errors import ThyroError
+from thyro_demo.ui.launch import launch
+from thyro_demo.ui.warmup import WarmUp
+
+
+def test_a_launch_asks_no_other_host_and_loads_the_networks_behind_the_page(
+    engine, monkeypatch, capsys
+):
+    asked = []
+    connect = socket.socket.connect
+
+    def watched(self, address):
+        asked.append(address[0] if isinstance(address, tuple) else "a file")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", watched)
+    app = launch(engine, prevent_thread_lock=True)
+    try:
+        assert httpx.get(app.local_url).status_code == 200
+    finally:
+        app.close(verbose=False)
+    assert set(asked) <= {"127.0.0.1", "a file"}
+    assert "teaching and research only" in capsys.readouterr().out
+
+
+def test_an_upload_over_the_limit_is_refused_by_the_server(served):
+    address, _ = served
+    answer = httpx.post(
+        f"{address}gradio_api/upload", files={"files": ("large.png", bytes(21_000_000))}
+    )
+    assert answer.status_code == 413
+
+
+def test_files_of_the_machine_are_not_served(served):
+    address, _ = served
+    readme = Path(__file__).resolve().parents[2] / "LICENSE"
+    assert httpx.get(f"{address}gradio_api/file={readme}").status_code == 403
+
+
+def test_a_taken_port_is_told_in_one_sentence(engine):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ThyroError, match=f"--port.*Received: port {port}"):
+            launch(engine, port=port, prevent_thread_lock=True)
+
+
+def test_without_a_tunnel_the_app_runs_on_locally_and_says_so(engine, monkeypatch, capsys):
+    def unreachable(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setattr("gradio.networking.setup_tunnel", unreachable)
+    app = launch(engine, share=True, auth=("user", "password"), prevent_thread_lock=True)
+    try:
+        assert httpx.get(app.local_url).status_code == 200
+        assert httpx.get(f"{app.local_url}config").status_code == 401
+    finally:
+        app.close(verbose=False)
+    assert "could not be made" in capsys.readouterr().out
+
+
+def test_a_public_link_without_a_password_is_named_as_such(engine, monkeypatch, capsys):
+    monkeypatch.setattr("gradio.networking.setup_tunnel", lambda **_: "https://example.invalid")
+    app = launch(engine, share=True, prevent_thread_lock=True)
+    app.close(verbose=False)
+    told = capsys.readouterr().out
+    assert "open to anyone" in told
+    assert "no patient's images" in told
+
+
+def test_the_networks_are_loaded_once_however_many_pages_open(engine, monkeypatch):
+    calls = []
+    monkeypatch.setattr(engine, "warm_up", lambda: calls.append(1))
+    warm_up = WarmUp(engine)
+    warm_up.start()
+    warm_up.start()
+    warm_up.wait()
+    assert warm_up.ready
+    assert calls == [1]
+
+
+def test_a_comparison_does_not_wait_for_ever_when_loading_fails(engine, monkeypatch):
+    def broken():
+        raise ThyroError("A bundle must be whole. Received: half of one.")
+
+    monkeypatch.setattr(engine, "warm_up", broken)
+    warm_up = WarmUp(engine)
+    warm_up.wait()
+    assert warm_up.ready
+
+
+def test_analytics_are_off(engine, examples):
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert not gr.Blocks().analytics_enabled

@@ -1,0 +1,55 @@
+"""Put the pages together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from thyro_demo.engine import Engine
+from thyro_demo.ui.compare import ComparePage
+from thyro_demo.ui.examples import Example, collect
+from thyro_demo.ui.results import colour_filters
+from thyro_demo.ui.warmup import WarmUp
+
+# A file is looked for every minute and goes when it is nine minutes old: no upload
+# stays for more than ten.
+_DELETE_CACHE = (60, 540)
+
+_MASTHEAD = """
+<header class="thyro-masthead"><div><h1>ThyroDemo</h1>
+<p>One thyroid ultrasound frame, several networks: compare what each head reads and where
+it looks.</p></div>
+<span class="thyro-badge">Teaching and research only, never a diagnosis</span></header>
+"""
+
+
+def build_ui(
+    engine: Engine, examples: Sequence[Example] | None = None, warm_up: WarmUp | None = None
+) -> gr.Blocks:
+    """Build the app without launching it.
+
+    Parameters
+    ----------
+    engine : Engine
+        What compares and explains; a stand-in with the same methods will do.
+    examples : sequence of Example, optional
+        Frames on offer; by default `thyro_demo.ui.examples.collect`.
+    warm_up : WarmUp, optional
+        The loading of the networks that a comparison waits for, begun when the page
+        stands in a browser; by default the engine loads them when first asked.
+
+    Returns
+    -------
+    gr.Blocks
+        The app; `thyro_demo.ui.launch.launch` gives it its look and its limits.
+    """
+    offered = collect() if examples is None else examples
+    with gr.Blocks(
+        title="ThyroDemo · Compare", analytics_enabled=False, delete_cache=_DELETE_CACHE
+    ) as app:
+        gr.HTML(_MASTHEAD + colour_filters(), apply_default_css=False)
+        ComparePage(engine, offered, warm_up).build()
+        if warm_up is not None:
+            app.load(warm_up.start, api_visibility="private", show_progress="hidden")
+    return app

@@ -1,0 +1,505 @@
+"""The page "Compare": one frame, several models, what each head reads and where it looks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from thyro_demo.data.images import decode
+from thyro_demo.engine import Comparison, Engine, Prediction
+from thyro_demo.errors import ThyroError
+from thyro_demo.explain.overlay import COLOUR_SCALES
+from thyro_demo.ui import results
+from thyro_demo.ui.examples import Example, gallery
+from thyro_demo.ui.figure import compose
+from thyro_demo.ui.scripts import (
+    ON_EXAMPLE,
+    PASTE_ANYWHERE,
+    SAVE,
+    SET_COLOUR_SCALE,
+    SET_OPACITY,
+    SHOW_RESULTS,
+    UNPRESS_EXAMPLES,
+)
+from thyro_demo.ui.warmup import WarmUp
+
+# Everything that asks the networks shares one slot: two at once would only be slower.
+NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1}
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+OPACITY = 0.7
+
+_EMPTY = """
+<section class="thyro-empty"><h2>Nothing compared yet</h2>
+<ol><li>Choose an example, or drop, paste or upload a frame.</li>
+<li>Choose the models.</li>
+<li>Press <strong>Compare</strong>: scores beside their thresholds, and a heatmap for each
+model, appear here.</li></ol></section>
+"""
+
+_PRIVACY = (
+    '<p class="thyro-fine">No patient\'s images on a public link. An uploaded file is read on '
+    "the machine that runs this page and removed within 10 minutes.</p>"
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one reader has before them; kept for ten minutes at most."""
+
+    comparison: Comparison
+    maps: tuple[Prediction, ...]
+
+    def ordered(self, heads: Sequence[str]) -> list[Prediction]:
+        """Give the heatmaps to show: softmax first, then the heads asked for."""
+        wanted = ["softmax", *heads]
+        chosen = [shown for shown in self.maps if shown.head in wanted]
+        return sorted(chosen, key=lambda shown: wanted.index(shown.head))
+
+
+class ComparePage:
+    """Layout and events of the page.
+
+    Parameters
+    ----------
+    engine : Engine
+        What compares and explains.
+    examples : sequence of Example
+        Frames on offer.
+    warm_up : WarmUp or None
+        The loading of the networks that the first comparison waits for.
+    """
+
+    def __init__(self, engine: Engine, examples: Sequence[Example], warm_up: WarmUp | None) -> None:
+        self._engine = engine
+        self._examples = {example.name: example for example in examples}
+        self._warm_up = warm_up
+        self._titles = {name: engine.title(name) for name in engine.names()}
+
+    def build(self) -> None:
+        """Lay the page out and connect its events, inside the current ``gr.Blocks``."""
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=5, min_width=320):
+                self._build_input()
+            with gr.Column(scale=8, min_width=320, elem_id="thyro-results"):
+                self._build_results()
+        self._build_cards()
+        # First, so that this endpoint and not the button's handler is named "compare".
+        self._connect_api()
+        self._connect_input()
+        self._connect_results()
+
+    # Layout
+
+    def _build_input(self) -> None:
+        self._image = _file_box(
+            label="Frame",
+            height=280,
+            buttons=["fullscreen"],
+            placeholder="Drop a frame here\n- or -\nclick to upload, or paste it",
+            elem_id="thyro-frame",
+        )
+        self._upload_message = _html(elem_id="thyro-upload-message")
+        _html(_PRIVACY)
+        self._gallery = _html(
+            '<p class="thyro-label">Examples</p>' + gallery(list(self._examples.values())),
+            js_on_load=ON_EXAMPLE,
+        )
+        self._models = gr.CheckboxGroup(
+            label="Models",
+            choices=[(title, name) for name, title in self._titles.items()],
+            value=list(self._titles),
+            elem_id="thyro-models",
+        )
+        with gr.Row():
+            self._compare = gr.Button(
+                "Compare", variant="primary", min_width=140, elem_id="thyro-compare"
+            )
+            self._reset = gr.Button("Reset", min_width=100, elem_id="thyro-reset")
+        self._message = _html(self._no_models(), elem_id="thyro-message")
+        self._truth = gr.State("")
+
+    def _build_results(self) -> None:
+        self._shown = gr.State(None, time_to_live=600)
+        self._summary = _html(_EMPTY, elem_id="thyro-summary")
+        with gr.Column(visible=False, elem_id="thyro-map-card") as self._map_card:
+            _html("<h2>Where the heads look</h2>" + results.legend())
+            with gr.Row():
+                self._opacity = gr.Slider(
+                    0,
+                    1,
+                    OPACITY,
+                    step=0.05,
+                    label="Opacity",
+                    buttons=[],
+                    min_width=240,
+                    elem_id="thyro-opacity",
+                )
+                self._scale = gr.Dropdown(
+                    list(COLOUR_SCALES),
+                    value=COLOUR_SCALES[0],
+                    label="Colour scale",
+                    filterable=False,
+                    min_width=140,
+                    elem_id="thyro-scale",
+                )
+            self._maps = _html(elem_id="thyro-maps")
+            self._heads = gr.CheckboxGroup(
+                label="Also show the heatmaps of",
+                info="Computed when asked for: each head looks with its own eyes.",
+                elem_id="thyro-heads",
+            )
+            self._map_message = _html(elem_id="thyro-map-message")
+            with gr.Row():
+                self._png = gr.Button("Download PNG", size="sm", min_width=130, elem_id="thyro-png")
+                self._json = gr.Button(
+                    "Download JSON", size="sm", min_width=130, elem_id="thyro-json"
+                )
+        self._file = gr.Textbox(visible="hidden")
+
+    def _build_cards(self) -> None:
+        with gr.Accordion("Model cards", open=False, elem_id="thyro-cards"):
+            for name, title in self._titles.items():
+                with gr.Accordion(title, open=False):
+                    gr.Markdown(_without_front_matter(self._engine.card(name)))
+
+    def _no_models(self) -> str:
+        if self._titles:
+            return ""
+        return results.message(
+            "There is no bundle to compare; train one, or start with --weights FOLDER.", "error"
+        )
+
+    # Events
+
+    def _connect_input(self) -> None:
+        self._image.upload(
+            self.accept,
+            self._image,
+            [self._image, self._upload_message, self._truth],
+            concurrency_id="images",
+            concurrency_limit=2,
+            **_QUIET,
+        ).then(fn=None, js=UNPRESS_EXAMPLES)
+        self._image.clear(
+            lambda: ("", ""), None, [self._upload_message, self._truth], **_QUIET
+        ).then(fn=None, js=UNPRESS_EXAMPLES)
+        self._gallery.select(
+            self.choose,
+            None,
+            [self._image, self._upload_message, self._truth],
+            **_QUIET,
+        )
+        _html(js_on_load=PASTE_ANYWHERE, elem_classes="thyro-unseen")
+
+    def _connect_results(self) -> None:
+        answer = [
+            self._message,
+            self._summary,
+            self._map_card,
+            self._heads,
+            self._maps,
+            self._map_message,
+            self._shown,
+        ]
+        self._compare.click(
+            self.compare,
+            [self._image, self._models, self._truth],
+            answer,
+            trigger_mode="once",
+            **NETWORKS,
+            **_QUIET,
+        ).then(fn=None, js=SHOW_RESULTS)
+        self._reset.click(
+            self.reset,
+            None,
+            [
+                self._image,
+                self._upload_message,
+                self._truth,
+                self._models,
+                self._opacity,
+                self._scale,
+                *answer,
+            ],
+            **_QUIET,
+        ).then(fn=None, js=UNPRESS_EXAMPLES)
+        self._heads.input(
+            self.explain,
+            [self._shown, self._heads],
+            [self._maps, self._map_message, self._shown],
+            trigger_mode="always_last",
+            **NETWORKS,
+            **_QUIET,
+        )
+        self._opacity.change(fn=None, inputs=self._opacity, js=SET_OPACITY)
+        self._scale.change(fn=None, inputs=self._scale, js=SET_COLOUR_SCALE)
+        self._png.click(
+            self.picture,
+            [self._shown, self._heads, self._opacity, self._scale],
+            [self._file, self._map_message],
+            **_QUIET,
+        ).then(fn=None, inputs=self._file, js=SAVE % "thyro-comparison.png")
+        self._json.click(self.record, self._shown, [self._file, self._map_message], **_QUIET).then(
+            fn=None, inputs=self._file, js=SAVE % "thyro-comparison.json"
+        )
+
+    def _connect_api(self) -> None:
+        """Offer the comparison to ``gradio_client`` as plain values."""
+        gr.on(
+            triggers=[],
+            fn=self.scores,
+            inputs=[self._image, self._models],
+            outputs=gr.JSON(visible=False),
+            api_name="compare",
+            **NETWORKS,
+        )
+
+    # Handlers
+
+    def accept(self, path: str | None) -> tuple[np.ndarray | None, str, str]:
+        """Decode an uploaded file, so that the box shows what the models will see.
+
+        Parameters
+        ----------
+        path : str or None
+            The uploaded file.
+
+        Returns
+        -------
+        tuple
+            Frame, message and what is known of the frame.
+        """
+        if path is None:
+            return None, "", ""
+        try:
+            return decode(path), "", ""
+        except ThyroError as error:
+            return None, results.message(str(error)), ""
+
+    def choose(self, event: gr.EventData) -> tuple[np.ndarray, str, str]:
+        """Put an example into the box.
+
+        Parameters
+        ----------
+        event : gr.EventData
+            Carries the name of the example.
+
+        Returns
+        -------
+        tuple
+            Frame, message and what is known of the frame.
+        """
+        example = self._examples[event.name]
+        return example.read(), "", example.truth
+
+    def compare(self, path: str | None, names: list[str], truth: str) -> Iterator[tuple]:
+        """Compare the chosen models on the frame in the box.
+
+        Parameters
+        ----------
+        path : str or None
+            The frame.
+        names : list of str
+            The chosen models.
+        truth : str
+            What is known of the frame.
+
+        Yields
+        ------
+        tuple
+            What is being done, then the answer.
+        """
+        busy = "Comparing …"
+        if self._warm_up is not None and not self._warm_up.ready:
+            busy = "Loading the networks: a few seconds, only the first time …"
+        yield (results.message(busy, "busy"), *(gr.skip() for _ in range(6)))
+        try:
+            comparison = self._ask(path, names)
+        except ThyroError as error:
+            yield (results.message(str(error)), *_nothing_shown())
+            return
+        shown = Shown(comparison, tuple(comparison.predictions))
+        yield (
+            "",
+            results.summary(comparison, self._titles, truth),
+            gr.Column(visible=True),
+            gr.CheckboxGroup(choices=_further_heads(comparison), value=[]),
+            results.heatmaps(comparison.frame, shown.ordered([]), self._titles),
+            "",
+            shown,
+        )
+
+    def explain(self, shown: Shown | None, heads: list[str]) -> Iterator[tuple]:
+        """Add the heatmaps of further heads, asking only for those not yet drawn.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+        heads : list of str
+            The heads to show beside softmax.
+
+        Yields
+        ------
+        tuple
+            Heatmaps, message and the comparison with its new heatmaps.
+        """
+        if shown is None:
+            yield gr.skip(), results.message(_EXPIRED), gr.skip()
+            return
+        yield gr.skip(), results.message("Drawing the heatmaps …", "busy"), gr.skip()
+        maps, message = list(shown.maps), ""
+        try:
+            for place, prediction in enumerate(maps):
+                if prediction.head in heads and prediction.heatmap is None:
+                    maps[place] = self._engine.explain(
+                        shown.comparison.frame, prediction.model, prediction.head
+                    )
+        except ThyroError as error:
+            message = results.message(str(error))
+        shown = Shown(shown.comparison, tuple(maps))
+        frame = shown.comparison.frame
+        yield results.heatmaps(frame, shown.ordered(heads), self._titles), message, shown
+
+    def picture(
+        self, shown: Shown | None, heads: list[str], opacity: float, scale: str
+    ) -> tuple[str, str]:
+        """Compose the comparison as a PNG.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+        heads : list of str
+            The heads shown beside softmax.
+        opacity : float
+            Opacity of the heatmaps, 0–1.
+        scale : str
+            Their colour scale.
+
+        Returns
+        -------
+        tuple of str
+            The file as a data address, and a message.
+        """
+        if shown is None:
+            return "", results.message(_EXPIRED)
+        maps = shown.ordered(heads)
+        png = compose(shown.comparison, maps, self._titles, opacity, scale)
+        return "data:image/png;base64," + base64.b64encode(png).decode(), ""
+
+    def record(self, shown: Shown | None) -> tuple[str, str]:
+        """Write the comparison as JSON.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+
+        Returns
+        -------
+        tuple of str
+            The file as a data address, and a message.
+        """
+        if shown is None:
+            return "", results.message(_EXPIRED)
+        text = json.dumps(shown.comparison.to_dict(), indent=2, ensure_ascii=False)
+        return "data:application/json;base64," + base64.b64encode(text.encode()).decode(), ""
+
+    def reset(self) -> tuple:
+        """Bring the page back to how it opened.
+
+        Returns
+        -------
+        tuple
+            A value for each component that can have changed.
+        """
+        opened = (None, "", "", list(self._titles), OPACITY, COLOUR_SCALES[0])
+        return (*opened, self._no_models(), *_nothing_shown())
+
+    def scores(self, image: str | None, models: list[str]) -> dict[str, Any]:
+        """Compare models on one image: scores, thresholds, notices, agreement, milliseconds.
+
+        For teaching and research only; a model score is not a diagnosis.
+
+        Parameters
+        ----------
+        image : str or None
+            The image file.
+        models : list of str
+            Names of the models.
+
+        Returns
+        -------
+        dict
+            The comparison without frame and heatmaps.
+        """
+        try:
+            return self._ask(image, models).to_dict()
+        except ThyroError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _ask(self, path: str | None, names: list[str]) -> Comparison:
+        if path is None:
+            raise ThyroError(
+                "Choose an example, or drop, paste or upload a frame first. Received: no frame."
+            )
+        if not names:
+            raise ThyroError("Choose at least one model. Received: none.")
+        frame = decode(path)
+        if self._warm_up is not None:
+            self._warm_up.wait()
+        return self._engine.compare(frame, names)
+
+
+_EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
+
+
+def _file_box(**options: Any) -> gr.Image:
+    """Place an image box that hands over the file as it came.
+
+    Gradio would open the file itself: it fails without a sentence on a file that is no
+    image, and turns 16-bit frames into 8-bit ones by cutting them off. It is told so on
+    the instance because it writes a stub file beside the source of any subclass.
+    """
+    box = gr.Image(sources=["upload", "clipboard"], type="filepath", format="png", **options)
+    box.preprocess = _path  # type: ignore[method-assign]
+    return box
+
+
+def _path(payload: Any) -> str | None:
+    return None if payload is None else payload.path
+
+
+def _html(value: str = "", **options: Any) -> gr.HTML:
+    """Place HTML that brings its own look."""
+    return gr.HTML(value, apply_default_css=False, **options)
+
+
+def _nothing_shown() -> tuple:
+    return (
+        _EMPTY,
+        gr.Column(visible=False),
+        gr.CheckboxGroup(choices=[], value=[]),
+        "",
+        "",
+        None,
+    )
+
+
+def _further_heads(comparison: Comparison) -> list[tuple[str, str]]:
+    heads = dict.fromkeys(prediction.head for prediction in comparison.predictions)
+    return [(results.head_title(head), head) for head in heads if head != "softmax"]
+
+
+def _without_front_matter(card: str) -> str:
+    """Take the YAML head off a model card in the Hugging Face layout."""
+    return re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)

@@ -1,0 +1,117 @@
+"""Compose a comparison into one picture for a slide or a notebook."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from thyro_demo.engine import NOTICE, Comparison, Prediction
+from thyro_demo.explain.overlay import overlay
+from thyro_demo.ui.results import head_title, reading
+
+_ABOVE, _BELOW, _INK = "#b4530a", "#0f6b74", "#16232b"
+_WIDTH = 12.0
+_HEAD, _LINE, _FOOT = 1.0, 0.32, 0.6
+
+
+def compose(
+    comparison: Comparison,
+    maps: Sequence[Prediction],
+    titles: Mapping[str, str],
+    opacity: float,
+    colormap: str,
+) -> bytes:
+    """Draw frame, heatmaps and scores in one figure.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What the engine answered.
+    maps : sequence of Prediction
+        The heatmaps to show, in order; those without a heatmap are passed over.
+    titles : mapping of str to str
+        Display name of each model.
+    opacity : float
+        How far the hottest colour covers the frame, 0–1.
+    colormap : str
+        One of `thyro_demo.explain.overlay.COLOUR_SCALES`.
+
+    Returns
+    -------
+    bytes
+        A PNG file, 1,800 pixels wide.
+    """
+    pictures = _pictures(comparison, maps, titles, opacity, colormap)
+    columns = min(len(pictures), 4)
+    rows = -(-len(pictures) // columns)
+    height, width = comparison.frame.shape[:2]
+    heights = [
+        _HEAD,
+        rows * (_WIDTH / columns * height / width + 0.35),
+        _LINE * (len(comparison.predictions) + 1),
+        _FOOT,
+    ]
+    figure = Figure((_WIDTH, sum(heights)), dpi=150, layout="constrained")
+    head, body, bars, foot = figure.subfigures(4, 1, squeeze=False, height_ratios=heights)[:, 0]
+    _write_head(head, comparison)
+    _draw_pictures(body.subplots(rows, columns, squeeze=False).ravel(), pictures)
+    _draw_scores(bars.subplots(), comparison.predictions, titles)
+    foot.text(0.01, 0.5, NOTICE, fontsize=9, color=_INK, va="center")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", facecolor="white")
+    return stream.getvalue()
+
+
+def _pictures(
+    comparison: Comparison,
+    maps: Sequence[Prediction],
+    titles: Mapping[str, str],
+    opacity: float,
+    colormap: str,
+) -> list[tuple[str, np.ndarray]]:
+    return [("Frame", comparison.frame)] + [
+        (
+            f"{titles[shown.model]} · {head_title(shown.head)} · {shown.score:.2f}",
+            overlay(comparison.frame, shown.heatmap, opacity, colormap),
+        )
+        for shown in maps
+        if shown.heatmap is not None
+    ]
+
+
+def _write_head(head: SubFigure, comparison: Comparison) -> None:
+    head.text(0.01, 0.75, "ThyroDemo · comparison", fontsize=15, weight="bold", color=_INK)
+    lines = "\n".join([*comparison.notices, comparison.agreement])
+    head.text(0.01, 0.35, lines, fontsize=9.5, color=_INK, va="center", wrap=True)
+
+
+def _draw_pictures(places: Sequence[Axes], pictures: Sequence[tuple[str, np.ndarray]]) -> None:
+    """Fill the grid in reading order; places that are left over stay empty."""
+    for axes in places:
+        axes.axis("off")
+    for axes, (title, picture) in zip(places, pictures, strict=False):
+        axes.set_title(title, fontsize=9, color=_INK)
+        axes.imshow(picture)
+
+
+def _draw_scores(axes: Axes, predictions: Sequence[Prediction], titles: Mapping[str, str]) -> None:
+    """Draw one bar a head, with its threshold marked and its reading in words."""
+    lines = np.arange(len(predictions))
+    colours = [_ABOVE if shown.positive else _BELOW for shown in predictions]
+    axes.barh(lines, [shown.score for shown in predictions], 0.55, color=colours)
+    axes.vlines(
+        [shown.threshold for shown in predictions], lines - 0.4, lines + 0.4, _INK, linewidth=2
+    )
+    for line, shown in enumerate(predictions):
+        axes.text(1.01, line, f"{shown.score:.2f}  {reading(shown)}", fontsize=8.5, va="center")
+    names = [f"{titles[shown.model]} · {head_title(shown.head)}" for shown in predictions]
+    axes.set_yticks(lines, names, fontsize=8.5)
+    axes.set_xlim(0, 1)
+    axes.invert_yaxis()
+    axes.set_xlabel("model score (the upright mark is the threshold)", fontsize=8.5)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)

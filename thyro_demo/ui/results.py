@@ -1,0 +1,266 @@
+"""Write a comparison as HTML: notices, agreement, scores beside thresholds, heatmaps.
+
+Images travel inside the page as data addresses: no result is ever written to disk.
+Opacity and colour scale are left to the browser (a style property and an SVG filter),
+so that a reader can play with them without a network, or the network, being asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+from PIL import Image
+
+from thyro_demo.engine import Comparison, Prediction
+from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table
+
+HEADS = {"softmax": "Softmax", "svm": "SVM", "forest": "Random forest"}
+"""Display name of each head; a head that is missing here is shown by its own name."""
+
+_LONGEST_SIDE = 960
+_STEPS = 33
+
+
+def message(text: str, kind: str = "error") -> str:
+    """Write one sentence for the place beside what caused it.
+
+    Parameters
+    ----------
+    text : str
+        The sentence; empty gives an empty place.
+    kind : str, optional
+        ``"error"``, ``"notice"`` or ``"busy"``.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    if not text:
+        return ""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="thyro-message thyro-{kind}" role="{role}">{escape(text)}</p>'
+
+
+def summary(comparison: Comparison, titles: Mapping[str, str], truth: str = "") -> str:
+    """Write everything about a comparison but its heatmaps, notices first.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What the engine answered.
+    titles : mapping of str to str
+        Display name of each model.
+    truth : str, optional
+        What is known of the frame, one sentence.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    notices = "".join(message(notice, "notice") for notice in comparison.notices)
+    known = f'<p class="thyro-truth">{escape(truth)}</p>' if truth else ""
+    return (
+        f'{notices}<section class="thyro-card"><h2>What the heads read</h2>'
+        f'<p class="thyro-agreement">{escape(comparison.agreement)}</p>{known}'
+        f"{_table(comparison.predictions, titles)}"
+        '<p class="thyro-fine">A model score is the model\'s own number between 0 and 1, not '
+        "the probability that a nodule is malignant. The mark on each bar is the threshold "
+        "that was fixed on validation data. The whole comparison took "
+        f"{comparison.milliseconds:.0f} ms.</p></section>"
+    )
+
+
+def heatmaps(
+    frame: np.ndarray, predictions: Sequence[Prediction], titles: Mapping[str, str]
+) -> str:
+    """Write the heatmaps over their frame: a row for each head, a column for each model.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W, 3)
+        The image, RGB.
+    predictions : sequence of Prediction
+        Those without a heatmap are passed over.
+    titles : mapping of str to str
+        Display name of each model.
+
+    Returns
+    -------
+    str
+        HTML; the frame is in it once, whatever the number of heatmaps.
+    """
+    shown = [prediction for prediction in predictions if prediction.heatmap is not None]
+    models = list(dict.fromkeys(prediction.model for prediction in shown))
+    rows = "".join(
+        f'<h3>{escape(head_title(head))}</h3><div class="thyro-row">'
+        + "".join(
+            _tile(prediction, titles)
+            for model in models
+            for prediction in shown
+            if (prediction.model, prediction.head) == (model, head)
+        )
+        + "</div>"
+        for head in dict.fromkeys(prediction.head for prediction in shown)
+    )
+    height, width = frame.shape[:2]
+    style = (
+        f"--thyro-frame:url({_jpeg(frame)});--thyro-ratio:{width}/{height};"
+        f"--thyro-columns:{min(len(models), 3)}"
+    )
+    return f'<div class="thyro-maps" style="{style}">{rows}</div>'
+
+
+def legend() -> str:
+    """Write the key of the heatmap colours.
+
+    Returns
+    -------
+    str
+        HTML; the bar takes whichever colour scale is chosen.
+    """
+    return (
+        '<div class="thyro-legend"><span>low</span><i></i><span>high influence on this '
+        "head's score</span></div>"
+    )
+
+
+def colour_filters() -> str:
+    """Write the SVG filters that turn a grey heatmap into one of the colour scales.
+
+    Returns
+    -------
+    str
+        HTML without a visible part. A filter takes grey level v to the colour of v and
+        to the opacity v, as `thyro_demo.explain.overlay.overlay` does.
+    """
+    filters = "".join(
+        f'<filter id="thyro-{scale}" color-interpolation-filters="sRGB">'
+        '<feColorMatrix values="1 0 0 0 0 0 1 0 0 0 0 0 1 0 0 1 0 0 0 0"/>'
+        "<feComponentTransfer>"
+        + "".join(
+            f'<feFunc{channel} type="table" tableValues="{_values(levels)}"/>'
+            for channel, levels in zip("RGB", colour_table(scale, _STEPS).T, strict=True)
+        )
+        + "</feComponentTransfer></filter>"
+        for scale in COLOUR_SCALES
+    )
+    return f'<svg class="thyro-filters" aria-hidden="true" width="0" height="0">{filters}</svg>'
+
+
+def head_title(head: str) -> str:
+    """Give the display name of a head.
+
+    Parameters
+    ----------
+    head : str
+        Name of the head in its bundle.
+
+    Returns
+    -------
+    str
+        The display name.
+    """
+    return HEADS.get(head, head)
+
+
+def reading(prediction: Prediction) -> str:
+    """Say on which side of its threshold a score lies.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Score and threshold.
+
+    Returns
+    -------
+    str
+        "above threshold" or "below threshold".
+    """
+    return "above threshold" if prediction.positive else "below threshold"
+
+
+def _table(predictions: Sequence[Prediction], titles: Mapping[str, str]) -> str:
+    # Roles are spelled out because a phone lays the rows out as cards, and a table that
+    # is not displayed as one loses its meaning to screen readers.
+    columns = ("Model", "Head", "Model score", "Threshold", "Reading", "Time")
+    header = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in columns)
+    body = "".join(
+        _row(prediction, titles, first)
+        for prediction, first in zip(predictions, _firsts(predictions), strict=True)
+    )
+    return (
+        '<table class="thyro-scores" role="table"><thead role="rowgroup">'
+        f'<tr role="row">{header}</tr></thead><tbody role="rowgroup">{body}</tbody></table>'
+    )
+
+
+def _row(prediction: Prediction, titles: Mapping[str, str], first: bool) -> str:
+    side = "above" if prediction.positive else "below"
+    score, threshold = prediction.score, prediction.threshold
+    bar = (
+        f'<span class="thyro-bar" aria-hidden="true" style="--score:{score:.4f};'
+        f'--threshold:{threshold:.4f}"><i></i><b></b></span>'
+    )
+    return (
+        f'<tr role="row" class="thyro-{side}{" thyro-first" if first else ""}">'
+        f'<td role="cell" class="thyro-model">{escape(titles[prediction.model])}</td>'
+        f'<td role="cell" class="thyro-head">{escape(head_title(prediction.head))}</td>'
+        f'<td role="cell" class="thyro-score">{bar}<strong>{score:.2f}</strong></td>'
+        f'<td role="cell" class="thyro-threshold">{threshold:.2f}</td>'
+        f'<td role="cell" class="thyro-reading"><span>{reading(prediction)}</span></td>'
+        f'<td role="cell" class="thyro-time">{prediction.milliseconds:.0f} ms</td></tr>'
+    )
+
+
+def _firsts(predictions: Iterable[Prediction]) -> list[bool]:
+    """Mark the first row of each model."""
+    seen: set[str] = set()
+    marks = []
+    for prediction in predictions:
+        marks.append(prediction.model not in seen)
+        seen.add(prediction.model)
+    return marks
+
+
+def _tile(prediction: Prediction, titles: Mapping[str, str]) -> str:
+    title, head = titles[prediction.model], head_title(prediction.head)
+    says = f"Heatmap of {title}, {head}: score {prediction.score:.2f}, {reading(prediction)}."
+    assert prediction.heatmap is not None
+    # The check box makes a tile grow on a tap or the space key, without a script.
+    return (
+        '<figure class="thyro-tile"><label>'
+        f'<input type="checkbox" aria-label="Enlarge: {escape(says)}">'
+        f'<span class="thyro-image" role="img" aria-label="{escape(says)}">'
+        f'<img src="{_png(prediction.heatmap)}" alt=""></span></label>'
+        f"<figcaption><strong>{escape(title)}</strong> "
+        f"<span>{prediction.score:.2f}&ensp;{prediction.milliseconds:.0f} ms</span>"
+        "</figcaption></figure>"
+    )
+
+
+def _values(levels: np.ndarray) -> str:
+    return " ".join(f"{level:.3f}" for level in levels)
+
+
+def _jpeg(frame: np.ndarray) -> str:
+    stream = io.BytesIO()
+    _fitted(Image.fromarray(frame)).save(stream, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _png(heatmap: np.ndarray) -> str:
+    grey = np.rint(255 * np.clip(heatmap, 0, 1)).astype(np.uint8)
+    stream = io.BytesIO()
+    _fitted(Image.fromarray(grey)).save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _fitted(image: Image.Image) -> Image.Image:
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BILINEAR)
+    return image

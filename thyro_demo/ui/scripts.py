@@ -1,0 +1,71 @@
+"""The few lines of JavaScript that the pages run in the browser."""
+
+ON_EXAMPLE = """
+element.addEventListener('click', (event) => {
+  const chosen = event.target.closest('[data-example]');
+  if (!chosen) return;
+  element.querySelectorAll('[data-example]').forEach(
+    (button) => button.setAttribute('aria-pressed', button === chosen));
+  trigger('select', {name: chosen.dataset.example});
+});
+"""
+"""Mark the example that was pressed and tell the server its name."""
+
+UNPRESS_EXAMPLES = """
+() => document.querySelectorAll('[data-example]').forEach(
+  (button) => button.setAttribute('aria-pressed', false))
+"""
+"""Mark no example: the frame in the box is not one of them."""
+
+PASTE_ANYWHERE = """
+if (!window.thyroPaste) {
+  window.thyroPaste = true;
+  document.addEventListener('paste', (event) => {
+    const images = [...(event.clipboardData?.files ?? [])].filter(
+      (file) => file.type.startsWith('image/'));
+    const box = document.querySelector('#thyro-frame input[type=file]');
+    if (!images.length || !box) return;
+    event.preventDefault();
+    const chosen = new DataTransfer();
+    chosen.items.add(images[0]);
+    box.files = chosen.files;
+    box.dispatchEvent(new Event('change', {bubbles: true}));
+  });
+}
+"""
+"""Take a pasted image wherever the reader's focus is: the box alone wants a click first."""
+
+SET_OPACITY = """
+(opacity) => {
+  document.documentElement.style.setProperty('--thyro-opacity', opacity);
+}
+"""
+
+SET_COLOUR_SCALE = """
+(scale) => {
+  document.documentElement.style.setProperty('--thyro-scale', `url("#thyro-${scale}")`);
+}
+"""
+
+SHOW_RESULTS = """
+() => {
+  const results = document.getElementById('thyro-results');
+  const compared = results && !results.querySelector('.thyro-empty');
+  if (compared && matchMedia('(max-width: 800px)').matches) {
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    results.scrollIntoView({behavior: still ? 'auto' : 'smooth'});
+  }
+}
+"""
+"""On a phone the results stand below the fold."""
+
+SAVE = """
+(address) => {
+  if (!address) return;
+  const link = document.createElement('a');
+  link.href = address;
+  link.download = '%s';
+  link.click();
+}
+"""
+"""Save a data address under a name; nothing is written on the server."""
