@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
             Image.fromarray(sheet).save(path, format="PNG")
         print(f"Contact sheet: {args.contact_sheet}")
     if args.out is not None:
-        folder = write(cohort(args.patients, args.frames, **options), args.out)
-        print(f"{args.patients * args.frames} frames: {folder}")
+        total = args.patients * args.frames
+        folder = write(cohort(args.patients, args.frames, **options), args.out, total)
+        print(f"{total} frames: {folder}")
     return 0

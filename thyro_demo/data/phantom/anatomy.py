@@ -360,11 +360,11 @@ def gland_texture(canvas: Canvas, texture: str, rng: np.random.Generator) -> np.
         return 0.8 * uneven
     # Hashimoto's pattern: small dark lymphocytic islands parted by bright fibrous septa,
     # the zero lines of a noise field.
-    islands = canvas.noise(rng, (2.0, 2.4))
-    septa = canvas.noise(rng, (2.6, 4.0))
-    change = 2.5 * uneven
-    change -= 9.0 * ramp(islands - 0.35, 0.5)
-    change += 11.0 * ridge(septa, 0.16)
+    islands = canvas.noise(rng, (1.1, 1.3)) + 0.4 * uneven
+    septa = canvas.noise(rng, (1.6, 4.0))
+    change = 2.0 * uneven
+    change -= 9.0 * ramp(islands - 0.45, 0.6)
+    change += ridge(septa, 0.2) * (6.0 + 5.0 * canvas.noise(rng, (2.0, 2.0)))
     return change
 
 

@@ -217,7 +217,7 @@ def _choose(rng: np.random.Generator, shares: dict[str, float]) -> str:
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
-def write(phantoms: Iterable[Phantom], folder: str | Path) -> Path:
+def write(phantoms: Iterable[Phantom], folder: str | Path, total: int | None = None) -> Path:
     """Write frames, masks and their table, whole or not at all.
 
     ``frames/*.png`` and ``masks/*.png`` are 8-bit grey; ``index.csv`` has `COLUMNS`, with
@@ -229,6 +229,8 @@ def write(phantoms: Iterable[Phantom], folder: str | Path) -> Path:
         What to write.
     folder : str or Path
         A new or empty folder, or phantoms written before, which are replaced.
+    total : int, optional
+        Number of phantoms for the progress bar, where they come from a generator.
 
     Returns
     -------
@@ -246,7 +248,8 @@ def write(phantoms: Iterable[Phantom], folder: str | Path) -> Path:
             "Phantoms are written into a new or empty folder, or over phantoms written before. "
             f"Received: folder={str(folder)!r}"
         )
-    total = len(phantoms) if isinstance(phantoms, Sized) else None
+    if total is None and isinstance(phantoms, Sized):
+        total = len(phantoms)
     with whole(folder) as temporary:
         for part in ("frames", "masks"):
             (temporary / part).mkdir(parents=True)

@@ -22,7 +22,8 @@ SIZE_RANGE_MM = (4.0, 40.0)
 _DEPTH_STEP_MM = 2.5
 
 
-@dataclass(frozen=True)
+# Compared by identity: frames are arrays, whose == is no single truth.
+@dataclass(frozen=True, eq=False)
 class Phantom:
     """One frame and everything that is true of it.
 

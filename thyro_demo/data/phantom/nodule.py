@@ -83,7 +83,7 @@ def sample_outline(rng: np.random.Generator, features: Features, size_mm: float)
     Outline
         Its extents keep the shape: taller than wide by at least 15 %, or wider by as much.
     """
-    ratio = rng.uniform(1.18, 1.5)
+    ratio = rng.uniform(1.2, 1.55)
     waves = rng.normal(size=(2, 16)) / np.arange(2, 18) ** 1.2
     order = np.arange(2, 18)[:, None]
     bumps = waves[0] @ np.cos(order * _ANGLES) + waves[1] @ np.sin(order * _ANGLES)
@@ -91,7 +91,7 @@ def sample_outline(rng: np.random.Generator, features: Features, size_mm: float)
     radius = 1.0 + 0.04 * bumps / bumps.std()
     if features.margin == "lobulated or irregular":
         lobes = np.abs(np.sin(0.5 * (count * _ANGLES) + phase + 1.2 * bumps))
-        radius = 1.0 + 0.22 * (lobes - 0.6) + 0.045 * bumps / bumps.std()
+        radius = 1.0 + 0.28 * (lobes - 0.6) + 0.045 * bumps / bumps.std()
     elif features.margin == "extrathyroidal extension":
         radius = 1.0 + 0.07 * bumps / bumps.std()
     points = Outline(radius).points

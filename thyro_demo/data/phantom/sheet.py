@@ -169,8 +169,18 @@ def contact_sheet(
         sheet.paste(frame, (left, top))
         if captions:
             for line, sentence in enumerate(_caption(phantom)):
-                pen.text((left, top + height + 2 + 15 * line), sentence, fill=215, font=font)
+                place = (left, top + height + 2 + 15 * line)
+                pen.text(place, _fitted(sentence, font, width), fill=215, font=font)
     return np.asarray(sheet)
+
+
+def _fitted(sentence: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+    """Shorten a caption that would run into the next column."""
+    if font.getlength(sentence) <= width:
+        return sentence
+    while sentence and font.getlength(sentence + "...") > width:
+        sentence = sentence[:-1]
+    return sentence + "..."
 
 
 def _caption(phantom: Phantom) -> tuple[str, str, str]:
