@@ -30,10 +30,11 @@ def spotted_frames() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
-    """Write a folder of weights with one bundle, "tiny": random network, three heads."""
+    """Write a folder of weights with one bundle, "tiny": random filters, three fitted heads."""
     import keras
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
@@ -44,6 +45,10 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
     keras.utils.set_random_seed(0)
     network = backbones.build(backbones.backbone("two-layer-cnn"), input_size=64)
     rows = features.pooled(network, frames)
+    line = LogisticRegression(max_iter=2000).fit(rows, labels)
+    network.get_layer("logits").set_weights(
+        [np.outer(line.coef_, [-0.5, 0.5]), line.intercept_ * [-0.5, 0.5]]
+    )
     space, limit = familiarity.fit(rows, np.arange(len(rows)) // 2)
     estimators = {
         "svm": make_pipeline(StandardScaler(), SVC(gamma=0.01)),

@@ -36,9 +36,6 @@ NOTICE = "For teaching and research only; a model score is not a diagnosis."
 HEADS = {"softmax": "softmax", "svm": "SVM", "linear-svm": "linear SVM", "forest": "forest"}
 """Heads a bundle can hold, and how sentences name them."""
 
-OPERATING_POINTS = {"youden": "Youden", "sens95": "sensitivity ≥ 0.95"}
-"""Thresholds a bundle brings for each head, and how they were chosen on validation data."""
-
 # Feature maps of three backbones take about a megabyte an image.
 _IMAGES_REMEMBERED = 8
 
@@ -321,7 +318,7 @@ class Engine:
         start = perf_counter()
         chosen = self.choose(names)
         drawn = _checked(maps, HEADS, "A head")
-        _checked([operating_point], OPERATING_POINTS, "An operating point")
+        _checked([operating_point], manifest.OPERATING_POINTS, "An operating point")
         frame = _frame(image)
         known = self._read(frame, roi, chosen)
         predictions = [
@@ -377,7 +374,7 @@ class Engine:
             loaded.
         """
         _checked([head], self.heads(name), f"A head of {self.title(name)}")
-        _checked([operating_point], OPERATING_POINTS, "An operating point")
+        _checked([operating_point], manifest.OPERATING_POINTS, "An operating point")
         known = self._read(_frame(image), roi, [name])
         return self._predict(known, name, head, True, operating_point)
 
@@ -508,7 +505,7 @@ def score_records(bundle: Bundle, records: pd.DataFrame, batch: int = 16) -> pd.
     starts = range(0, len(records), batch)
     # Pillow decodes and resizes outside Python's lock.
     with ThreadPoolExecutor(2) as pool:
-        for start in tqdm(starts, "Scoring", unit="batch", leave=False):
+        for start in tqdm(starts, "Scoring", unit="batch", leave=False, disable=None):
             rows = records.iloc[start : start + batch]
             squares = list(pool.map(prepare, rows["path"]))
             if not unreadable:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from thyro_demo.cli.results import check_writable, write_json
 from thyro_demo.errors import DataError
+from thyro_demo.models.manifest import OPERATING_POINTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 HELP = "measure every head of a bundle on a folder of labelled images"
 
-_OPERATING_POINTS = ("youden", "sens95")
 _SHOWN = ("auroc", "sensitivity", "specificity", "brier")
 
 
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--operating-point",
-        choices=_OPERATING_POINTS,
-        default=_OPERATING_POINTS[0],
+        choices=OPERATING_POINTS,
+        default="youden",
         help="threshold the scores are read at (default: %(default)s)",
     )
 
@@ -144,7 +144,7 @@ def _seen(paths: pd.Series, training_images: list[str]) -> pd.Series:
     marks = {
         # A member of an archive is no file of its own, so no manifest can name it.
         path: "::" not in path and sha256(path) in known
-        for path in tqdm(paths.unique(), "Comparing with training images", leave=False)
+        for path in tqdm(paths.unique(), "Checksums", unit="image", leave=False, disable=None)
     }
     return paths.map(marks)
 

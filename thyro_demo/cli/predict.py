@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from thyro_demo.cli.results import check_writable, write_json
 from thyro_demo.errors import ThyroError
+from thyro_demo.models.manifest import OPERATING_POINTS
 
 if TYPE_CHECKING:
     from thyro_demo.engine import Comparison, Engine
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 HELP = "score images with every head of the bundles and draw where each looked"
 
 DEFAULT_FOLDER = Path("out")
-_OPERATING_POINTS = ("youden", "sens95")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models", nargs="+", metavar="NAME", help="bundles to ask; by default all"
     )
     parser.add_argument(
-        "--heads", nargs="+", metavar="HEAD", help="softmax, svm, forest; by default all"
+        "--heads",
+        nargs="+",
+        metavar="HEAD",
+        help="heads to draw: softmax, svm, forest; by default all (the table holds all)",
     )
     parser.add_argument(
         "--out",
@@ -45,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--operating-point",
-        choices=_OPERATING_POINTS,
-        default=_OPERATING_POINTS[0],
+        choices=OPERATING_POINTS,
+        default="youden",
         help="threshold the scores are read at (default: %(default)s)",
     )
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of bundles")

@@ -17,6 +17,9 @@ REQUIRED = (
 )  # fmt: skip
 """What every manifest says; the shipped ones say more."""
 
+OPERATING_POINTS = ("youden", "sens95")
+"""Thresholds that a bundle brings for each head: best Youden index, sensitivity ≥ 0.95."""
+
 
 def weights_root() -> Path:
     """Find the folder of shipped bundles: THYRO_WEIGHTS, else `weights` beside the package.
