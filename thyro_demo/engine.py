@@ -164,7 +164,7 @@ class Engine:
             bundles given to `add`.
         """
         found = manifest.names(self._root())
-        return found + [name for name in self._bundles if name not in found]
+        return found + [name for name in list(self._bundles) if name not in found]
 
     def choose(self, names: Sequence[str] | None = None) -> list[str]:
         """Check which bundles are asked for.

@@ -128,7 +128,7 @@ def test_labels_the_bundle_does_not_know_are_left_out_and_counted(
     assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", out) == 0
     figures = json.loads(out.read_text("utf-8"))
     assert (figures["n"], figures["left_out"]) == (34, {"normal": 6})
-    assert "6 images labelled 'normal'" in capsys.readouterr().out
+    assert "6 images with normal" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

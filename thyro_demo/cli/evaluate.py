@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 HELP = "measure every head of a bundle on a folder of labelled images"
 
+_NO_LABEL = "no label"
+_NAMED = 5
 _SHOWN = ("auroc", "sensitivity", "specificity", "brier")
 
 
@@ -112,11 +114,12 @@ def _bundle_folder(asked: str) -> Path:
 def _labelled(records: pd.DataFrame, classes: list[str]) -> tuple[pd.DataFrame, dict[str, int]]:
     """Keep the images whose label the bundle knows, and count the others by label."""
     known = records["label"].isin(classes)
-    others = records["label"][~known].fillna("no label").value_counts()
+    others = records["label"][~known].fillna(_NO_LABEL).value_counts()
     if not known.any():
+        first = ", ".join(map(str, others.index[:_NAMED])) + ", …" * (len(others) > _NAMED)
         raise DataError(
             f"Images have to be labelled {' or '.join(classes)} to measure this bundle. "
-            f"Received: {', '.join(map(str, others.index))}."
+            f"Received: {first}."
         )
     counts = {str(label): int(count) for label, count in others.items()}
     return records[known].reset_index(drop=True), counts
@@ -187,7 +190,7 @@ def _lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
 
     training = content["training_images"]["n"]
     lines = [
-        f"{count} images labelled {label!r} are left out."
+        f"Left out, as the bundle does not know the label: {count} images with {label}."
         for label, count in content["left_out"].items()
     ]
     if training:
