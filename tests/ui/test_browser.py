@@ -43,6 +43,8 @@ def page(request, browser, served) -> Iterator:
     context = browser.new_context(viewport={"width": width, "height": height})
     asked: list[str] = []
     broken: list[str] = []
+    missed: list[str] = []
+    context.on("response", lambda got: missed.append(got.url) if got.status >= 400 else None)
     context.on("request", lambda sent: asked.append(sent.url))
     page = context.new_page()
     page.set_default_timeout(15_000)
@@ -54,6 +56,7 @@ def page(request, browser, served) -> Iterator:
     remote = [url for url in map(urlsplit, asked) if url.scheme not in {"data", "blob"}]
     assert {url.hostname for url in remote} == {"127.0.0.1"}
     assert broken == []
+    assert missed == []
 
 
 desk_and_phone = pytest.mark.parametrize(
@@ -170,6 +173,25 @@ def test_a_frame_pasted_anywhere_lands_in_the_box(page):
     )
     page.wait_for_selector("#thyro-frame img")
     compare(page)
+
+
+def test_results_of_the_frame_before_are_marked_as_such(page):
+    choose_example(page)
+    compare(page)
+    stale = page.locator("#thyro-results[data-stale]")
+    playwright.expect(stale).to_have_count(0)
+    page.locator("[data-example]").nth(1).click()
+    playwright.expect(stale).to_have_count(1)
+    page.click("#thyro-compare")
+    playwright.expect(stale).to_have_count(0)
+
+
+def test_a_frame_that_has_been_removed_is_asked_for_again(page):
+    choose_example(page)
+    for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*.png"):
+        path.unlink()
+    page.click("#thyro-compare")
+    playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("ten minutes")
 
 
 def test_comparing_nothing_asks_for_a_frame(page):

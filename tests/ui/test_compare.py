@@ -60,6 +60,15 @@ def test_an_error_of_the_engine_is_one_sentence_and_the_next_comparison_works(
     assert last(page.compare(frame, ["vgg16"], ""))[-1] is not None
 
 
+def test_a_defect_ends_the_busy_note_and_is_not_hidden(page, frame, monkeypatch):
+    monkeypatch.setattr(page._engine, "compare", lambda *_: 1 / 0)
+    steps = page.compare(frame, ["vgg16"], "")
+    next(steps)
+    assert "The app itself failed" in next(steps)[0]
+    with pytest.raises(ZeroDivisionError):
+        next(steps)
+
+
 def test_the_first_comparison_waits_for_the_networks_and_says_so(engine, examples, frame):
     page = ComparePage(engine, examples, WarmUp(engine))
     steps = list(page.compare(frame, ["vgg16"], ""))
@@ -135,10 +144,25 @@ def test_an_example_brings_what_is_known_of_it(page, speckle):
     assert (message, truth) == ("", "Drawn with 4 points.")
 
 
-def test_without_a_bundle_the_page_stands_and_says_what_is_missing(engine, examples):
+def test_without_a_bundle_the_page_stands_and_says_what_is_missing(engine, examples, frame):
     engine.titles.clear()
     page = ComparePage(engine, examples, None)
-    assert "no bundle" in page._no_models()
+    assert "at least one bundle" in page._standing_message()
+    assert "at least one bundle" in last(page.compare(frame, [], ""))[0]
+
+
+def test_a_damaged_bundle_takes_only_itself_off_the_page(engine, examples, monkeypatch):
+    title = engine.title
+
+    def damaged(name):
+        if name == "vgg16":
+            raise BundleError("A manifest must be JSON. Received: vgg16.")
+        return title(name)
+
+    monkeypatch.setattr(engine, "title", damaged)
+    page = ComparePage(engine, examples, None)
+    assert "Received: vgg16." in page._standing_message()
+    assert list(page._titles) == ["resnet50", "efficientnet-b0"]
 
 
 def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):

@@ -10,9 +10,11 @@ from thyro_demo.ui.examples import collect, draw_chart, gallery
 def test_every_phantom_example_is_offered_with_its_points_and_its_label(tmp_path):
     examples = {example.name: example for example in collect(tmp_path / "absent")}
     assert set(phantom.EXAMPLES) < set(examples)
-    for name, (features, *_) in phantom.EXAMPLES.items():
-        assert ("TI-RADS" in examples[name].truth) == (features is not None)
-        assert any(label in examples[name].truth for label in ("benign", "malignant", "normal"))
+    for name in (*phantom.EXAMPLES, *phantom.PITFALLS):
+        drawn = phantom.example(name)
+        assert name == examples[name].caption
+        assert ("TI-RADS" in examples[name].truth) == (drawn.features is not None)
+        assert f" {drawn.label}" in examples[name].truth
 
 
 def test_one_example_is_no_ultrasound_at_all(tmp_path):
@@ -41,7 +43,7 @@ def test_fetched_frames_are_offered_a_handful_of_each_label(tmp_path):
 
 def test_a_set_fetched_by_halves_takes_only_its_own_examples_away(tmp_path, capsys):
     (tmp_path / "index.csv").write_text("nothing\n")
-    assert len(collect(tmp_path)) == len(phantom.EXAMPLES) + 1
+    assert len(collect(tmp_path)) == len(phantom.EXAMPLES) + len(phantom.PITFALLS) + 1
     assert "Received:" in capsys.readouterr().out
 
 

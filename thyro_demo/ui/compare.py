@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,11 +21,13 @@ from thyro_demo.ui import results
 from thyro_demo.ui.examples import Example, gallery
 from thyro_demo.ui.figure import compose
 from thyro_demo.ui.scripts import (
+    MARK_STALE,
     ON_EXAMPLE,
     PASTE_ANYWHERE,
     SAVE,
     SET_COLOUR_SCALE,
     SET_OPACITY,
+    SHOW_FRAME,
     SHOW_RESULTS,
     UNPRESS_EXAMPLES,
 )
@@ -35,6 +38,16 @@ NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 OPACITY = 0.7
+
+_NO_BUNDLE = (
+    "A comparison needs at least one bundle; train one, or start the app with --weights FOLDER. "
+    "Received: none."
+)
+_FRAME_GONE = (
+    "A frame is kept for ten minutes; choose or upload it again. Received: one that has gone."
+)
+_DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
+_EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
 
 _EMPTY = """
 <section class="thyro-empty"><h2>Nothing compared yet</h2>
@@ -81,12 +94,12 @@ class ComparePage:
         self._engine = engine
         self._examples = {example.name: example for example in examples}
         self._warm_up = warm_up
-        self._titles = {name: engine.title(name) for name in engine.names()}
+        self._titles, self._refused = _readable(engine)
 
     def build(self) -> None:
         """Lay the page out and connect its events, inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=4, min_width=320):
                 self._build_input()
             with gr.Column(scale=8, min_width=320, elem_id="thyro-results"):
                 self._build_results()
@@ -108,10 +121,6 @@ class ComparePage:
         )
         self._upload_message = _html(elem_id="thyro-upload-message")
         _html(_PRIVACY)
-        self._gallery = _html(
-            '<p class="thyro-label">Examples</p>' + gallery(list(self._examples.values())),
-            js_on_load=ON_EXAMPLE,
-        )
         self._models = gr.CheckboxGroup(
             label="Models",
             choices=[(title, name) for name, title in self._titles.items()],
@@ -123,7 +132,11 @@ class ComparePage:
                 "Compare", variant="primary", min_width=140, elem_id="thyro-compare"
             )
             self._reset = gr.Button("Reset", min_width=100, elem_id="thyro-reset")
-        self._message = _html(self._no_models(), elem_id="thyro-message")
+        self._message = _html(self._standing_message(), elem_id="thyro-message")
+        self._gallery = _html(
+            '<p class="thyro-label">Examples</p>' + gallery(list(self._examples.values())),
+            js_on_load=ON_EXAMPLE,
+        )
         self._truth = gr.State("")
 
     def _build_results(self) -> None:
@@ -168,14 +181,12 @@ class ComparePage:
         with gr.Accordion("Model cards", open=False, elem_id="thyro-cards"):
             for name, title in self._titles.items():
                 with gr.Accordion(title, open=False):
-                    gr.Markdown(_without_front_matter(self._engine.card(name)))
+                    gr.Markdown(_card(self._engine.card(name)))
 
-    def _no_models(self) -> str:
-        if self._titles:
-            return ""
-        return results.message(
-            "There is no bundle to compare; train one, or start with --weights FOLDER.", "error"
-        )
+    def _standing_message(self) -> str:
+        """Say what keeps a bundle, or all of them, from being offered."""
+        sentences = self._refused if self._titles or self._refused else [_NO_BUNDLE]
+        return "".join(results.message(sentence) for sentence in sentences)
 
     # Events
 
@@ -196,7 +207,8 @@ class ComparePage:
             None,
             [self._image, self._upload_message, self._truth],
             **_QUIET,
-        )
+        ).then(fn=None, js=SHOW_FRAME)
+        self._image.change(fn=None, js=MARK_STALE)
         _html(js_on_load=PASTE_ANYWHERE, elem_classes="thyro-unseen")
 
     def _connect_results(self) -> None:
@@ -326,6 +338,10 @@ class ComparePage:
         except ThyroError as error:
             yield (results.message(str(error)), *_nothing_shown())
             return
+        except Exception:
+            # Else the page would say for ever that it is comparing.
+            yield (results.message(_DEFECT), *_nothing_shown())
+            raise
         shown = Shown(comparison, tuple(comparison.predictions))
         yield (
             "",
@@ -423,7 +439,7 @@ class ComparePage:
             A value for each component that can have changed.
         """
         opened = (None, "", "", list(self._titles), OPACITY, COLOUR_SCALES[0])
-        return (*opened, self._no_models(), *_nothing_shown())
+        return (*opened, self._standing_message(), *_nothing_shown())
 
     def scores(self, image: str | None, models: list[str]) -> dict[str, Any]:
         """Compare models on one image: scores, thresholds, notices, agreement, milliseconds.
@@ -453,14 +469,15 @@ class ComparePage:
                 "Choose an example, or drop, paste or upload a frame first. Received: no frame."
             )
         if not names:
-            raise ThyroError("Choose at least one model. Received: none.")
+            raise ThyroError(
+                "Choose at least one model. Received: none." if self._titles else _NO_BUNDLE
+            )
+        if not Path(path).exists():
+            raise ThyroError(_FRAME_GONE)
         frame = decode(path)
         if self._warm_up is not None:
             self._warm_up.wait()
         return self._engine.compare(frame, names)
-
-
-_EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
 
 
 def _file_box(**options: Any) -> gr.Image:
@@ -484,6 +501,17 @@ def _html(value: str = "", **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **options)
 
 
+def _readable(engine: Engine) -> tuple[dict[str, str], list[str]]:
+    """Give the titles of the bundles on offer, and why others are not: one must not stop all."""
+    titles, refused = {}, []
+    for name in engine.names():
+        try:
+            titles[name] = engine.title(name)
+        except ThyroError as error:
+            refused.append(str(error))
+    return titles, refused
+
+
 def _nothing_shown() -> tuple:
     return (
         _EMPTY,
@@ -500,6 +528,7 @@ def _further_heads(comparison: Comparison) -> list[tuple[str, str]]:
     return [(results.head_title(head), head) for head in heads if head != "softmax"]
 
 
-def _without_front_matter(card: str) -> str:
+def _card(text: str) -> str:
     """Take the YAML head off a model card in the Hugging Face layout."""
-    return re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    card = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    return card or "This bundle came without a model card."

@@ -111,7 +111,7 @@ def gallery(examples: Sequence[Example]) -> str:
 
 
 def _phantoms() -> list[Example]:
-    return [_phantom(name) for name in phantom.EXAMPLES]
+    return [_phantom(name) for name in (*phantom.EXAMPLES, *phantom.PITFALLS)]
 
 
 def _phantom(name: str) -> Example:
@@ -125,13 +125,12 @@ def _phantom(name: str) -> Example:
             f"Phantom, drawn with {points}{f' ({grade})' if grade else ''} and "
             f"the label {drawn.label}; the label is a draw that the points make likelier."
         )
-    return Example(name, name[:1].upper() + name[1:], truth, lambda: _rgb(drawn.frame))
+    return Example(name, name, truth, lambda: _rgb(drawn.frame))
 
 
 @functools.cache
 def _draw(name: str) -> phantom.Phantom:
-    features, size_mm, seed = phantom.EXAMPLES[name]
-    return phantom.draw(features, size_mm, seed=seed)
+    return phantom.example(name)
 
 
 def _rgb(grey: np.ndarray) -> np.ndarray:

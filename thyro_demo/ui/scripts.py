@@ -47,17 +47,31 @@ SET_COLOUR_SCALE = """
 }
 """
 
-SHOW_RESULTS = """
-() => {
-  const results = document.getElementById('thyro-results');
-  const compared = results && !results.querySelector('.thyro-empty');
-  if (compared && matchMedia('(max-width: 800px)').matches) {
+MARK_STALE = """
+() => { document.getElementById('thyro-results').dataset.stale = ''; }
+"""
+"""Another frame stands in the box: what was read is not about it."""
+
+_SHOW = """
+  if (place && matchMedia('(max-width: 800px)').matches) {
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    results.scrollIntoView({behavior: still ? 'auto' : 'smooth'});
+    place.scrollIntoView({behavior: still ? 'auto' : 'smooth'});
   }
 }
 """
-"""On a phone the results stand below the fold."""
+
+SHOW_FRAME = "() => { const place = document.getElementById('thyro-frame');" + _SHOW
+"""On a phone the box, with Compare below it, stands above the examples."""
+
+SHOW_RESULTS = (
+    """
+() => {
+  const results = document.getElementById('thyro-results');
+  delete results?.dataset.stale;
+  const place = results?.querySelector('.thyro-empty') ? null : results;"""
+    + _SHOW
+)
+"""On a phone the results stand below the fold; an error stands beside the button."""
 
 SAVE = """
 (address) => {
