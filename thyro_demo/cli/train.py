@@ -1,0 +1,90 @@
+"""`train`: run a recipe and write a bundle; a killed run goes on where it stood."""
+
+import argparse
+import os
+from pathlib import Path
+
+from thyro_demo.errors import DataError
+
+HELP = "train a network and its heads with a named recipe"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `train`.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The sub-command's parser.
+    """
+    parser.add_argument("recipe", help="name of a recipe, or 'list' to see them all")
+    parser.add_argument("--backbone", help="network; the recipe's first one without it")
+    parser.add_argument(
+        "--data",
+        default=os.environ.get("THYRO_DATA"),
+        help="folder that holds the sets by name, or one set for a recipe of one stage; "
+        "the environment variable THYRO_DATA without it",
+    )
+    parser.add_argument(
+        "--start",
+        default="none",
+        help="first weights: none, imagenet, noisy-student, a .keras file or a bundle's folder",
+    )
+    parser.add_argument("--out", help="folder of the bundle; weights/BACKBONE without it")
+    parser.add_argument(
+        "--work", help="folder of checkpoints and logs; runs/BACKBONE-RECIPE without it"
+    )
+    parser.add_argument("--epochs", type=int, help="cap on the epochs of every stage")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `train`.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        Parsed options.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Raises
+    ------
+    ThyroError
+        If the recipe, the network or the data do not fit together.
+    """
+    from thyro_demo.models.recipes import RECIPES, recipe
+
+    if arguments.recipe == "list":
+        for known in RECIPES.values():
+            print(f"{known.name:15} {known.summary} ({', '.join(known.backbones)})")
+        return 0
+    chosen = recipe(arguments.recipe)
+    if not arguments.data or not Path(arguments.data).is_dir():
+        raise DataError(
+            "Training needs --data, a folder of images (draw one with the sub-command phantom). "
+            f"Received: {arguments.data}."
+        )
+    import tensorflow as tf
+
+    from thyro_demo.models.chain import Job
+    from thyro_demo.models.chain import run as run_job
+
+    # The same command gives the same weights, and a resumed run those of one never killed.
+    tf.config.experimental.enable_op_determinism()
+    backbone = arguments.backbone or chosen.backbones[0]
+    out = run_job(
+        Job(
+            chosen,
+            backbone,
+            Path(arguments.data),
+            Path(arguments.work or f"runs/{backbone}-{chosen.name}"),
+            Path(arguments.out or f"weights/{backbone}"),
+            arguments.start,
+            arguments.epochs,
+        )
+    )
+    print(f"Wrote {out}: model.keras, heads.skops, manifest.json and the model card README.md.")
+    return 0

@@ -1,0 +1,153 @@
+"""Model cards: what a bundle is, what it was trained on, how it did, where it fails."""
+
+from typing import Any
+
+_SOURCES = {
+    "ddti": "DDTI frames (560×360)",
+    "web300": "300×225 frames",
+    "other": "the rest",
+}
+
+
+def _figure(figure: dict[str, float | None]) -> str:
+    if figure["value"] is None:
+        return "undefined"
+    if figure["low"] is None:
+        return f"{figure['value']:.3f}"
+    return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+
+
+def _chain(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| Stage | Trained | Input | Classes | Images | Phantoms | Epochs | Validation accuracy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        accuracy = row.get("validation accuracy")
+        lines.append(
+            f"| {row['stage']} | {row['trained']} | {row['input size']} px | {row['classes']} | "
+            f"{row['images']:,} | {row.get('phantoms', 0)} | {row['epochs']} | "
+            f"{'–' if accuracy is None else f'{100 * accuracy:.1f} %'} |"
+        )
+    return "\n".join(lines)
+
+
+def _ranking(summary: dict[str, Any]) -> str:
+    """Table of AUROC overall and within each source."""
+    heads = summary["heads"]
+    sources = list(next(iter(heads.values()))["by_source"])
+    titles = [_SOURCES.get(source, source) for source in sources]
+    lines = [
+        f"| Head | All ({summary['n']} images) | " + " | ".join(titles) + " |",
+        "|---" * (2 + len(sources)) + "|",
+    ]
+    for head, figures in heads.items():
+        within = [_figure(figures["by_source"][source]["auroc"]) for source in sources]
+        lines.append(f"| {head} | {_figure(figures['auroc'])} | " + " | ".join(within) + " |")
+    return "\n".join(lines)
+
+
+def _decisions(summary: dict[str, Any]) -> str:
+    """Table of what each head gets right at its operating point."""
+    names = ("sensitivity", "specificity", "accuracy", "f1", "ece", "brier")
+    lines = [
+        "| Head | " + " | ".join(name.upper() if len(name) < 4 else name for name in names) + " |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for head, figures in summary["heads"].items():
+        if figures["sensitivity"]["value"] is not None:
+            lines.append(f"| {head} | " + " | ".join(_figure(figures[n]) for n in names) + " |")
+    return "\n".join(lines)
+
+
+def write(manifest: dict[str, Any]) -> str:
+    """Write the model card of a bundle from its manifest.
+
+    Parameters
+    ----------
+    manifest : dict
+        Of the bundle; see `bundle.write`.
+
+    Returns
+    -------
+    str
+        Markdown in the layout of Hugging Face model cards (Mitchell et al. 2019).
+    """
+    summary = manifest["metrics"]
+    thresholds = "\n".join(
+        f"| {head} | {points['youden']:.3f} | {points['sens95']:.3f} |"
+        for head, points in manifest["thresholds"].items()
+    )
+    phantoms = ""
+    if "phantom_metrics" in manifest:
+        phantoms = (
+            "### Phantoms, reported apart\n\n"
+            "Drawn frames of simulated nodules, out of fold as well. They say whether the network "
+            "learned what the phantoms teach, nothing about people.\n\n"
+            f"{_ranking(manifest['phantom_metrics'])}\n\n"
+        )
+    return f"""---
+license: apache-2.0
+library_name: keras
+pipeline_tag: image-classification
+tags: [thyroid, ultrasound, teaching]
+---
+
+# {manifest["title"]} ({manifest["name"]})
+
+**Teaching and research only, never a diagnosis.** The labels it learned from are partly
+radiologists' grades, not pathology.
+
+## What it is
+
+A {manifest["title"]} that scores one thyroid ultrasound frame, cropped to its scan area and resized
+to {manifest["input_size"]} × {manifest["input_size"]} pixels, with the heads
+{", ".join(manifest["heads"])}. The primary head, named before any test fold was scored, is
+**{manifest["primary"]}**. Recipe `{manifest["recipe"]}`, start `{manifest["start"]}`.
+
+{_chain(manifest["chain"])}
+
+## Data
+
+Natural images: Tiny ImageNet. Radiographs: the COVID-19 Radiography Database and the paediatric
+pneumonia set of Kermany et al. (2018). Thyroid: the public set of the P1 work, part of which comes
+from DDTI (Pedraza et al. 2015); here {summary["n"]} frames in {summary["groups"]} groups. The table
+above says which stages this network went through. Their licences are mixed or unstated: the
+weights may be used for teaching and research, the images are not included.
+
+## How it did
+
+Out-of-fold figures on the real frames: grouped cross-validation, {manifest["primary"]} named first,
+95 % intervals from {summary["interval"]["resamples"]} bootstrap resamples of whole groups
+({summary["unit"]}). Each fold's operating point (Youden) and the softmax's calibration were fitted
+on the other folds. "image size only" is a classifier that sees width and height of the file and
+nothing else: what the source alone gives away.
+
+AUROC:
+
+{_ranking(summary)}
+
+At the operating point, and calibration:
+
+{_decisions(summary)}
+
+{phantoms}## Operating points
+
+| Head | youden | sens95 |
+|---|---|---|
+{thresholds}
+
+Model scores at or above the threshold read "above". `youden` maximises sensitivity + specificity,
+`sens95` keeps sensitivity at 0.95 or more; both were chosen on the out-of-fold scores of the real
+frames.
+
+## Where it fails
+
+- The source of a frame predicts its class in this set: read the figures within each source, not
+  only the first column.
+- A frame from another scanner, another organ or no scanner at all gets a score too. The page and
+  the command line say so first when its features lie beyond the training images' 99th percentile,
+  but no such check finds every foreign image.
+- Calipers, text inside the scan area and split screens can steer it.
+- One frame is scored, never a patient; size, growth, history and cytology are unknown to it.
+"""

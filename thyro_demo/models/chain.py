@@ -1,0 +1,415 @@
+"""Run a recipe: stage after stage, then out-of-fold figures, then the bundle."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from thyro_demo.data import phantom, splits
+from thyro_demo.data.datasets import phantoms as read_phantoms
+from thyro_demo.errors import RecipeError
+from thyro_demo.evaluate import baseline, metrics, report
+from thyro_demo.files import sha256, whole
+from thyro_demo.models import bundle, card, familiarity, heads, starts
+from thyro_demo.models.backbones import BackboneSpec, backbone, build
+from thyro_demo.models.features import pooled
+from thyro_demo.models.heads import CalibratedHead
+from thyro_demo.models.pipeline import Frames, load_frames
+from thyro_demo.models.recipes import SOURCES, Recipe
+from thyro_demo.models.transfer import Stage, Views, boundary, cache_views, train_stage, upper_part
+
+CLASSES = ("benign", "malignant")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to run.
+    backbone : str
+        Which network.
+    data : Path
+        Folder of the sets, each under the name that `recipes.SOURCES` gives; for a recipe
+        of one stage it may be the set itself.
+    work : Path
+        Where checkpoints and logs are kept; a killed run goes on from there.
+    out : Path
+        Folder of the bundle to write.
+    start : str
+        See `starts.apply`.
+    epochs : int or None
+        Caps the epochs of every stage, for a quick look.
+    """
+
+    recipe: Recipe
+    backbone: str
+    data: Path
+    work: Path
+    out: Path
+    start: str = "none"
+    epochs: int | None = None
+
+    def stage(self, stage: Stage) -> Stage:
+        """Apply the cap on epochs to a stage.
+
+        Parameters
+        ----------
+        stage : Stage
+            As the recipe has it.
+
+        Returns
+        -------
+        Stage
+            With at most `epochs` epochs.
+        """
+        if self.epochs is None:
+            return stage
+        return replace(stage, epochs=min(stage.epochs, self.epochs))
+
+
+def run(job: Job) -> Path:
+    """Run a recipe from its start to its bundle.
+
+    Parameters
+    ----------
+    job : Job
+        What to run, on what, and where to keep it.
+
+    Returns
+    -------
+    Path
+        The bundle. Beside it in `work`: `oof.csv` and the log of every stage.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe does not fit the backbone, or a stage cannot be run.
+    DataError
+        If the images are not in the layout that a stage reads.
+    """
+    if job.backbone not in job.recipe.backbones:
+        raise RecipeError(
+            f"The recipe {job.recipe.name} is made for {', '.join(job.recipe.backbones)}. "
+            f"Received: {job.backbone!r}."
+        )
+    spec = backbone(job.backbone)
+    keras.utils.set_random_seed(job.recipe.stages[0][1].seed)
+    history: list[dict[str, Any]] = []
+    start = job.start
+    for source, stage in job.recipe.stages[:-1]:
+        start = _early_stage(job, spec, source, job.stage(stage), start, history)
+    return _last_stage(job, spec, start, history)
+
+
+def _folder(job: Job, source: str) -> Path:
+    named = job.data / SOURCES[source].folder
+    return job.data if len(job.recipe.stages) == 1 and not named.is_dir() else named
+
+
+def _early_stage(
+    job: Job,
+    spec: BackboneSpec,
+    source: str,
+    stage: Stage,
+    start: str,
+    history: list[dict[str, Any]],
+) -> str:
+    """Train a stage before the last and give the file of its network."""
+    folder = job.work / stage.name
+    file, note = folder / "network.keras", folder / "stage.json"
+    if not note.exists():
+        records = SOURCES[source].read(str(_folder(job, source)))
+        classes = tuple(sorted(set(records["label"])))
+        if "split" not in records:
+            records = splits.group_near_duplicates(records)
+            records = splits.split(records, (0.85, 0.15, 0.0), stage.seed)
+        training, validation = _rows(records, "train"), _rows(records, "validation")
+        size = stage.input_size or spec.input_size
+        frames = load_frames(records, classes, size, SOURCES[source].crop)
+        network = build(spec, len(classes), input_size=size)
+        starts.apply(network, spec, start)
+        rows = train_stage(network, spec, stage, frames, training, validation, folder)
+        with whole(file) as temporary:
+            network.save(temporary)
+        row = {
+            "stage": stage.name,
+            "trained": stage.trainable,
+            "images": len(training),
+            "validation images": len(validation),
+            "classes": len(classes),
+            "epochs": len(rows),
+            "validation accuracy": max(r["validation_accuracy"] for r in rows),
+            "input size": size,
+        }
+        with whole(note) as temporary:
+            temporary.write_text(json.dumps(row, indent=1))
+        (folder / "state.npz").unlink(missing_ok=True)
+    history.append(json.loads(note.read_text()))
+    return str(file)
+
+
+def _rows(records: pd.DataFrame, part: str) -> np.ndarray:
+    return np.flatnonzero(records["split"] == part)
+
+
+def _records(job: Job) -> pd.DataFrame:
+    """Read the last stage's images, with their share of phantoms, dealt to folds."""
+    source = SOURCES[job.recipe.stages[-1][0]]
+    records = source.read(str(_folder(job, job.recipe.stages[-1][0])))
+    records = records[records["label"].isin(CLASSES)].reset_index(drop=True)
+    records = splits.group_near_duplicates(records)
+    share = job.recipe.phantoms
+    if share:
+        drawn = round(len(records) * share / (1.0 - share))
+        folder = job.work / f"phantoms-{drawn}"
+        if not (folder / "index.csv").exists():
+            phantom.write(phantom.cohort(drawn // 2, frames_per_patient=2, seed=7), folder)
+        records = pd.concat([records, read_phantoms(folder)], ignore_index=True)
+    return splits.kfold(records, job.recipe.folds, seed=0)
+
+
+def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str, Any]]) -> Path:
+    stage = job.stage(job.recipe.stages[-1][1])
+    records = _records(job)
+    size = stage.input_size or spec.input_size
+    frames = load_frames(records, CLASSES, size)
+    network = build(spec, len(CLASSES), input_size=size)
+    starts.apply(network, spec, start)
+    trainer = _Trainer(job, spec, stage, records, frames, network)
+    found, epochs = trainer.out_of_fold()
+    with whole(job.work / "oof.csv") as temporary:
+        found.to_csv(temporary, index=False)
+    trainer.final(round(float(np.mean(epochs))))
+    odds = found[found["head"] == "softmax"]
+    if job.recipe.heads[0] == "softmax":
+        _calibrate(network, *heads.platt(odds["raw"].to_numpy(), odds["label"] == CLASSES[1]))
+    bundle.slim(network)
+    real = records["source"] != "phantom"
+    features = pooled(network, frames.images)
+    fitted: dict[str, Any] = {
+        kind: heads.fit(kind, features, frames.labels, records["group"].to_numpy())
+        for kind in job.recipe.heads
+        if kind != "softmax"
+    }
+    space, limit = familiarity.fit(features[real], records["group"][real].to_numpy())
+    fitted["familiarity"] = space
+    history.append(
+        {
+            "stage": stage.name,
+            "trained": stage.trainable,
+            "images": int(real.sum()),
+            "phantoms": int((~real).sum()),
+            "classes": len(CLASSES),
+            "epochs": round(float(np.mean(epochs))),
+            "input size": size,
+        }
+    )
+    manifest = {
+        "name": job.out.name,
+        "title": spec.title,
+        "backbone": spec.name,
+        "recipe": job.recipe.name,
+        "start": job.start,
+        "classes": list(CLASSES),
+        "input_size": size,
+        "cam_layer": spec.cam_layer,
+        "heads": list(job.recipe.heads),
+        "primary": job.recipe.primary,
+        "chain": history,
+        "stages": [asdict(job.stage(each)) for _, each in job.recipe.stages],
+        "familiarity_limit": limit,
+        "training_images": sorted(sha256(path) for path in records["path"][real]),
+        **_figures(records, found),
+    }
+    return bundle.write(job.out, manifest, network, fitted, card.write(manifest))
+
+
+class _Trainer:
+    """The last stage of a recipe, fold by fold and on all rows."""
+
+    def __init__(
+        self,
+        job: Job,
+        spec: BackboneSpec,
+        stage: Stage,
+        records: pd.DataFrame,
+        frames: Frames,
+        network: keras.Model,
+    ):
+        self.job, self.spec, self.stage = job, spec, stage
+        self.records, self.frames, self.network = records, frames, network
+        self.first = network.get_weights()
+        self.views: Views | None = None
+        self.folder = job.work / stage.name
+
+    def _train(self, stage: Stage, training: np.ndarray, validation: np.ndarray, name: str) -> int:
+        """Train from the first weights; the frozen part runs once for all folds."""
+        self.network.set_weights(self.first)
+        cached = boundary(self.spec, stage.trainable) is not None
+        if cached and self.views is None:
+            self.views = cache_views(self.network, self.spec, stage, self.frames)
+        rows = train_stage(
+            self.network, self.spec, stage, self.frames, training, validation,
+            self.folder / name, self.views,
+        )  # fmt: skip
+        if stage.patience is None:
+            return len(rows)
+        return 1 + int(np.argmin([row["validation_loss"] for row in rows]))
+
+    def out_of_fold(self) -> tuple[pd.DataFrame, list[int]]:
+        """Score every image with a chain that never saw its group."""
+        parts, epochs = [], []
+        folds = sorted(set(self.records["fold"]))
+        for fold in tqdm(folds, desc="Cross-validation", unit="fold"):
+            file = self.folder / f"fold{fold}.csv"
+            note = self.folder / f"fold{fold}.json"
+            if not note.exists():
+                table, best = self._fold(fold)
+                with whole(file) as temporary:
+                    table.to_csv(temporary, index=False)
+                with whole(note) as temporary:
+                    temporary.write_text(json.dumps(best))
+            parts.append(pd.read_csv(file))
+            epochs.append(int(json.loads(note.read_text())))
+        return _cross_calibrated(pd.concat(parts, ignore_index=True)), epochs
+
+    def _fold(self, fold: int) -> tuple[pd.DataFrame, int]:
+        outer = (self.records["fold"] == fold).to_numpy()
+        inner = splits.kfold(self.records[~outer], 6, seed=fold)
+        rows = np.flatnonzero(~outer)
+        chosen = (inner["fold"] == 0).to_numpy()
+        best = self._train(self.stage, rows[~chosen], rows[chosen], f"fold{fold}")
+        features = pooled(self.network, self.frames.images)
+        scored = _score(
+            self.network, features, self.frames.labels, self.records["group"].to_numpy(),
+            np.flatnonzero(~outer), np.flatnonzero(outer), self.job.recipe.heads,
+        )  # fmt: skip
+        known = self.records.loc[outer, ["path", "group", "source", "label", "fold"]]
+        tables = [known.assign(head=head, raw=raw, score=score) for head, raw, score in scored]
+        return pd.concat(tables, ignore_index=True), best
+
+    def final(self, epochs: int) -> None:
+        """Train on all rows, as long as the folds did on average."""
+        rows = np.arange(len(self.frames))
+        stage = replace(self.stage, patience=None)
+        # The schedule keeps its length: only the moment of stopping comes from the folds.
+        nothing = np.empty(0, np.int64)
+        self._train(replace(stage, stop_after=epochs), rows, nothing, "final")
+
+
+def _score(
+    network: keras.Model,
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    training: np.ndarray,
+    test: np.ndarray,
+    kinds: tuple[str, ...],
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Fit every head on the training rows and score the test rows: head, raw, score."""
+    found = []
+    for kind in kinds:
+        if kind == "softmax":
+            logits = upper_part(network, "features")(features[test], training=False).numpy()
+            raw = logits[:, 1] - logits[:, 0]
+            found.append((kind, raw, 1.0 / (1.0 + np.exp(-raw))))
+        else:
+            head = CalibratedHead(
+                heads.fit(kind, features[training], labels[training], groups[training])
+            )
+            found.append((kind, head.raw(features[test]), head.scores(features[test])))
+    return found
+
+
+def _cross_calibrated(found: pd.DataFrame) -> pd.DataFrame:
+    """Calibrate each fold's softmax on the other folds' out-of-fold scores."""
+    found = found.copy()
+    soft = found["head"] == "softmax"
+    for fold in sorted(set(found["fold"])):
+        here, others = soft & (found["fold"] == fold), soft & (found["fold"] != fold)
+        if not here.any():
+            continue
+        positive = found.loc[others, "label"] == CLASSES[1]
+        slope, intercept = heads.platt(found.loc[others, "raw"], positive)
+        odds = slope * found.loc[here, "raw"] + intercept
+        found.loc[here, "score"] = 1.0 / (1.0 + np.exp(-odds))
+    return found
+
+
+def _calibrate(network: keras.Model, slope: float, intercept: float) -> None:
+    """Fold a sigmoid's slope and intercept into the two logits, exactly."""
+    dense = network.get_layer("logits")
+    kernel, bias = dense.get_weights()
+    dense.set_weights([kernel * slope, bias * slope + np.array([0.0, intercept], np.float32)])
+
+
+BASELINE = "image size only"
+
+
+def _figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
+    """Compute thresholds and out-of-fold figures; real frames and phantoms stay apart."""
+    real = records[records["source"] != "phantom"]
+    scored = found[found["source"] != "phantom"]
+    thresholds = {
+        str(head): {
+            "youden": metrics.youden_threshold(rows["label"] == CLASSES[1], rows["score"]),
+            "sens95": metrics.sensitivity_threshold(
+                rows["label"] == CLASSES[1], rows["score"], 0.95
+            ),
+        }
+        for head, rows in scored.groupby("head", sort=False)
+    }
+    figures = {"thresholds": thresholds, "metrics": _summary(scored, _size_rows(real))}
+    drawn = found[found["source"] == "phantom"]
+    if len(drawn):
+        figures["phantom_metrics"] = _summary(drawn, None)
+    return figures
+
+
+def _size_rows(real: pd.DataFrame) -> pd.DataFrame | None:
+    """Score the frames by their width and height alone: what the source gives away."""
+    sizes = real.reindex(columns=["width", "height"])
+    if sizes.isna().to_numpy().any():
+        return None
+    known = real[["path", "group", "source", "label", "fold"]]
+    return known.assign(head=BASELINE, score=baseline.image_size_scores(real))
+
+
+def _summary(scored: pd.DataFrame, size: pd.DataFrame | None) -> dict[str, Any]:
+    """Summarise out-of-fold scores; each fold's operating point comes from the others."""
+    decided = [_decisions(rows) for _, rows in scored.groupby("head", sort=False)]
+    table = scored if size is None else pd.concat([scored, size], ignore_index=True)
+    none = {str(head): float("nan") for head in table["head"].unique()}
+    summary = report.summarise(table, none)
+    half = {str(head): 0.5 for head in scored["head"].unique()}
+    at_points = report.summarise(pd.concat(decided, ignore_index=True), half)
+    for head, figures in at_points["heads"].items():
+        _take_over(summary["heads"][head], figures)
+        for source, within in figures["by_source"].items():
+            _take_over(summary["heads"][head]["by_source"][source], within)
+    return summary
+
+
+_AT_A_POINT = ("accuracy", "sensitivity", "specificity", "f1", "confusion")
+
+
+def _take_over(into: dict[str, Any], figures: dict[str, Any]) -> None:
+    into |= {name: figures[name] for name in _AT_A_POINT if name in figures}
+
+
+def _decisions(rows: pd.DataFrame) -> pd.DataFrame:
+    """Turn one head's scores to 0 or 1 at the Youden point of the other folds."""
+    decided = rows.copy()
+    for fold in sorted(set(rows["fold"])):
+        here, others = rows["fold"] == fold, rows[rows["fold"] != fold]
+        point = metrics.youden_threshold(others["label"] == CLASSES[1], others["score"])
+        decided.loc[here, "score"] = (rows.loc[here, "score"] >= point).astype(float)
+    return decided

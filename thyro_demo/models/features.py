@@ -1,0 +1,32 @@
+"""Pooled features of a network: the vectors that SVM and forest heads read."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from thyro_demo.models.pipeline import batches
+
+
+def pooled(network: keras.Model, images: np.ndarray, batch: int = 32) -> np.ndarray:
+    """Run a network up to its layer "features" over images as they are.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network from `backbones.build`.
+    images : ndarray of uint8 (n, s, s, 3)
+        RGB.
+    batch : int
+        Images a forward pass.
+
+    Returns
+    -------
+    ndarray of float32 (n, d)
+        Features.
+    """
+    part = keras.Model(network.inputs[0], network.get_layer("features").output)
+    run = tf.function(lambda x: part(x, training=False), reduce_retracing=True)
+    rows = batches(images, np.arange(len(images)), batch)
+    steps = -(-len(images) // batch)
+    return np.concatenate([run(x).numpy() for x in tqdm(rows, "Features", steps, leave=False)])

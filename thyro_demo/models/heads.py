@@ -1,0 +1,251 @@
+"""Heads on pooled features: support vector machine and random forest, calibrated.
+
+scikit-learn fits and stores them; scoring one image goes past its per-call checks, which
+cost more than the arithmetic when a class waits for a single frame.
+"""
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import skops.io
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from thyro_demo.errors import BundleError, RecipeError
+
+KINDS = ("svm", "linear-svm", "forest")
+TREES = 300
+
+# What a heads file may hold beside NumPy arrays and plain estimators. `Tree` could crash
+# the process when forged, so callers compare the file's checksum before they load it.
+_TRUSTED = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.tree._tree.Tree",
+)
+
+
+def _grouped(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return list(splitter.split(features, labels, groups))
+
+
+def fit(
+    kind: str,
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    folds: int = 5,
+    seed: int = 0,
+) -> CalibratedClassifierCV:
+    """Fit a head, its settings chosen and its scores calibrated in grouped inner folds.
+
+    Parameters
+    ----------
+    kind : {"svm", "linear-svm", "forest"}
+        RBF or linear support vector machine on standardised features, or a random forest
+        of 300 trees.
+    features : ndarray of float32 (n, d)
+        Pooled features of the training part.
+    labels : ndarray of int (n,)
+        1 for the positive class.
+    groups : ndarray (n,)
+        Groups, which the inner folds keep whole.
+    folds : int
+        Inner folds.
+    seed : int
+        Of folds and trees.
+
+    Returns
+    -------
+    CalibratedClassifierCV
+        With one sigmoid fitted on the inner folds' out-of-fold scores (Platt 1999) and one
+        estimator fitted on all rows.
+
+    Raises
+    ------
+    RecipeError
+        If `kind` is unknown, or a class has fewer groups than there are inner folds.
+    """
+    if kind not in KINDS:
+        raise RecipeError(f"A head has to be one of {', '.join(KINDS)}. Received: {kind!r}.")
+    labels, groups = np.asarray(labels, int), np.asarray(groups)
+    fewest = min(len(set(groups[labels == value])) for value in (0, 1))
+    if fewest < folds:
+        raise RecipeError(
+            f"A head needs at least {folds} groups in each class for its inner folds. "
+            f"Received: {fewest}."
+        )
+    inner = _grouped(features, labels, groups, folds, seed)
+    if kind == "forest":
+        estimator = RandomForestClassifier(
+            TREES, min_samples_leaf=3, class_weight="balanced_subsample", random_state=seed
+        )
+    else:
+        dims = features.shape[1]
+        grid: dict[str, list[float]] = {"svc__C": [0.1, 1.0, 10.0]}
+        if kind == "svm":
+            grid["svc__C"] = [0.3, 1.0, 3.0, 10.0]
+            grid["svc__gamma"] = [factor / dims for factor in (0.1, 0.3, 1.0)]
+        else:
+            grid["svc__C"] = [0.0003, 0.001, 0.01, 0.1]
+        machine = SVC(kernel="rbf" if kind == "svm" else "linear")
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), machine), grid, scoring="roc_auc", cv=inner, refit=False
+        )
+        search.fit(features, labels)
+        estimator = make_pipeline(StandardScaler(), machine).set_params(**search.best_params_)
+    calibrated = CalibratedClassifierCV(estimator, method="sigmoid", cv=inner, ensemble=False)
+    return calibrated.fit(features, labels)
+
+
+def platt(odds: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """Fit the sigmoid that turns log-odds into calibrated probabilities (Platt 1999).
+
+    Parameters
+    ----------
+    odds : ndarray of float (n,)
+        Log-odds of the positive class on images that were not trained on.
+    positive : ndarray of bool (n,)
+        True for the positive class.
+
+    Returns
+    -------
+    slope, intercept : float
+        Calibrated log-odds are slope · odds + intercept.
+    """
+    fitted = LogisticRegression(C=1e6).fit(np.asarray(odds)[:, None], np.asarray(positive))
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+class CalibratedHead:
+    """A fitted head, ready to score feature vectors one by one.
+
+    Parameters
+    ----------
+    model : CalibratedClassifierCV
+        From `fit`.
+
+    Attributes
+    ----------
+    model : CalibratedClassifierCV
+        What is saved.
+    kind : {"svm", "forest"}
+        A linear machine is an "svm" too.
+    pipeline : Pipeline or None
+        `StandardScaler` and `SVC` of a machine.
+    forest : RandomForestClassifier or None
+        The forest.
+    slope, intercept : float
+        Of the sigmoid: score = 1 / (1 + exp(slope · raw + intercept)), slope below zero.
+    """
+
+    def __init__(self, model: CalibratedClassifierCV):
+        (inner,) = model.calibrated_classifiers_
+        (sigmoid,) = inner.calibrators
+        self.model = model
+        self.slope, self.intercept = float(sigmoid.a_), float(sigmoid.b_)
+        self.pipeline: Pipeline | None = None
+        self.forest: RandomForestClassifier | None = None
+        if isinstance(inner.estimator, RandomForestClassifier):
+            self.kind, self.forest = "forest", inner.estimator
+            self._trees = [tree.tree_ for tree in inner.estimator.estimators_]
+        else:
+            self.kind, self.pipeline = "svm", inner.estimator
+
+    def raw(self, features: np.ndarray) -> np.ndarray:
+        """Compute the score before calibration.
+
+        Parameters
+        ----------
+        features : ndarray of float32 (n, d)
+            Pooled features.
+
+        Returns
+        -------
+        ndarray of float64 (n,)
+            Decision value of a machine, mean vote of a forest (0–1).
+        """
+        if self.pipeline is not None:
+            return self.pipeline.decision_function(np.asarray(features, np.float64))
+        rows = np.ascontiguousarray(features, np.float32)
+        votes = np.zeros(len(rows))
+        for tree in self._trees:
+            leaf = tree.predict(rows).reshape(len(rows), -1)
+            votes += leaf[:, 1] / leaf.sum(axis=1)
+        return votes / len(self._trees)
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Compute the calibrated score of the positive class.
+
+        Parameters
+        ----------
+        features : ndarray of float32 (n, d)
+            Pooled features.
+
+        Returns
+        -------
+        ndarray of float64 (n,)
+            Probabilities, 0–1.
+        """
+        return 1.0 / (1.0 + np.exp(self.slope * self.raw(features) + self.intercept))
+
+
+def save(heads: dict[str, object], path: str | Path) -> None:
+    """Write fitted estimators to one compressed skops file.
+
+    Parameters
+    ----------
+    heads : dict of str to object
+        scikit-learn estimators by name.
+    path : str or Path
+        The file.
+    """
+    skops.io.dump(heads, path, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
+def load(path: str | Path) -> dict[str, object]:
+    """Read a file that `save` wrote. Compare its checksum first: see `_TRUSTED`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    dict of str to object
+        The estimators.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds types that a heads file never holds.
+    """
+    try:
+        foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_TRUSTED))
+        if not foreign:
+            with warnings.catch_warnings():
+                # Whether another version scores alike is measured by the bundle's probe.
+                warnings.simplefilter("ignore", InconsistentVersionWarning)
+                return skops.io.load(path, trusted=list(_TRUSTED))
+    except Exception as error:
+        # skops raises whatever its parts raise (zip, JSON, NumPy, scikit-learn).
+        raise BundleError(
+            f"A heads file has to be one that this project saved, undamaged. Received: {path} "
+            f"({type(error).__name__})."
+        ) from error
+    raise BundleError(
+        "A heads file may hold scikit-learn machines and forests alone. Received: "
+        f"{', '.join(foreign)} in {path}."
+    )

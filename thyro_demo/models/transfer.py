@@ -1,0 +1,502 @@
+"""One training stage: what is frozen, how it is trained, how it resumes after a kill.
+
+A stage freezes a network up to a boundary, runs the frozen part once over a few fixed
+augmented views of every image, and trains what lies above on those cached activations.
+Only a stage that trains everything runs the whole network in every epoch.
+"""
+
+import csv
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm.auto import tqdm
+
+from thyro_demo.errors import RecipeError
+from thyro_demo.files import whole
+from thyro_demo.models.backbones import BackboneSpec
+from thyro_demo.models.pipeline import Augmentation, Frames, batches
+
+TRAINABLE = ("none", "head", "last block", "last two blocks", "all")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Settings of one training stage.
+
+    Parameters
+    ----------
+    name : str
+        Name of the stage, also of its folder.
+    trainable : {"none", "head", "last block", "last two blocks", "all"}
+        What is trained; all below is frozen, its batch normalisation included.
+    epochs : int
+        Most passes over the training part.
+    learning_rate : float
+        Peak of the schedule.
+    optimiser : {"adam", "adamw", "sgd", "rmsprop"}
+        SGD uses a momentum of 0.9.
+    schedule : {"constant", "cosine"}
+        Cosine falls to zero over `epochs`.
+    warm_up : float
+        Epochs of linear rise at the start.
+    batch : int
+        Batch size, images.
+    input_size : int or None
+        Side of the input in pixels; None takes the backbone's own.
+    patience : int or None
+        Stop after so many epochs without a lower validation loss, and go back to the
+        best epoch. None trains to the end and keeps the last epoch.
+    stop_after : int or None
+        End after so many epochs although the schedule is longer.
+    class_weights : bool
+        Weigh each class by the inverse of its frequency in the training part.
+    label_smoothing : float
+        Share of the target spread over all classes, 0–1.
+    weight_decay : float
+        Of AdamW.
+    views : int
+        Cached augmented views of each image when something is frozen.
+    augmentation : Augmentation or None
+        None trains on the images as they are.
+    seed : int
+        Fixes order, views and dropout.
+    """
+
+    name: str
+    trainable: str
+    epochs: int
+    learning_rate: float = 1e-3
+    optimiser: str = "adam"
+    schedule: str = "constant"
+    warm_up: float = 0.0
+    batch: int = 32
+    input_size: int | None = None
+    patience: int | None = None
+    stop_after: int | None = None
+    class_weights: bool = False
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    views: int = 2
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trainable not in TRAINABLE:
+            raise RecipeError(
+                f"A stage trains one of {', '.join(TRAINABLE)}. Received: {self.trainable!r}."
+            )
+        if self.optimiser not in ("adam", "adamw", "sgd", "rmsprop"):
+            raise RecipeError(
+                "The optimiser has to be adam, adamw, sgd or rmsprop. "
+                f"Received: {self.optimiser!r}."
+            )
+        if self.schedule not in ("constant", "cosine"):
+            raise RecipeError(
+                f"The schedule has to be constant or cosine. Received: {self.schedule!r}."
+            )
+        if self.epochs < 0 or self.batch < 1 or self.views < 1:
+            raise RecipeError(
+                "A stage needs epochs ≥ 0, batch ≥ 1 and views ≥ 1. Received: "
+                f"epochs={self.epochs}, batch={self.batch}, views={self.views}."
+            )
+
+
+def boundary(spec: BackboneSpec, trainable: str) -> str | None:
+    """Name the last layer that a stage leaves frozen.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+        The network's row.
+    trainable : str
+        See `Stage`.
+
+    Returns
+    -------
+    str or None
+        A layer name; None when everything is trained.
+
+    Raises
+    ------
+    RecipeError
+        If the network has no such block.
+    """
+    if trainable == "all":
+        return None
+    if trainable in ("none", "head"):
+        return "features"
+    if trainable not in spec.boundaries:
+        raise RecipeError(
+            f"{spec.title} can train head, {', '.join(spec.boundaries)} or all. "
+            f"Received: {trainable!r}."
+        )
+    return spec.boundaries[trainable]
+
+
+def freeze(network: keras.Model, spec: BackboneSpec, trainable: str) -> list[str]:
+    """Set `trainable` on every layer of a network.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Flat network from `backbones.build`.
+    spec : BackboneSpec
+        Its row.
+    trainable : str
+        See `Stage`.
+
+    Returns
+    -------
+    list of str
+        Names of the layers that are trained and have weights.
+    """
+    cut = boundary(spec, trainable)
+    frozen = set() if cut is None else {layer.name for layer in lower_part(network, cut).layers}
+    for layer in network.layers:
+        layer.trainable = trainable != "none" and layer.name not in frozen
+    return [layer.name for layer in network.layers if layer.trainable and layer.weights]
+
+
+def lower_part(network: keras.Model, cut: str) -> keras.Model:
+    """Give the frozen part of a network, up to and with the layer `cut`."""
+    return keras.Model(network.inputs[0], network.get_layer(cut).output)
+
+
+def upper_part(network: keras.Model, cut: str | None) -> keras.Model:
+    """Give what lies above `cut`, up to the logits: the loss reads those, not the softmax."""
+    start = network.inputs[0] if cut is None else network.get_layer(cut).output
+    return keras.Model(start, network.get_layer("logits").output)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Activations at a boundary: the plain view and the augmented views of every image.
+
+    Parameters
+    ----------
+    plain : ndarray of float32 (n, …)
+        Of the images as they are.
+    augmented : ndarray of float32 (k, n, …)
+        Of k fixed augmented views.
+    """
+
+    plain: np.ndarray
+    augmented: np.ndarray
+
+
+def cache_views(network: keras.Model, spec: BackboneSpec, stage: Stage, frames: Frames) -> Views:
+    """Run the frozen part of a network once over fixed views of every image.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The network.
+    spec : BackboneSpec
+        Its row.
+    stage : Stage
+        Says what is frozen, how many views are drawn, and from which seed.
+    frames : Frames
+        All images.
+
+    Returns
+    -------
+    Views
+        Activations at the boundary.
+
+    Raises
+    ------
+    RecipeError
+        If the stage trains everything, so that there is nothing to cache.
+    """
+    cut = boundary(spec, stage.trainable)
+    if cut is None:
+        raise RecipeError(
+            f"A stage that trains all layers has no frozen part to cache. Received: {stage.name!r}."
+        )
+    lower = lower_part(network, cut)
+    run = tf.function(lambda x: lower(x, training=False), reduce_retracing=True)
+    shape = tuple(lower.output.shape[1:])
+    views = stage.views if stage.augmentation is not None else 1
+    stored = np.empty((views + 1, len(frames), *shape), np.float32)
+    total = len(stored) * len(frames)
+    with tqdm(total=total, desc=f"{stage.name}: frozen layers", unit="image") as bar:
+        for view in range(len(stored)):
+            how = stage.augmentation if view else None
+            if view and how is None:
+                stored[view] = stored[0]
+                bar.update(len(frames))
+                continue
+            row = 0
+            order = np.arange(len(frames))
+            for x in batches(frames.images, order, 32, (stage.seed, view), how):
+                y = run(x).numpy()
+                stored[view, row : row + len(y)] = y
+                row += len(y)
+                bar.update(len(y))
+    return Views(stored[0], stored[1:])
+
+
+def _optimiser(stage: Stage) -> keras.optimizers.Optimizer:
+    rate = stage.learning_rate
+    if stage.optimiser == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9)
+    if stage.optimiser == "rmsprop":
+        return keras.optimizers.RMSprop(rate)
+    if stage.optimiser == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=stage.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def learning_rate(stage: Stage, progress: float) -> float:
+    """Compute the learning rate at a moment of a stage.
+
+    Parameters
+    ----------
+    stage : Stage
+        Gives peak, schedule, warm-up and length.
+    progress : float
+        Epochs done, fractions included.
+
+    Returns
+    -------
+    float
+        Learning rate.
+    """
+    if progress < stage.warm_up:
+        return stage.learning_rate * progress / stage.warm_up
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    share = (progress - stage.warm_up) / max(stage.epochs - stage.warm_up, 1e-9)
+    return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+
+
+class _Run:
+    """The state of a stage between two epochs, and how it is kept on disk."""
+
+    def __init__(self, upper: keras.Model, stage: Stage, fingerprint: str, folder: Path | None):
+        self.upper, self.stage, self.fingerprint = upper, stage, fingerprint
+        self.file = None if folder is None else folder / "state.npz"
+        self.log = None if folder is None else folder / "log.csv"
+        self.optimiser = _optimiser(stage)
+        self.optimiser.build(upper.trainable_variables)
+        self.history: list[dict[str, float]] = []
+        self.best: list[np.ndarray] = []
+        if self.file is not None and self.file.exists():
+            self._restore(self.file)
+
+    @property
+    def finished(self) -> bool:
+        """Whether early stopping or the last epoch has been reached."""
+        if len(self.history) >= min(self.stage.epochs, self.stage.stop_after or self.stage.epochs):
+            return True
+        if self.stage.patience is None or not self.history:
+            return False
+        losses = [row["validation_loss"] for row in self.history]
+        return len(losses) - 1 - int(np.argmin(losses)) >= self.stage.patience
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.upper.variables, *self.optimiser.variables]
+
+    def end_epoch(self, row: dict[str, float]) -> None:
+        self.history.append(row)
+        losses = [past["validation_loss"] for past in self.history]
+        if self.stage.patience is not None and int(np.argmin(losses)) == len(losses) - 1:
+            self.best = [v.numpy() for v in self.upper.variables]
+        if self.file is not None and self.log is not None:
+            self._save(self.file, self.log)
+
+    def _save(self, file: Path, log: Path) -> None:
+        arrays = {f"now{i}": v.numpy() for i, v in enumerate(self._variables())}
+        arrays |= {f"best{i}": v for i, v in enumerate(self.best)}
+        note = json.dumps({"fingerprint": self.fingerprint, "history": self.history})
+        with whole(file) as temporary:
+            np.savez(temporary, note=np.array(note), **arrays)
+        with whole(log) as temporary, open(temporary, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, self.history[0])
+            writer.writeheader()
+            writer.writerows(self.history)
+
+    def _restore(self, file: Path) -> None:
+        with np.load(file) as state:
+            note = json.loads(str(state["note"]))
+            if note["fingerprint"] != self.fingerprint:
+                raise RecipeError(
+                    "The folder of a stage has to be empty or hold the same stage on the same "
+                    "data, so that it can be resumed; give another --work folder or delete this "
+                    f"one. Received: {file.parent}."
+                )
+            self.history = note["history"]
+            for i, variable in enumerate(self._variables()):
+                variable.assign(state[f"now{i}"])
+            self.best = [state[f"best{i}"] for i in range(len(self.upper.variables))
+                         if f"best{i}" in state]  # fmt: skip
+
+    def close(self) -> None:
+        """Go back to the best epoch when the stage chose by validation loss."""
+        for variable, value in zip(self.upper.variables, self.best, strict=False):
+            variable.assign(value)
+
+
+def _fingerprint(stage: Stage, frames: Frames, training: np.ndarray, upper: keras.Model) -> str:
+    """Hash what fixes a run: settings, labels, a sample of pixels, starting weights."""
+    digest = hashlib.sha256(json.dumps(asdict(stage), sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(frames.images[:: max(1, len(frames) // 64)]).tobytes())
+    for array in (frames.labels, training, *(v.numpy() for v in upper.variables[:8])):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def train_stage(
+    network: keras.Model,
+    spec: BackboneSpec,
+    stage: Stage,
+    frames: Frames,
+    training: np.ndarray,
+    validation: np.ndarray,
+    folder: Path | None = None,
+    views: Views | None = None,
+) -> list[dict[str, float]]:
+    """Train one stage in place, or go on where a killed run stood.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Flat network from `backbones.build` with as many outputs as `frames` has classes.
+    spec : BackboneSpec
+        Its row.
+    stage : Stage
+        Settings.
+    frames : Frames
+        All images of the stage.
+    training, validation : ndarray of int64
+        Rows of `frames`. The validation part is only looked at.
+    folder : Path, optional
+        Where checkpoints and `log.csv` are kept after every epoch; None keeps nothing.
+    views : Views, optional
+        Cached activations of all of `frames`, when the caller shares them between runs.
+
+    Returns
+    -------
+    list of dict
+        One row an epoch: epoch, learning_rate, loss, validation_loss, validation_accuracy
+        (share, 0–1).
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds another run.
+    """
+    freeze(network, spec, stage.trainable)
+    if stage.trainable == "none" or stage.epochs == 0:
+        return []
+    cut = boundary(spec, stage.trainable)
+    upper = upper_part(network, cut)
+    run = _Run(upper, stage, _fingerprint(stage, frames, training, upper), folder)
+    if not run.finished and cut is not None and views is None:
+        views = cache_views(network, spec, stage, frames)
+    step, look = _steps(upper, run.optimiser, stage, frames, training)
+    first = len(run.history)
+    with tqdm(total=stage.epochs, initial=first, desc=stage.name, unit="epoch") as bar:
+        while not run.finished:
+            epoch = len(run.history)
+            loss = _epoch(step, run, frames, training, views, epoch)
+            seen = _look(look, stage, frames, validation, views)
+            rate = learning_rate(stage, epoch + 1)
+            run.end_epoch({"epoch": epoch + 1, "learning_rate": rate, "loss": loss, **seen})
+            bar.update(1)
+            bar.set_postfix({"loss": f"{loss:.3f}", **{k: f"{v:.3f}" for k, v in seen.items()}})
+    run.close()
+    return run.history
+
+
+def _steps(upper, optimiser, stage, frames, training):  # type: ignore[no-untyped-def]
+    classes = len(frames.classes)
+    counts = np.bincount(frames.labels[training], minlength=classes)
+    weights = np.ones(classes)
+    if stage.class_weights:
+        weights = counts.sum() / (np.maximum(counts, 1) * (counts > 0).sum())
+    table = tf.constant(weights, tf.float32)
+    smooth = stage.label_smoothing
+
+    def losses(y: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
+        target = tf.one_hot(y, classes) * (1.0 - smoothing) + smoothing / classes
+        return tf.nn.softmax_cross_entropy_with_logits(target, logits)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = upper(x, training=True)
+            loss = tf.reduce_mean(tf.gather(table, y) * losses(y, logits, smooth))
+        variables = upper.trainable_variables
+        optimiser.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def look(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = upper(x, training=False)
+        hits = tf.cast(tf.argmax(logits, 1) == y, tf.float32)
+        weighted = tf.gather(table, y) * losses(y, logits, 0.0)
+        return tf.reduce_sum(weighted), tf.reduce_sum(hits)
+
+    return step, look
+
+
+def _chosen(
+    frames: Frames, order: np.ndarray, stage: Stage, views: Views | None, epoch: int | None
+) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+    """Give batches of inputs and labels; `epoch` None means the plain view."""
+    starts = range(0, len(order), stage.batch)
+    if views is None:
+        how = None if epoch is None else stage.augmentation
+        seed = (stage.seed, 0 if epoch is None else epoch + 1)
+        inputs: Iterator[tf.Tensor] = iter(batches(frames.images, order, stage.batch, seed, how))
+        for start, x in zip(starts, inputs, strict=True):
+            yield x, frames.labels[order[start : start + stage.batch]]
+        return
+    pick = np.random.default_rng((stage.seed, 2, epoch or 0)).integers(
+        len(views.augmented), size=len(order)
+    )
+    for start in starts:
+        rows = order[start : start + stage.batch]
+        if epoch is None:
+            x = views.plain[rows]
+        else:
+            x = views.augmented[pick[start : start + stage.batch], rows]
+        yield tf.constant(x), frames.labels[rows]
+
+
+def _epoch(step, run, frames, training, views, epoch):  # type: ignore[no-untyped-def]
+    stage = run.stage
+    # Order, views and dropout follow from seed and epoch alone, so that a resumed run
+    # meets the same batches as one that was never stopped.
+    order = np.random.default_rng((stage.seed, 1, epoch)).permutation(training)
+    for layer in run.upper.layers:
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.state.assign([stage.seed, epoch])
+    steps = math.ceil(len(order) / stage.batch)
+    total = 0.0
+    chosen = _chosen(frames, order, stage, views, epoch)
+    name = f"epoch {epoch + 1}"
+    hidden = len(order) < 2_000
+    for number, (x, y) in enumerate(tqdm(chosen, name, steps, leave=False, disable=hidden)):
+        run.optimiser.learning_rate.assign(learning_rate(stage, epoch + (number + 1) / steps))
+        total += float(step(x, tf.constant(y))) * len(y)
+    return total / len(order)
+
+
+def _look(look, stage, frames, validation, views):  # type: ignore[no-untyped-def]
+    if len(validation) == 0:
+        return {"validation_loss": math.nan, "validation_accuracy": math.nan}
+    loss = hits = 0.0
+    for x, y in _chosen(frames, validation, stage, views, None):
+        batch_loss, batch_hits = look(x, tf.constant(y))
+        loss, hits = loss + float(batch_loss), hits + float(batch_hits)
+    count = len(validation)
+    return {"validation_loss": loss / count, "validation_accuracy": hits / count}
