@@ -381,6 +381,9 @@ class ComparePage:
                     )
         except ThyroError as error:
             message = results.message(str(error))
+        except Exception:
+            yield gr.skip(), results.message(_DEFECT), gr.skip()
+            raise
         shown = Shown(shown.comparison, tuple(maps))
         frame = shown.comparison.frame
         yield results.heatmaps(frame, shown.ordered(heads), self._titles), message, shown

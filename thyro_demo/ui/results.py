@@ -111,7 +111,7 @@ def heatmaps(
     height, width = frame.shape[:2]
     style = (
         f"--thyro-frame:url({_jpeg(frame)});--thyro-ratio:{width}/{height};"
-        f"--thyro-columns:{min(len(models), 3)}"
+        f"--thyro-columns:{min(max(len(models), 2), 3)}"
     )
     return f'<div class="thyro-maps" style="{style}">{rows}</div>'
 
