@@ -133,7 +133,8 @@ class TestSplit:
             inside = dealt[dealt["split"] == part]
             assert len(inside) / 400 == pytest.approx(fraction, abs=0.02)
             if fraction:
-                assert (inside["label"] == "malignant").mean() == pytest.approx(0.35, abs=0.04)
+                # 70 malignant groups over 20 steps: each step holds 6 or 8 of its 20 images.
+                assert (inside["label"] == "malignant").mean() == pytest.approx(0.35, abs=0.051)
 
     def test_three_groups_of_a_label_reach_all_three_parts(self):
         records = table_of(range(9), group=np.repeat(["a", "b", "c"], 3))

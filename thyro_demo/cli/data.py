@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-HELP = "List, fetch, check and split sets of real images."
+HELP = "list, fetch, check and split sets of real images"
 
 LEAK = 1
 """Exit code of ``check`` when the published parts of a set leak."""

@@ -2,7 +2,7 @@
 
 import argparse
 
-HELP = "Draw seeded ultrasound phantoms with their masks, features and labels."
+HELP = "draw seeded ultrasound phantoms with masks, features and labels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -312,16 +312,42 @@ def _strata(records: pd.DataFrame, folds: int) -> np.ndarray:
 def _deal(records: pd.DataFrame, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """Give each image its fold, int64 (n,)."""
     strata = _strata(records, folds)
-    dealing = {"n_splits": folds, "shuffle": True, "random_state": seed}
-    if len(np.unique(groups)) == len(groups):
-        # Says the same where every image stands alone, hundreds of times faster.
-        parts = StratifiedKFold(**dealing).split(strata, strata)
-    else:
-        parts = StratifiedGroupKFold(**dealing).split(strata, strata, groups)
     dealt = np.empty(len(records), np.int64)
-    for fold, (_, held_out) in enumerate(parts):
+    for fold, (_, held_out) in enumerate(grouped_folds(strata, groups, folds, seed)):
         dealt[held_out] = fold
     return dealt
+
+
+def grouped_folds(
+    strata: np.ndarray, groups: np.ndarray, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Deal rows to stratified folds that keep groups whole.
+
+    Parameters
+    ----------
+    strata : ndarray (n,)
+        What the folds should hold in like proportions, such as labels.
+    groups : ndarray (n,)
+        Group of each row.
+    folds : int
+        Number of folds.
+    seed : int
+        Of the order in which groups are dealt.
+
+    Returns
+    -------
+    list of (ndarray of int, ndarray of int)
+        Rows outside and inside of each fold.
+    """
+    _, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if codes.max() + 1 == len(codes):
+        # Says the same where every image stands alone, hundreds of times faster.
+        splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        return list(splitter.split(strata, strata))
+    # The order of groups is shuffled here: `shuffle=True` of scikit-learn before 1.8 mixes up
+    # which group has which labels, and folds would differ from version to version.
+    order = np.random.default_rng(seed).permutation(codes.max() + 1)
+    return list(StratifiedGroupKFold(folds).split(strata, strata, order[codes]))
 
 
 def _shares(wanted: np.ndarray, most: int) -> np.ndarray:

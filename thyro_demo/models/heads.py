@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import skops.io
+from scipy.special import expit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from thyro_demo.data.splits import grouped_folds
 from thyro_demo.errors import BundleError, RecipeError
 
 KINDS = ("svm", "linear-svm", "forest")
@@ -31,13 +33,6 @@ _TRUSTED = (
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.tree._tree.Tree",
 )
-
-
-def _grouped(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, folds: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(features, labels, groups))
 
 
 def fit(
@@ -86,19 +81,18 @@ def fit(
             f"A head needs at least {folds} groups in each class for its inner folds. "
             f"Received: {fewest}."
         )
-    inner = _grouped(features, labels, groups, folds, seed)
+    inner = grouped_folds(labels, groups, folds, seed)
     if kind == "forest":
         estimator = RandomForestClassifier(
             TREES, min_samples_leaf=3, class_weight="balanced_subsample", random_state=seed
         )
     else:
         dims = features.shape[1]
-        grid: dict[str, list[float]] = {"svc__C": [0.1, 1.0, 10.0]}
         if kind == "svm":
-            grid["svc__C"] = [0.3, 1.0, 3.0, 10.0]
-            grid["svc__gamma"] = [factor / dims for factor in (0.1, 0.3, 1.0)]
+            gammas = [factor / dims for factor in (0.1, 0.3, 1.0)]
+            grid = {"svc__C": [0.3, 1.0, 3.0, 10.0], "svc__gamma": gammas}
         else:
-            grid["svc__C"] = [0.0003, 0.001, 0.01, 0.1]
+            grid = {"svc__C": [0.0003, 0.001, 0.01, 0.1]}
         machine = SVC(kernel="rbf" if kind == "svm" else "linear")
         search = GridSearchCV(
             make_pipeline(StandardScaler(), machine), grid, scoring="roc_auc", cv=inner, refit=False
@@ -198,7 +192,7 @@ class CalibratedHead:
         ndarray of float64 (n,)
             Probabilities, 0–1.
         """
-        return 1.0 / (1.0 + np.exp(self.slope * self.raw(features) + self.intercept))
+        return expit(-(self.slope * self.raw(features) + self.intercept))
 
 
 def save(heads: dict[str, object], path: str | Path) -> None:
@@ -238,7 +232,10 @@ def load(path: str | Path) -> dict[str, object]:
             with warnings.catch_warnings():
                 # Whether another version scores alike is measured by the bundle's probe.
                 warnings.simplefilter("ignore", InconsistentVersionWarning)
-                return skops.io.load(path, trusted=list(_TRUSTED))
+                found = skops.io.load(path, trusted=list(_TRUSTED))
+            if not isinstance(found, dict):
+                raise TypeError(f"{type(found).__name__} in place of heads by name")
+            return found
     except Exception as error:
         # skops raises whatever its parts raise (zip, JSON, NumPy, scikit-learn).
         raise BundleError(
