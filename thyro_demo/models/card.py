@@ -60,6 +60,39 @@ def _decisions(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _drawn(summary: dict[str, Any]) -> bool:
+    """Tell whether the figures are about phantoms, because there were no real frames."""
+    return all(set(head["by_source"]) == {"phantom"} for head in summary["heads"].values())
+
+
+def _frames(summary: dict[str, Any]) -> str:
+    return "phantoms" if _drawn(summary) else "real frames"
+
+
+def _labels(summary: dict[str, Any]) -> str:
+    if _drawn(summary):
+        return "drawn by a rule of the phantoms"
+    return "partly radiologists' grades, not pathology"
+
+
+def _data(summary: dict[str, Any]) -> str:
+    """Say what the network and its heads were trained on."""
+    if _drawn(summary):
+        return (
+            f"The heads were trained on {summary['n']} phantoms of {summary['groups']} simulated "
+            "patients, frames drawn by this project. No figure here says anything about people. "
+            "What the network itself saw before is told by the card of its start."
+        )
+    return (
+        "Natural images: Tiny ImageNet. Radiographs: the COVID-19 Radiography Database and the "
+        "paediatric\npneumonia set of Kermany et al. (2018). Thyroid: the public set of the P1 "
+        "work, part of which comes\nfrom DDTI (Pedraza et al. 2015); here "
+        f"{summary['n']} frames in {summary['groups']} groups. The table\nabove says which stages "
+        "this network went through. Their licences are mixed or unstated: the\nweights may be "
+        "used for teaching and research, the images are not included."
+    )
+
+
 def write(manifest: dict[str, Any]) -> str:
     """Write the model card of a bundle from its manifest.
 
@@ -95,8 +128,8 @@ tags: [thyroid, ultrasound, teaching]
 
 # {manifest["title"]} ({manifest["name"]})
 
-**Teaching and research only, never a diagnosis.** The labels it learned from are partly
-radiologists' grades, not pathology.
+**Teaching and research only, never a diagnosis.** The labels it learned from
+are {_labels(summary)}.
 
 ## What it is
 
@@ -109,16 +142,12 @@ to {manifest["input_size"]} × {manifest["input_size"]} pixels, with the heads
 
 ## Data
 
-Natural images: Tiny ImageNet. Radiographs: the COVID-19 Radiography Database and the paediatric
-pneumonia set of Kermany et al. (2018). Thyroid: the public set of the P1 work, part of which comes
-from DDTI (Pedraza et al. 2015); here {summary["n"]} frames in {summary["groups"]} groups. The table
-above says which stages this network went through. Their licences are mixed or unstated: the
-weights may be used for teaching and research, the images are not included.
+{_data(summary)}
 
 ## How it did
 
-Out-of-fold figures on the real frames: grouped cross-validation, {manifest["primary"]} named first,
-95 % intervals from {summary["interval"]["resamples"]} bootstrap resamples of whole groups
+Out-of-fold figures on the {_frames(summary)}: grouped cross-validation, {manifest["primary"]} named
+first, 95 % intervals from {summary["interval"]["resamples"]} bootstrap resamples of whole groups
 ({summary["unit"]}). Each fold's operating point (Youden) and the softmax's calibration were fitted
 on the other folds. "image size only" is a classifier that sees width and height of the file and
 nothing else: what the source alone gives away.
@@ -138,8 +167,8 @@ At the operating point, and calibration:
 {thresholds}
 
 Model scores at or above the threshold read "above". `youden` maximises sensitivity + specificity,
-`sens95` keeps sensitivity at 0.95 or more; both were chosen on the out-of-fold scores of the real
-frames.
+`sens95` keeps sensitivity at 0.95 or more; both were chosen on the out-of-fold scores of the
+{_frames(summary)}.
 
 ## Where it fails
 

@@ -24,6 +24,8 @@ from thyro_demo.models.recipes import SOURCES, Recipe
 from thyro_demo.models.transfer import Stage, Views, boundary, cache_views, train_stage, upper_part
 
 CLASSES = ("benign", "malignant")
+PHANTOM = "phantom"
+"""Source of drawn frames, which are reported apart from real ones."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Job:
         See `starts.apply`.
     epochs : int or None
         Caps the epochs of every stage, for a quick look.
+    title : str or None
+        Display name of the bundle; that of the network without it.
     """
 
     recipe: Recipe
@@ -56,6 +60,7 @@ class Job:
     out: Path
     start: str = "none"
     epochs: int | None = None
+    title: str | None = None
 
     def stage(self, stage: Stage) -> Stage:
         """Apply the cap on epochs to a stage.
@@ -167,13 +172,19 @@ def _records(job: Job) -> pd.DataFrame:
     records = records[records["label"].isin(CLASSES)].reset_index(drop=True)
     records = splits.group_near_duplicates(records)
     share = job.recipe.phantoms
-    if share:
+    if share and (records["source"] != PHANTOM).any():
         drawn = round(len(records) * share / (1.0 - share))
         folder = job.work / f"phantoms-{drawn}"
         if not (folder / "index.csv").exists():
             phantom.write(phantom.cohort(drawn // 2, frames_per_patient=2, seed=7), folder)
         records = pd.concat([records, read_phantoms(folder)], ignore_index=True)
     return splits.kfold(records, job.recipe.folds, seed=0)
+
+
+def _reported(table: pd.DataFrame) -> pd.Series:
+    """Tell the rows that figures are about: real frames, or all where there are phantoms alone."""
+    real = table["source"] != PHANTOM
+    return real if real.any() else ~real
 
 
 def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str, Any]]) -> Path:
@@ -192,7 +203,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     if job.recipe.heads[0] == "softmax":
         _calibrate(network, *heads.platt(odds["raw"].to_numpy(), odds["label"] == CLASSES[1]))
     bundle.slim(network)
-    real = records["source"] != "phantom"
+    real = _reported(records)
     features = pooled(network, frames.images)
     fitted: dict[str, Any] = {
         kind: heads.fit(kind, features, frames.labels, records["group"].to_numpy())
@@ -205,8 +216,8 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         {
             "stage": stage.name,
             "trained": stage.trainable,
-            "images": int(real.sum()),
-            "phantoms": int((~real).sum()),
+            "images": int((records["source"] != PHANTOM).sum()),
+            "phantoms": int((records["source"] == PHANTOM).sum()),
             "classes": len(CLASSES),
             "epochs": round(float(np.mean(epochs))),
             "input size": size,
@@ -214,7 +225,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     )
     manifest = {
         "name": job.out.name,
-        "title": spec.title,
+        "title": job.title or spec.title,
         "backbone": spec.name,
         "recipe": job.recipe.name,
         "start": job.start,
@@ -356,8 +367,8 @@ BASELINE = "image size only"
 
 def _figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
     """Compute thresholds and out-of-fold figures; real frames and phantoms stay apart."""
-    real = records[records["source"] != "phantom"]
-    scored = found[found["source"] != "phantom"]
+    real = records[_reported(records)]
+    scored = found[_reported(found)]
     thresholds = {
         str(head): {
             "youden": metrics.youden_threshold(rows["label"] == CLASSES[1], rows["score"]),
@@ -368,7 +379,7 @@ def _figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
         for head, rows in scored.groupby("head", sort=False)
     }
     figures = {"thresholds": thresholds, "metrics": _summary(scored, _size_rows(real))}
-    drawn = found[found["source"] == "phantom"]
+    drawn = found[~_reported(found)]
     if len(drawn):
         figures["phantom_metrics"] = _summary(drawn, None)
     return figures
