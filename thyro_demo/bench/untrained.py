@@ -1,0 +1,124 @@
+"""Bundles that know nothing and cost what a trained one costs.
+
+Speed does not depend on what was learned, so the benches need no trained weights. What
+it does depend on is kept: the layers, the number of support vectors, the number and
+depth of the trees.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from thyro_demo.models import bundle, familiarity, heads
+from thyro_demo.models.backbones import backbone, build
+from thyro_demo.models.bundle import Bundle
+from thyro_demo.models.features import pooled
+
+HEADS = ("softmax", "svm", "forest")
+ROWS = 600
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """The parts of a bundle with random weights and heads fitted on random labels.
+
+    Parameters
+    ----------
+    manifest : dict
+        What `Bundle` and `bundle.write` need.
+    network : keras.Model
+        Random weights.
+    fitted : dict of str to object
+        Calibrated heads, and "familiarity".
+    """
+
+    manifest: dict[str, Any]
+    network: keras.Model
+    fitted: dict[str, Any]
+
+    def in_memory(self) -> Bundle:
+        """Give the bundle without writing it.
+
+        Returns
+        -------
+        Bundle
+            For `Engine.add`.
+        """
+        return Bundle(Path(self.manifest["name"]), self.manifest, self.network, self.fitted)
+
+    def write(self, root: Path) -> Path:
+        """Write the bundle under its name.
+
+        Parameters
+        ----------
+        root : Path
+            Folder of bundles.
+
+        Returns
+        -------
+        Path
+            Its own folder.
+        """
+        card = "# Random weights\n\nMade by a bench to measure time; its scores mean nothing.\n"
+        folder = root / self.manifest["name"]
+        return bundle.write(folder, self.manifest, self.network, self.fitted, card)
+
+
+def untrained(name: str, rows: int = ROWS, input_size: int | None = None) -> Untrained:
+    """Build a network with random weights and fit its heads on random labels.
+
+    Random labels make nearly every row a support vector and grow deep trees: the dear end
+    of what training gives.
+
+    Parameters
+    ----------
+    name : str
+        Key of `backbones.BACKBONES`.
+    rows : int
+        Feature vectors the heads are fitted on.
+    input_size : int, optional
+        Side of the input in pixels; by default the backbone's own.
+
+    Returns
+    -------
+    Untrained
+        Parts of a bundle.
+    """
+    spec = backbone(name)
+    keras.utils.set_random_seed(0)
+    network = build(spec, input_size=input_size)
+    size = network.input_shape[1]
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (1, size, size, 3)).astype(np.uint8)
+    # Around what the network really gives, so that an image walks the trees as deep as a
+    # training image would.
+    features = (
+        pooled(network, frame)
+        * rng.lognormal(0, 0.5, (rows, 1))
+        * rng.lognormal(0, 0.5, (rows, network.get_layer("features").output.shape[-1]))
+    )
+    features = features.astype(np.float32)
+    labels, groups = rng.permutation(np.arange(rows) % 2), np.arange(rows)
+    fitted: dict[str, Any] = {
+        head: heads.fit(head, features, labels, groups, folds=2)
+        for head in HEADS
+        if head != "softmax"
+    }
+    fitted["familiarity"], limit = familiarity.fit(features, groups)
+    manifest = {
+        "name": name,
+        "title": spec.title,
+        "backbone": name,
+        "classes": ["benign", "malignant"],
+        "input_size": size,
+        "cam_layer": spec.cam_layer,
+        "heads": list(HEADS),
+        "primary": "softmax",
+        "thresholds": {head: {"youden": 0.5, "sens95": 0.25} for head in HEADS},
+        "familiarity_limit": limit,
+        "training_images": [],
+    }
+    return Untrained(manifest, network, fitted)

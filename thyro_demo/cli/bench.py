@@ -1,0 +1,123 @@
+"""``python -m thyro_demo bench``: measure speed beside each peer."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thyro_demo.cli.results import check_writable, write_json
+
+if TYPE_CHECKING:
+    from thyro_demo.bench.figures import Outcome
+
+HELP = "measure speed beside each peer, and check it against its target"
+
+BENCHES = ("compare", "train", "phantom", "start")
+
+MISSED = 1
+"""Exit code of ``--check`` when a target is missed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The parser of this command.
+    """
+    parser.add_argument(
+        "bench",
+        choices=(*BENCHES, "all"),
+        help="compare: one image through three networks; train: a frozen stage; phantom: frames "
+        "a second; start: from the command to the first comparison",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument(
+        "--check", action="store_true", help="exit with 1 when a target is missed or not measured"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_count,
+        metavar="N",
+        help="repetitions of both sides, in turns; each bench has its own number",
+    )
+    parser.add_argument(
+        "--peer-epochs",
+        type=_count,
+        default=3,
+        metavar="N",
+        help="epochs of the plain loop that train measures, the others being extrapolated "
+        "(default: %(default)s; 20 measures all)",
+    )
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="folder of bundles that start opens"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run benches, print their tables and write their figures.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options of `add_arguments`.
+
+    Returns
+    -------
+    int
+        0, or 1 when `--check` finds a target missed.
+
+    Raises
+    ------
+    ThyroError
+        If the figures cannot be written where they should go, the folder of bundles does
+        not exist, or an app does not start.
+    """
+    from thyro_demo.bench.figures import machine
+    from thyro_demo.errors import ThyroError
+
+    if args.json is not None:
+        check_writable(args.json, folder=False)
+    if args.weights is not None and not args.weights.is_dir():
+        raise ThyroError(f"--weights must name a folder of bundles. Received: {args.weights}.")
+    facts = machine()
+    outcomes = []
+    for name in BENCHES if args.bench == "all" else (args.bench,):
+        outcomes.append(_measure(name, args))
+        print(f"\n{outcomes[-1].table()}\n", flush=True)
+    met = all(outcome.met for outcome in outcomes)
+    print(f"{facts['cores']} cores, load {facts['load']} before the run.")
+    if args.json is not None:
+        benches = [outcome.to_dict() for outcome in outcomes]
+        write_json(args.json, {"met": met, "machine": facts, "benches": benches})
+        print(f"Figures: {args.json}")
+    return MISSED if args.check and not met else 0
+
+
+def _measure(name: str, args: argparse.Namespace) -> Outcome:
+    """Run one bench; each imports its own heavy packages, `start` none of them."""
+    rounds = {} if args.rounds is None else {"rounds": args.rounds}
+    if name == "compare":
+        from thyro_demo.bench import compare
+
+        return compare.run(**rounds)
+    if name == "train":
+        from thyro_demo.bench import train
+
+        return train.run(peer_epochs=args.peer_epochs, **rounds)
+    if name == "phantom":
+        from thyro_demo.bench import phantom
+
+        return phantom.run(**rounds)
+    from thyro_demo.bench import start
+
+    return start.run(weights=args.weights, **rounds)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more. Received: {text}")
+    return count
