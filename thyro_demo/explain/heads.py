@@ -75,10 +75,11 @@ def _rbf_slope(machine: Any, rows: np.ndarray) -> np.ndarray:
     # under this private name.
     gamma = machine._gamma
     vectors, dual = machine.support_vectors_, machine.dual_coef_[0]
+    # Squares are summed as they arise: an array of them would be as large as the vectors.
     squared = (
-        np.sum(rows**2, axis=1)[:, None]
+        np.einsum("ij,ij->i", rows, rows)[:, None]
         - 2 * rows @ vectors.T
-        + np.sum(vectors**2, axis=1)[None, :]
+        + np.einsum("ij,ij->i", vectors, vectors)[None, :]
     )
     pull = dual * np.exp(-gamma * np.maximum(squared, 0))
     return -2 * gamma * (pull.sum(axis=1, keepdims=True) * rows - pull @ vectors)
