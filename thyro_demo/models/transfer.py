@@ -191,7 +191,13 @@ class Views:
     augmented: np.ndarray
 
 
-def cache_views(network: keras.Model, spec: BackboneSpec, stage: Stage, frames: Frames) -> Views:
+def cache_views(
+    network: keras.Model,
+    spec: BackboneSpec,
+    stage: Stage,
+    frames: Frames,
+    parts: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Views:
     """Run the frozen part of a network once over fixed views of every image.
 
     Parameters
@@ -204,6 +210,9 @@ def cache_views(network: keras.Model, spec: BackboneSpec, stage: Stage, frames: 
         Says what is frozen, how many views are drawn, and from which seed.
     frames : Frames
         All images.
+    parts : tuple of ndarray of int64, optional
+        Training and validation rows, where these are settled: augmented views are then
+        drawn of the first and plain ones of the second alone, and the others stay zero.
 
     Returns
     -------
@@ -224,21 +233,25 @@ def cache_views(network: keras.Model, spec: BackboneSpec, stage: Stage, frames: 
     run = tf.function(lambda x: lower(x, training=False), reduce_retracing=True)
     shape = tuple(lower.output.shape[1:])
     views = stage.views if stage.augmentation is not None else 1
-    stored = np.empty((views + 1, len(frames), *shape), np.float32)
-    total = len(stored) * len(frames)
+    everything = np.arange(len(frames))
+    training, validation = (everything, everything) if parts is None else parts
+    # Without augmentation the one "augmented" view is the plain one.
+    plain = validation if stage.augmentation is not None else np.union1d(training, validation)
+    wanted = [plain, *[training] * views]
+    # Zeros take no memory until they are written over.
+    stored = np.zeros((views + 1, len(frames), *shape), np.float32)
+    total = sum(map(len, wanted)) if stage.augmentation is not None else len(plain)
     with tqdm(total=total, desc=f"{stage.name}: frozen layers", unit="image") as bar:
-        for view in range(len(stored)):
-            how = stage.augmentation if view else None
-            if view and how is None:
+        for view, rows in enumerate(wanted):
+            if view and stage.augmentation is None:
                 stored[view] = stored[0]
-                bar.update(len(frames))
                 continue
-            row = 0
-            order = np.arange(len(frames))
-            for x in batches(frames.images, order, 32, (stage.seed, view), how):
+            how = stage.augmentation if view else None
+            done = 0
+            for x in batches(frames.images, rows, 32, (stage.seed, view), how):
                 y = run(x).numpy()
-                stored[view, row : row + len(y)] = y
-                row += len(y)
+                stored[view, rows[done : done + len(y)]] = y
+                done += len(y)
                 bar.update(len(y))
     return Views(stored[0], stored[1:])
 
@@ -400,7 +413,7 @@ def train_stage(
     upper = upper_part(network, cut)
     run = _Run(upper, stage, _fingerprint(stage, frames, training, upper), folder)
     if not run.finished and cut is not None and views is None:
-        views = cache_views(network, spec, stage, frames)
+        views = cache_views(network, spec, stage, frames, (training, validation))
     step, look = _steps(upper, run.optimiser, stage, frames, training)
     first = len(run.history)
     with tqdm(total=stage.epochs, initial=first, desc=stage.name, unit="epoch") as bar:
