@@ -490,9 +490,12 @@ def _epoch(step, run, frames, training, views, epoch):  # type: ignore[no-untype
     # Order, views and dropout follow from seed and epoch alone, so that a resumed run
     # meets the same batches as one that was never stopped.
     order = np.random.default_rng((stage.seed, 1, epoch)).permutation(training)
-    for layer in run.upper.layers:
+    for number, layer in enumerate(run.upper.layers):
         if hasattr(layer, "seed_generator"):
-            layer.seed_generator.state.assign([stage.seed, epoch])
+            # Each layer has a sequence of its own: with one for all, stochastic depth would
+            # skip every block of the same images at once.
+            sequence = np.random.SeedSequence((stage.seed, epoch, number))
+            layer.seed_generator.state.assign(sequence.generate_state(2))
     steps = math.ceil(len(order) / stage.batch)
     total = 0.0
     chosen = _chosen(frames, order, stage, views, epoch)
