@@ -61,6 +61,7 @@ def distance(space: Pipeline, features: np.ndarray) -> np.ndarray:
     along = pca.transform(scaled)
     outside = (scaled - pca.mean_) ** 2
     residual = outside.sum(axis=1) - (along**2).sum(axis=1)
-    inside = (along**2 / pca.explained_variance_).sum(axis=1)
+    # Features that never vary in training leave components without variance.
+    inside = (along**2 / np.maximum(pca.explained_variance_, 1e-12)).sum(axis=1)
     spread = max(float(pca.noise_variance_), 1e-12)
     return np.sqrt((inside + np.maximum(residual, 0.0) / spread) / scaled.shape[1])
