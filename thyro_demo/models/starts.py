@@ -57,7 +57,7 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
                 "network, or put the file that the message names into ~/.keras/models. "
                 f"Received: {str(error).strip() or type(error).__name__}."
             ) from error
-        return copy_weights(source, network)
+        return _take_over(source, network, spec, start)
     path = Path(start)
     file = path / "model.keras" if path.is_dir() else path
     if file.suffix != ".keras" or not file.exists():
@@ -72,11 +72,17 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
             f"A start file has to be an undamaged Keras network. Received: {start!r} "
             f"({type(error).__name__})."
         ) from error
-    copied = copy_weights(source, network)
-    body = sum(1 for layer in network.layers if layer.weights and layer.name != "logits")
-    if copied < body:
+    return _take_over(source, network, spec, start)
+
+
+def _take_over(source: keras.Model, network: keras.Model, spec: BackboneSpec, start: str) -> int:
+    """Copy weights, and refuse a source that would leave part of the body random."""
+    body = keras.Model(network.inputs[0], network.get_layer(spec.cam_layer).output)
+    needed = sum(1 for layer in body.layers if layer.weights)
+    found = copy_weights(source, body)
+    if found < needed:
         raise RecipeError(
-            f"A start file has to hold all {body} layers of {spec.title}. Received: {start!r} "
-            f"with {copied} of them."
+            f"A start has to hold all {needed} layers of {spec.title}. Received: {start!r} "
+            f"with {found} of them."
         )
-    return copied
+    return copy_weights(source, network)
