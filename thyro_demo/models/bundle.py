@@ -5,6 +5,7 @@ what they are and holds the checksum of each, ``README.md`` is the model card.
 """
 
 import json
+import math
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -217,7 +218,8 @@ def slim(network: keras.Model) -> None:
     for variable in network.variables:
         if variable.dtype == "float32":
             exact = variable.numpy()
-            rounded = exact.astype(np.float16).astype(np.float32)
+            with np.errstate(over="ignore"):
+                rounded = exact.astype(np.float16).astype(np.float32)
             variable.assign(np.where(np.isfinite(rounded), rounded, exact))
 
 
@@ -332,8 +334,14 @@ def load(folder: str | Path) -> Bundle:
                 f"bundle again. Received: {file} ({'changed' if file.is_file() else 'missing'})."
             )
     fitted = heads.load(folder / "heads.skops")
+    if lacking := {"familiarity", *manifest["heads"]} - {"softmax", *fitted}:
+        raise BundleError(
+            "A bundle's heads.skops has to hold the heads that its manifest names. "
+            f"Received: {folder / 'heads.skops'} without {', '.join(sorted(lacking))}."
+        )
     try:
         network = keras.saving.load_model(folder / "model.keras", compile=False)
+        _check_fit(manifest, network)
         bundle = Bundle(folder, manifest, network, fitted)
     except Exception as error:
         # A wrong file can fail anywhere inside Keras.
@@ -346,6 +354,14 @@ def load(folder: str | Path) -> Bundle:
     return bundle
 
 
+def _check_fit(manifest: dict[str, Any], network: keras.Model) -> None:
+    """Compare a network with its manifest; Keras would find out at the first image only."""
+    size, classes = manifest["input_size"], len(manifest["classes"])
+    found = tuple(network.inputs[0].shape), tuple(network.get_layer("logits").output.shape)
+    if found != ((None, size, size, 3), (None, classes)):
+        raise ValueError(f"a network from {found[0]} to {found[1]}")
+
+
 def _probe(network: keras.Model, calibrated: dict[str, CalibratedHead]) -> dict[str, float]:
     """Score one fixed vector, so that library versions that change the scores are noticed."""
     dims = network.get_layer("features").output.shape[-1]
@@ -354,10 +370,10 @@ def _probe(network: keras.Model, calibrated: dict[str, CalibratedHead]) -> dict[
 
 
 def _check_probe(bundle: Bundle) -> None:
-    scores = _probe(bundle.network, bundle.heads)
-    for name, expected in bundle.manifest["probe"].items():
-        score = scores[name]
-        if abs(score - expected) > 1e-6:
+    expected_scores = bundle.manifest["probe"]
+    for name, score in _probe(bundle.network, bundle.heads).items():
+        expected = expected_scores.get(name, math.nan)
+        if not abs(score - expected) <= 1e-6:
             raise BundleError(
                 f"The {name} head of {bundle.name} has to score its probe {expected:.6f}; use the "
                 f"library versions in its manifest. Received: {score:.6f} with scikit-learn "

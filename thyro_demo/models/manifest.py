@@ -4,7 +4,9 @@ The page lists models, titles and cards before any network is loaded.
 """
 
 import json
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ REQUIRED = (
 
 OPERATING_POINTS = ("youden", "sens95")
 """Thresholds that a bundle brings for each head: best Youden index, sensitivity ≥ 0.95."""
+
+# Names become parts of file names (overlays, reports), so a manifest may not point elsewhere.
+_NAME = re.compile(r"\w[\w .+-]*")
 
 
 def weights_root() -> Path:
@@ -49,7 +54,12 @@ def names(root: str | Path | None = None) -> list[str]:
     root = weights_root() if root is None else Path(root)
     if not root.is_dir():
         return []
-    return sorted(folder.name for folder in root.iterdir() if (folder / "manifest.json").is_file())
+    # A hidden folder is what a writer that was killed left behind.
+    return sorted(
+        folder.name
+        for folder in root.iterdir()
+        if not folder.name.startswith(".") and (folder / "manifest.json").is_file()
+    )
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -79,7 +89,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         missing = [key for key in REQUIRED if key not in manifest]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BundleError(
             f"A bundle's manifest has to be undamaged JSON. Received: {file}."
         ) from error
@@ -88,4 +98,44 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise BundleError(
             f"A bundle's manifest has to be of format {FORMAT}. Received: {file} ({what})."
         )
+    if wrong := _misfits(manifest):
+        raise BundleError(
+            "A bundle's manifest has to be as this project wrote it. "
+            f"Received: {file} (wrong: {', '.join(wrong)})."
+        )
     return manifest
+
+
+def _misfits(manifest: dict[str, Any]) -> list[str]:
+    """Name the entries whose kind or value no manifest of this project has."""
+    heads, classes = manifest["heads"], manifest["classes"]
+    size, limit = manifest["input_size"], manifest["familiarity_limit"]
+    names = [manifest["name"], *(heads if isinstance(heads, list) else [None])]
+    fits = {
+        "name or heads": all(isinstance(n, str) and _NAME.fullmatch(n) for n in names),
+        "title": isinstance(manifest["title"], str),
+        "classes": isinstance(classes, list) and len(classes) >= 2,
+        "input_size": isinstance(size, int) and 0 < size <= 4096,
+        "primary": isinstance(heads, list) and manifest["primary"] in heads,
+        "thresholds": _are_thresholds(manifest["thresholds"], heads),
+        "familiarity_limit": isinstance(limit, float) and 0 < limit < math.inf,
+        "files": isinstance(manifest["files"], dict),
+        "probe": isinstance(manifest["probe"], dict)
+        and all(isinstance(score, float) for score in manifest["probe"].values()),
+        "training_images": isinstance(manifest["training_images"], list),
+    }
+    return [name for name, fit in fits.items() if not fit]
+
+
+def _are_thresholds(thresholds: Any, heads: Any) -> bool:
+    """Tell whether every head has its operating points, each 0–1."""
+    if not isinstance(thresholds, dict) or not isinstance(heads, list):
+        return False
+    return all(
+        isinstance(points := thresholds.get(str(head)), dict)
+        and all(
+            isinstance(point := points.get(name), int | float) and 0 <= point <= 1
+            for name in OPERATING_POINTS
+        )
+        for head in heads
+    )
