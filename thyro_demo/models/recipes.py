@@ -12,7 +12,7 @@ from thyro_demo.models.transfer import Stage
 
 
 def _tiny_imagenet(root: str) -> pd.DataFrame:
-    training = datasets.tiny_imagenet(root, "train").assign(split="training")
+    training = datasets.tiny_imagenet(root, "train").assign(split="train")
     validation = datasets.tiny_imagenet(root, "val").assign(split="validation")
     return pd.concat([training, validation], ignore_index=True)
 
@@ -26,8 +26,8 @@ class Source:
     folder : str
         Name of the set's folder under `--data`.
     read : callable
-        Takes that folder, gives the record table; a column `split` with "training" and
-        "validation" fixes the validation part.
+        Takes that folder, gives the record table; a column `split` with "train" and
+        "validation" fixes the parts, in the words of `splits.split`.
     crop : bool
         Whether frames are scanner frames, to be cropped to the scan area.
     """
