@@ -1,6 +1,7 @@
 """Run a recipe: stage after stage, then out-of-fold figures, then the bundle."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from tqdm.auto import tqdm
 
 from thyro_demo.data import phantom, splits
@@ -48,7 +50,7 @@ class Job:
     start : str
         See `starts.apply`.
     epochs : int or None
-        Caps the epochs of every stage, for a quick look.
+        Caps the epochs of every stage, for a quick look; 1 or more.
     title : str or None
         Display name of the bundle; that of the network without it.
     """
@@ -74,9 +76,16 @@ class Job:
         -------
         Stage
             With at most `epochs` epochs.
+
+        Raises
+        ------
+        RecipeError
+            If `epochs` is below 1.
         """
         if self.epochs is None:
             return stage
+        if self.epochs < 1:
+            raise RecipeError(f"A stage is capped at 1 epoch or more. Received: {self.epochs}.")
         return replace(stage, epochs=min(stage.epochs, self.epochs))
 
 
@@ -106,12 +115,35 @@ def run(job: Job) -> Path:
             f"Received: {job.backbone!r}."
         )
     spec = backbone(job.backbone)
-    keras.utils.set_random_seed(job.recipe.stages[0][1].seed)
+    _claim(job)
     history: list[dict[str, Any]] = []
     start = job.start
     for source, stage in job.recipe.stages[:-1]:
         start = _early_stage(job, spec, source, job.stage(stage), start, history)
     return _last_stage(job, spec, start, history)
+
+
+def _claim(job: Job) -> None:
+    """Leave a note of the job in its work folder, or refuse a folder that holds another's.
+
+    Stages and folds that are done are taken as they lie, so they have to be this job's.
+    """
+    facts = {
+        "recipe": job.recipe.name,
+        "backbone": job.backbone,
+        "start": job.start,
+        "stages": [asdict(job.stage(stage)) for _, stage in job.recipe.stages],
+    }
+    note = job.work / "job.json"
+    begun = any((job.work / stage.name).exists() for _, stage in job.recipe.stages)
+    if begun and note.exists() and json.loads(note.read_text(encoding="utf-8")) != facts:
+        raise RecipeError(
+            "A work folder has to be empty or hold the same recipe, network, start and epochs, so "
+            "that it can be resumed; give another --work folder or delete this one. "
+            f"Received: {job.work}."
+        )
+    with whole(note) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
 def _folder(job: Job, source: str) -> Path:
@@ -139,7 +171,7 @@ def _early_stage(
         training, validation = _rows(records, "train"), _rows(records, "validation")
         size = stage.input_size or spec.input_size
         frames = load_frames(records, classes, size, SOURCES[source].crop)
-        network = build(spec, len(classes), input_size=size)
+        network = _built(spec, stage, len(classes), size)
         starts.apply(network, spec, start)
         rows = train_stage(network, spec, stage, frames, training, validation, folder)
         with whole(file) as temporary:
@@ -151,7 +183,7 @@ def _early_stage(
             "validation images": len(validation),
             "classes": len(classes),
             "epochs": len(rows),
-            "validation accuracy": max(r["validation_accuracy"] for r in rows),
+            "validation accuracy": rows[_kept(rows, stage)]["validation_accuracy"],
             "input size": size,
         }
         with whole(note) as temporary:
@@ -159,6 +191,19 @@ def _early_stage(
         (folder / "state.npz").unlink(missing_ok=True)
     history.append(json.loads(note.read_text()))
     return str(file)
+
+
+def _built(spec: BackboneSpec, stage: Stage, classes: int, size: int) -> keras.Model:
+    """Build a network that is the same whether or not earlier stages ran in this process."""
+    keras.utils.set_random_seed(stage.seed)
+    return build(spec, classes, input_size=size)
+
+
+def _kept(rows: list[dict[str, float]], stage: Stage) -> int:
+    """Give the number, from 0, of the epoch whose weights a stage kept."""
+    if stage.patience is None:
+        return len(rows) - 1
+    return int(np.argmin([row["validation_loss"] for row in rows]))
 
 
 def _rows(records: pd.DataFrame, part: str) -> np.ndarray:
@@ -192,12 +237,12 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     records = _records(job)
     size = stage.input_size or spec.input_size
     frames = load_frames(records, CLASSES, size)
-    network = build(spec, len(CLASSES), input_size=size)
+    network = _built(spec, stage, len(CLASSES), size)
     starts.apply(network, spec, start)
     trainer = _Trainer(job, spec, stage, records, frames, network)
     found, epochs = trainer.out_of_fold()
     with whole(job.work / "oof.csv") as temporary:
-        found.to_csv(temporary, index=False)
+        _published(found, job).to_csv(temporary, index=False)
     trainer.final(round(float(np.mean(epochs))))
     odds = found[found["head"] == "softmax"]
     if job.recipe.heads[0] == "softmax":
@@ -243,6 +288,21 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     return bundle.write(job.out, manifest, network, fitted, card.write(manifest))
 
 
+def _published(found: pd.DataFrame, job: Job) -> pd.DataFrame:
+    """Give the columns of `oof.csv`, its paths relative to the data or the work folder."""
+    paths = [_relative(path, (job.work, job.data)) for path in found["path"]]
+    table = found.assign(path=paths).rename(columns={"score": "probability"})
+    return table[["path", "group", "source", "label", "fold", "head", "probability"]]
+
+
+def _relative(path: str, folders: tuple[Path, ...]) -> str:
+    absolute = Path(os.path.abspath(path))
+    for folder in folders:
+        if absolute.is_relative_to(os.path.abspath(folder)):
+            return absolute.relative_to(os.path.abspath(folder)).as_posix()
+    return absolute.name
+
+
 class _Trainer:
     """The last stage of a recipe, fold by fold and on all rows."""
 
@@ -271,9 +331,7 @@ class _Trainer:
             self.network, self.spec, stage, self.frames, training, validation,
             self.folder / name, self.views,
         )  # fmt: skip
-        if stage.patience is None:
-            return len(rows)
-        return 1 + int(np.argmin([row["validation_loss"] for row in rows]))
+        return 1 + _kept(rows, stage)
 
     def out_of_fold(self) -> tuple[pd.DataFrame, list[int]]:
         """Score every image with a chain that never saw its group."""
@@ -288,7 +346,7 @@ class _Trainer:
                     table.to_csv(temporary, index=False)
                 with whole(note) as temporary:
                     temporary.write_text(json.dumps(best))
-            parts.append(pd.read_csv(file))
+            parts.append(pd.read_csv(file, dtype={"group": str}))
             epochs.append(int(json.loads(note.read_text())))
         return _cross_calibrated(pd.concat(parts, ignore_index=True)), epochs
 
@@ -331,7 +389,7 @@ def _score(
         if kind == "softmax":
             logits = upper_part(network, "features")(features[test], training=False).numpy()
             raw = logits[:, 1] - logits[:, 0]
-            found.append((kind, raw, 1.0 / (1.0 + np.exp(-raw))))
+            found.append((kind, raw, expit(raw)))
         else:
             head = CalibratedHead(
                 heads.fit(kind, features[training], labels[training], groups[training])
@@ -350,8 +408,7 @@ def _cross_calibrated(found: pd.DataFrame) -> pd.DataFrame:
             continue
         positive = found.loc[others, "label"] == CLASSES[1]
         slope, intercept = heads.platt(found.loc[others, "raw"], positive)
-        odds = slope * found.loc[here, "raw"] + intercept
-        found.loc[here, "score"] = 1.0 / (1.0 + np.exp(-odds))
+        found.loc[here, "score"] = expit(slope * found.loc[here, "raw"] + intercept)
     return found
 
 
