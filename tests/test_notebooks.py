@@ -1,0 +1,124 @@
+"""The course holds: its cells stand in order, stay thin, and name only what exists."""
+
+import ast
+import importlib
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import jupytext
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+LONGEST_FUNCTION = 15
+
+pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def cells(script: Path, kind: str) -> list:
+    return [cell for cell in jupytext.read(script).cells if cell.cell_type == kind]
+
+
+def prose(script: Path) -> str:
+    return "\n\n".join(cell.source for cell in cells(script, "markdown"))
+
+
+def tree(script: Path) -> ast.Module:
+    return ast.parse(script.read_text(encoding="utf-8"))
+
+
+def reach(name: str) -> object:
+    """Import what a dotted name stands for: a module, or something in one."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return getattr(reach(module), attribute)
+
+
+def imported(script: Path) -> dict[str, object]:
+    """Import what a chapter takes from the package: its name there, and the thing itself."""
+    found: dict[str, object] = {}
+    for node in ast.walk(tree(script)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("thyro_demo"):
+            for alias in node.names:
+                found[alias.asname or alias.name] = reach(f"{node.module}.{alias.name}")
+    return found
+
+
+def test_title_badge_and_disclaimer_come_first(script):
+    first, badge = cells(script, "markdown")[0].source, f"/blob/main/notebooks/{script.stem}.ipynb"
+    assert first.startswith("# ")
+    assert badge in first
+    assert "teaching and research only" in first.lower()
+
+
+def test_install_parameters_and_imports_follow_in_this_order(script):
+    code = cells(script, "code")
+    install, parameters, imports = code[:3]
+    tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
+    assert '"google.colab" in sys.modules' in install.source
+    assert tagged == [parameters]
+    names = [node.targets[0].id for node in ast.parse(parameters.source).body]
+    assert names == ["FAST", "SEED", "DATA", "OUT"]
+    assert "from thyro_demo" in imports.source
+
+
+def test_chapter_runs_on_any_python_3(script):
+    notebook = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_no_function_is_too_long_to_read_at_a_glance(script):
+    for node in ast.walk(tree(script)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+def test_each_name_of_the_package_in_the_code_exists(script):
+    known = imported(script)
+    assert known
+    for node in ast.walk(tree(script)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = known.get(node.value.id)
+            if isinstance(owner, ModuleType):
+                assert hasattr(owner, node.attr), f"{node.value.id}.{node.attr}"
+
+
+def test_each_name_of_the_package_in_the_prose_exists(script):
+    known = imported(script)
+    for start, rest in re.findall(r"`(\w+)\.([\w.]+)", prose(script)):
+        if start == "thyro_demo":
+            reach(f"{start}.{rest}")
+        elif isinstance(known.get(start), ModuleType):
+            assert hasattr(known[start], rest.split(".")[0]), f"{start}.{rest}"
+
+
+def test_each_local_link_and_picture_exists(script):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", prose(script)):
+        assert (script.parent / target).exists(), target
+
+
+def test_each_figure_has_a_title_and_says_what_to_see(script):
+    told = jupytext.read(script).cells
+    for number, cell in enumerate(told):
+        if cell.cell_type == "code" and "plt.show()" in cell.source:
+            assert "title" in cell.source, cell.source
+            after = told[number + 1 : number + 3]
+            assert any("*What to see:*" in follower.source for follower in after), cell.source
+
+
+def test_answers_are_folded_and_the_quiz_has_five_questions(script):
+    text = prose(script)
+    quiz = text.partition("## Quiz")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^\*\*\d\.\*\*", quiz, re.MULTILINE)) == 5
+    assert quiz.count("<details><summary>") == quiz.count("</details>") == 5
+    exercises = text.partition("## Exercises")[2].partition("## Quiz")[0]
+    asked = len(re.findall(r"^\*\*\d\.\*\*", exercises, re.MULTILINE))
+    assert asked == exercises.count("<details><summary>") == exercises.count("</details>") > 0
+
+
+def test_chapter_ends_with_checks_of_what_it_claims(script):
+    assert "assert " in cells(script, "code")[-1].source
