@@ -60,6 +60,35 @@ def _decisions(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def results_table(manifests: list[dict[str, Any]]) -> str:
+    """Write the table of results that the README shows.
+
+    Parameters
+    ----------
+    manifests : list of dict
+        Of the shipped bundles.
+
+    Returns
+    -------
+    str
+        Markdown: AUROC of every head, overall and within each source, with the command
+        that trains the bundle and computes its rows.
+    """
+    sources = list(_SOURCES)
+    lines = [
+        "| Bundle | Head | All | " + " | ".join(_SOURCES.values()) + " | Command |",
+        "|---" * (4 + len(sources)) + "|",
+    ]
+    for manifest in manifests:
+        command = f"python -m thyro_demo train {manifest['recipe']}"
+        for head, figures in manifest["metrics"]["heads"].items():
+            within = [figures["by_source"][source]["auroc"] for source in sources]
+            shown = " | ".join(_figure(figure) for figure in (figures["auroc"], *within))
+            name = f"**{head}**" if head == manifest["primary"] else head
+            lines.append(f"| `{manifest['name']}` | {name} | {shown} | `{command}` |")
+    return "\n".join(lines)
+
+
 def _drawn(summary: dict[str, Any]) -> bool:
     """Tell whether the figures are about phantoms, because there were no real frames."""
     return all(set(head["by_source"]) == {"phantom"} for head in summary["heads"].values())

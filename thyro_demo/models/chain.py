@@ -19,7 +19,7 @@ from thyro_demo.evaluate import baseline, metrics, report
 from thyro_demo.files import sha256, whole
 from thyro_demo.models import bundle, card, familiarity, heads, starts
 from thyro_demo.models.backbones import BackboneSpec, backbone, build
-from thyro_demo.models.features import pooled
+from thyro_demo.models.features import pooled, pooled_above
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import SOURCES, Recipe
@@ -333,6 +333,13 @@ class _Trainer:
         )  # fmt: skip
         return 1 + _kept(rows, stage)
 
+    def _features(self) -> np.ndarray:
+        """Pool every image as it is; what is frozen has been run already."""
+        cut = boundary(self.spec, self.stage.trainable)
+        if cut is None or self.views is None:
+            return pooled(self.network, self.frames.images)
+        return pooled_above(self.network, cut, self.views.plain)
+
     def out_of_fold(self) -> tuple[pd.DataFrame, list[int]]:
         """Score every image with a chain that never saw its group."""
         parts, epochs = [], []
@@ -356,7 +363,7 @@ class _Trainer:
         rows = np.flatnonzero(~outer)
         chosen = (inner["fold"] == 0).to_numpy()
         best = self._train(self.stage, rows[~chosen], rows[chosen], f"fold{fold}")
-        features = pooled(self.network, self.frames.images)
+        features = self._features()
         scored = _score(
             self.network, features, self.frames.labels, self.records["group"].to_numpy(),
             np.flatnonzero(~outer), np.flatnonzero(outer), self.job.recipe.heads,

@@ -30,3 +30,34 @@ def pooled(network: keras.Model, images: np.ndarray, batch: int = 32) -> np.ndar
     rows = batches(images, np.arange(len(images)), batch)
     steps = -(-len(images) // batch)
     return np.concatenate([run(x).numpy() for x in tqdm(rows, "Features", steps, leave=False)])
+
+
+def pooled_above(
+    network: keras.Model, cut: str, activations: np.ndarray, batch: int = 64
+) -> np.ndarray:
+    """Run a network from a frozen boundary up to its layer "features".
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network from `backbones.build`.
+    cut : str
+        Layer that gave the activations.
+    activations : ndarray of float32 (n, …)
+        Output of `cut` for every image.
+    batch : int
+        Images a pass.
+
+    Returns
+    -------
+    ndarray of float32 (n, d)
+        Features, as `pooled` gives them.
+    """
+    if cut == "features":
+        return activations
+    part = keras.Model(network.get_layer(cut).output, network.get_layer("features").output)
+    run = tf.function(lambda x: part(x, training=False), reduce_retracing=True)
+    starts = range(0, len(activations), batch)
+    return np.concatenate(
+        [run(tf.constant(activations[start : start + batch])).numpy() for start in starts]
+    )

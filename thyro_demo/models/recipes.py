@@ -127,11 +127,11 @@ HEAD = Stage(
 TWO_LAYER = Stage(
     "thyroid",
     trainable="all",
-    epochs=40,
+    epochs=25,
     learning_rate=1e-3,
     schedule="cosine",
     warm_up=1.0,
-    patience=10,
+    patience=8,
     class_weights=True,
 )
 
