@@ -1,0 +1,143 @@
+"""`train` lists recipes, tells mistakes in a sentence, and survives being killed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from thyro_demo.cli import main
+from thyro_demo.data import phantom
+from thyro_demo.models.recipes import RECIPES
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """Draw 20 patients of both classes, one frame each."""
+    folder = tmp_path_factory.mktemp("data") / "frames"
+    phantom.write(phantom.cohort(20, 1, seed=3, shape=(120, 160)), folder)
+    index = pd.read_csv(folder / "index.csv")
+    index["label"] = np.where(index.index % 2 == 0, "benign", "malignant")
+    index.to_csv(folder / "index.csv", index=False)
+    return folder
+
+
+def test_the_list_names_every_recipe_and_its_networks(capsys):
+    assert main(["train", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(RECIPES)
+    for line, recipe in zip(lines, RECIPES.values(), strict=True):
+        assert recipe.summary in line
+        assert all(name in line for name in recipe.backbones)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        (["cake", "--data", "{data}"], "Received: 'cake'."),
+        (["head"], "Received: None."),
+        (["head", "--data", "nowhere"], "Received: nowhere."),
+        (["head", "--data", "{empty}"], "Received: "),
+        (["two-layer-cnn", "--backbone", "vgg16", "--data", "{data}"], "Received: 'vgg16'."),
+        (["two-layer-cnn", "--epochs", "0", "--data", "{data}"], "Received: 0."),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(
+    arguments, received, frames, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("THYRO_DATA", raising=False)
+    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+    (tmp_path / "empty").mkdir()
+    filled = [each.format(data=frames, empty=tmp_path / "empty") for each in arguments]
+    assert main(["train", *filled]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert received in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "weights").exists()
+
+
+# Runs the command line, with small forests, and writes a line for every epoch that is kept.
+_WATCHED = """
+import os, sys
+from contextlib import contextmanager
+from thyro_demo.cli import main, set_environment
+set_environment()
+from thyro_demo.models import heads, transfer
+journal, heads.TREES = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 5
+plain = transfer.whole
+@contextmanager
+def whole(path):
+    with plain(path) as temporary:
+        yield temporary
+    if path.name == "state.npz":
+        os.write(journal, f"{path.parent.name}\\n".encode())
+        print("epoch", flush=True)
+transfer.whole = whole
+folder, data = sys.argv[2:]
+for recipe in ("head", "two-layer-cnn"):
+    code = main(["train", recipe, "--backbone", "two-layer-cnn", "--data", data, "--epochs", "3",
+                 "--work", f"{folder}/work-{recipe}", "--out", f"{folder}/{recipe}"])
+    if code:
+        sys.exit(code)
+"""
+
+
+def _start(folder, frames):
+    # Progress bars go to a file: nobody reads them, and a full pipe would stop the training.
+    with open(folder / "errors.txt", "w") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-c", _WATCHED, folder / "journal", folder, frames],
+            cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+
+
+def _finish(process, folder):
+    process.communicate(timeout=400)
+    assert process.returncode == 0, (folder / "errors.txt").read_text()[-2000:]
+
+
+@pytest.mark.slow
+def test_training_killed_three_times_ends_as_if_it_never_was(frames, tmp_path):
+    """SIGKILL at random moments, in training on cached views and in training of everything."""
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    undisturbed = _start(tmp_path / "whole", frames)
+    rng = np.random.default_rng()
+    for _ in range(3):
+        process = _start(tmp_path / "killed", frames)
+        for _ in range(rng.integers(3, 12)):
+            process.stdout.readline()
+        try:
+            process.wait(timeout=rng.uniform(0, 0.3))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.communicate()
+    _finish(_start(tmp_path / "killed", frames), tmp_path / "killed")
+    _finish(undisturbed, tmp_path / "whole")
+    for recipe in ("head", "two-layer-cnn"):
+        folders = tmp_path / "whole", tmp_path / "killed"
+        whole, killed = (pd.read_csv(each / f"work-{recipe}" / "oof.csv") for each in folders)
+        pd.testing.assert_frame_equal(whole, killed, atol=1e-6, rtol=0)
+        scores = [_scores(each / recipe) for each in folders]
+        np.testing.assert_allclose(scores[1], scores[0], atol=1e-6)
+    # Nothing starts from zero: a kill costs no epoch that was kept.
+    journals = [(tmp_path / name / "journal").read_text() for name in ("whole", "killed")]
+    assert sorted(journals[1].split()) == sorted(journals[0].split())
+
+
+def _scores(folder):
+    from thyro_demo.models import bundle
+
+    loaded = bundle.load(folder)
+    rng = np.random.default_rng(0)
+    size = loaded.input_size
+    batch = rng.integers(0, 256, (8, size, size, 3)).astype(np.float32)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert manifest["metrics"]["n"] > 0
+    return np.stack(list(loaded.scores(loaded.forward(batch)).values()))

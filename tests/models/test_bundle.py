@@ -1,0 +1,307 @@
+"""A bundle comes back as it was written, or is refused in one sentence."""
+
+import json
+import re
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import skops.io
+
+from thyro_demo.errors import BundleError
+from thyro_demo.files import sha256
+from thyro_demo.models import bundle, heads
+from thyro_demo.models.backbones import BACKBONES, build
+from thyro_demo.models.bundle import POSITIVE
+from thyro_demo.models.manifest import names, read_manifest, weights_root
+
+SENTENCE = re.compile(r"[A-Z][^\n]*\. Received: [^\n]+\.")
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_weights):
+    return bundle.load(tiny_weights / "tiny")
+
+
+@pytest.fixture
+def copy(tiny_weights, tmp_path):
+    return shutil.copytree(tiny_weights / "tiny", tmp_path / "tiny")
+
+
+@pytest.fixture
+def batch(spotted_frames):
+    return spotted_frames[0][:6].astype(np.float32)
+
+
+def edit(folder, **entries):
+    """Change entries of a manifest; None takes one out."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | entries
+    kept = {name: value for name, value in manifest.items() if value is not None}
+    (folder / "manifest.json").write_text(json.dumps(kept), "utf-8")
+
+
+def trust(folder):
+    """Write the checksums of the files as they are now into the manifest."""
+    edit(folder, files={name: sha256(folder / name) for name in ("model.keras", "heads.skops")})
+
+
+def assert_refused(folder, naming=""):
+    with pytest.raises(BundleError) as caught:
+        bundle.load(folder)
+    assert SENTENCE.fullmatch(str(caught.value)), caught.value
+    assert naming in str(caught.value)
+
+
+def parts_of(tiny):
+    """Give what `bundle.write` takes, from a bundle that was loaded."""
+    added = ("format", "files", "probe", "versions")
+    manifest = {name: value for name, value in tiny.manifest.items() if name not in added}
+    fitted = {name: head.model for name, head in tiny.heads.items()}
+    return manifest, tiny.network, fitted | {"familiarity": tiny._space}, "# Card\n"
+
+
+def test_a_bundle_comes_back_as_it_was_written(tiny, batch, tmp_path):
+    folder = bundle.write(tmp_path / "again", *parts_of(tiny))
+    again = bundle.load(folder)
+    before, after = tiny.scores(tiny.forward(batch)), again.scores(again.forward(batch))
+    assert list(before) == list(after) == ["softmax", "svm", "forest"]
+    for head, scores in before.items():
+        np.testing.assert_array_equal(after[head], scores)
+    assert again.thresholds == tiny.thresholds
+    assert (folder / "README.md").read_text("utf-8") == "# Card\n"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "heads.skops", "manifest.json", "model.keras",
+    ]  # fmt: skip
+
+
+def test_the_forward_pass_gives_what_the_network_does(tiny, batch):
+    forward = tiny.forward(batch)
+    np.testing.assert_allclose(forward.probabilities, tiny.network(batch), atol=1e-6)
+    np.testing.assert_allclose(tiny.pool(forward.feature_map), forward.features, atol=1e-6)
+    np.testing.assert_allclose(
+        tiny.heads["svm"].scores(forward.features), tiny.scores(forward)["svm"]
+    )
+
+
+def test_the_softmax_gradient_is_that_of_the_log_odds(tiny, batch):
+    forward = tiny.forward(batch[:2])
+    kernel, bias = tiny.network.get_layer("logits").get_weights()
+
+    def odds(feature_map):
+        logits = tiny.pool(feature_map).astype(np.float64) @ kernel + bias
+        return logits[:, POSITIVE] - logits[:, 1 - POSITIVE]
+
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        direction = rng.normal(size=forward.feature_map.shape).astype(np.float32)
+        step = 0.5 * direction
+        difference = odds(forward.feature_map + step) - odds(forward.feature_map - step)
+        along = (forward.softmax_gradient * direction).sum(axis=(1, 2, 3))
+        np.testing.assert_allclose(along, difference, rtol=1e-2, atol=1e-4)
+
+
+def test_pull_back_is_the_transpose_of_pooling(tiny, batch):
+    forward = tiny.forward(batch[:2])
+    rng = np.random.default_rng(1)
+    cotangent = rng.normal(size=forward.features.shape).astype(np.float32)
+    pulled = tiny.pull_back(forward.feature_map, cotangent)
+    for _ in range(5):
+        step = 0.5 * rng.normal(size=forward.feature_map.shape).astype(np.float32)
+        pools = tiny.pool(forward.feature_map + step) - tiny.pool(forward.feature_map - step)
+        np.testing.assert_allclose(
+            2 * (pulled * step).sum(axis=(1, 2, 3)), (pools * cotangent).sum(axis=1),
+            rtol=1e-2, atol=1e-3,
+        )  # fmt: skip
+
+
+def test_training_images_are_familiar_and_nonsense_is_not(tiny, spotted_frames):
+    frames = spotted_frames[0].astype(np.float32)
+    known = [tiny.unlike(row) for row in tiny.forward(frames).features]
+    assert np.mean(np.array(known) <= 1) > 0.9
+    board = np.indices((64, 64)).sum(axis=0) // 2 % 2 * 255.0
+    strange = np.repeat(board[None, :, :, None], 3, axis=3).astype(np.float32)
+    assert tiny.unlike(tiny.forward(strange).features[0]) > 1
+
+
+def test_slimming_hardly_changes_the_scores_and_only_once(small, batch):
+    network = small()
+    before = network(batch).numpy()
+    bundle.slim(network)
+    once = network.get_weights()
+    assert np.abs(network(batch).numpy() - before).max() < 0.01
+    bundle.slim(network)
+    for first, second in zip(once, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_slimming_keeps_values_that_half_precision_lacks(small):
+    network = small()
+    kernel = network.get_layer("logits").get_weights()[0]
+    network.get_layer("logits").set_weights([kernel, np.array([1e6, -1e6], np.float32)])
+    bundle.slim(network)
+    np.testing.assert_array_equal(network.get_layer("logits").get_weights()[1], [1e6, -1e6])
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "model.keras", "heads.skops"])
+def test_a_missing_file_is_told(file, copy):
+    (copy / file).unlink()
+    assert_refused(copy)
+
+
+@pytest.mark.parametrize("file", ["model.keras", "heads.skops"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "foreign"])
+def test_a_damaged_file_is_refused_by_its_checksum(file, damage, copy):
+    content = bytearray((copy / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged = {"flipped": bytes(content), "cut": bytes(content[:1000]), "empty": b"",
+               "foreign": b"PK\x03\x04 something else"}[damage]  # fmt: skip
+    (copy / file).write_bytes(damaged)
+    assert_refused(copy, f"{file} (changed)")
+
+
+@pytest.mark.parametrize("file", ["model.keras", "heads.skops"])
+def test_a_damaged_file_with_a_checksum_to_match_is_refused_too(file, copy):
+    (copy / file).write_bytes((copy / file).read_bytes()[:5000])
+    trust(copy)
+    assert_refused(copy, file)
+
+
+def test_a_network_of_another_size_is_refused(copy):
+    build(BACKBONES["two-layer-cnn"], input_size=96).save(copy / "model.keras")
+    trust(copy)
+    assert_refused(copy, "model.keras")
+
+
+def test_a_network_of_another_kind_is_refused(copy):
+    image = keras.Input((64, 64, 3))
+    keras.Model(image, keras.layers.Flatten()(image)).save(copy / "model.keras")
+    trust(copy)
+    assert_refused(copy, "model.keras")
+
+
+def test_heads_that_do_not_fit_the_manifest_are_refused(copy, tiny):
+    heads.save({"familiarity": tiny._space}, copy / "heads.skops")
+    trust(copy)
+    assert_refused(copy, "without forest, svm")
+
+
+def test_something_else_under_the_name_of_a_head_is_refused(copy, tiny):
+    skops.io.dump(dict.fromkeys(("svm", "forest", "familiarity"), tiny._space),
+                  copy / "heads.skops")  # fmt: skip
+    trust(copy)
+    assert_refused(copy)
+
+
+def test_a_head_that_scores_otherwise_here_is_refused(copy):
+    edit(copy, probe=read_manifest(copy)["probe"] | {"svm": 0.123456789})
+    assert_refused(copy, "scikit-learn")
+
+
+def test_a_head_without_a_probe_is_refused(copy):
+    edit(copy, probe={})
+    assert_refused(copy)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "7", '"format"', "\ufffe", '{"format": 1}', "[" * 100_000]
+)
+def test_a_manifest_that_is_none_is_refused(text, copy):
+    (copy / "manifest.json").write_text(text, "utf-8")
+    assert_refused(copy, "manifest.json")
+
+
+def test_a_manifest_that_is_no_text_is_refused(copy):
+    (copy / "manifest.json").write_bytes(b"\xff\xfe\x00\x9c")
+    assert_refused(copy, "manifest.json")
+
+
+@pytest.mark.parametrize("entry", ["format", "heads", "files", "thresholds", "training_images"])
+def test_a_manifest_without_an_entry_is_refused(entry, copy):
+    edit(copy, **{entry: None})
+    assert_refused(copy, f"lacks {entry}")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"format": 2},
+        {"name": "../../elsewhere"},
+        {"name": "/elsewhere"},
+        {"name": ".hidden"},
+        {"heads": ["softmax", "../svm"]},
+        {"heads": "softmax"},
+        {"primary": "mlp"},
+        {"input_size": "64"},
+        {"input_size": 0},
+        {"classes": ["malignant"]},
+        {"thresholds": {"softmax": {"youden": 0.5, "sens95": 0.2}}},
+        {"thresholds": []},
+        {"familiarity_limit": float("nan")},
+        {"familiarity_limit": 0.0},
+        {"files": ["model.keras"]},
+        {"probe": {"svm": "high"}},
+        {"training_images": "all"},
+        {"title": 5},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_this_project_would_not_write_is_refused(entries, copy):
+    edit(copy, **entries)
+    assert_refused(copy, "manifest.json")
+
+
+def test_checksums_are_read_of_the_bundles_own_files_alone(copy, tmp_path):
+    """Names of other files in the manifest open nothing."""
+    shutil.move(copy / "model.keras", tmp_path / "model.keras")
+    edit(copy, files={"../model.keras": sha256(tmp_path / "model.keras"),
+                      "heads.skops": sha256(copy / "heads.skops")})  # fmt: skip
+    assert_refused(copy, "model.keras (missing)")
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    assert_refused(tmp_path / "nothing")
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_bundle_whose_writing_was_stopped_is_never_seen(earlier, tiny, tmp_path, monkeypatch):
+    if earlier:
+        bundle.write(tmp_path / "tiny", *parts_of(tiny))
+        before = (tmp_path / "tiny" / "manifest.json").read_bytes()
+
+    def stop(*_):
+        raise Killed
+
+    monkeypatch.setattr(heads, "save", stop)
+    with pytest.raises(Killed):
+        bundle.write(tmp_path / "tiny", *parts_of(tiny))
+    assert names(tmp_path) == (["tiny"] if earlier else [])
+    if earlier:
+        assert (tmp_path / "tiny" / "manifest.json").read_bytes() == before
+
+
+def test_what_a_killed_writer_left_behind_is_no_bundle(copy, tmp_path):
+    """A kill just before the last rename leaves a whole folder under a hidden name."""
+    copy.rename(tmp_path / ".tiny-1a2b3c4d")
+    assert names(tmp_path) == []
+
+
+def test_a_manifest_never_holds_nan(tiny, tmp_path):
+    manifest, *rest = parts_of(tiny)
+    with pytest.raises(ValueError, match="JSON"):
+        bundle.write(tmp_path / "tiny", manifest | {"metrics": float("nan")}, *rest)
+    assert names(tmp_path) == []
+
+
+def test_names_are_those_of_the_folder_that_is_meant(tiny_weights, tmp_path, monkeypatch):
+    assert names(tiny_weights) == ["tiny"]
+    assert names(tmp_path / "nothing") == []
+    monkeypatch.setenv("THYRO_WEIGHTS", str(tiny_weights))
+    assert weights_root() == tiny_weights
+    assert names() == ["tiny"]
+    monkeypatch.delenv("THYRO_WEIGHTS")
+    assert weights_root().name == "weights"

@@ -1,0 +1,241 @@
+"""A recipe, run from frames to bundle, keeps groups apart and its figures true."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from thyro_demo.data import datasets, phantom
+from thyro_demo.errors import RecipeError
+from thyro_demo.evaluate import metrics
+from thyro_demo.models import bundle, chain, heads
+from thyro_demo.models.chain import Job, run
+from thyro_demo.models.recipes import RECIPES, SOURCES, Recipe, Source
+from thyro_demo.models.transfer import Stage
+
+RECIPE = RECIPES["two-layer-cnn"]
+
+
+def draw_frames(folder, sources):
+    """Draw 24 patients, two frames each, of both classes, in turn from each source."""
+    phantom.write(phantom.cohort(24, 2, seed=3, shape=(120, 160)), folder)
+    index = pd.read_csv(folder / "index.csv")
+    patients = pd.factorize(index["group"])[0]
+    index["label"] = np.where(patients % 2 == 0, "benign", "malignant")
+    index["source"] = np.array(sources)[patients // 2 % len(sources)]
+    index["group"] = patients + 100
+    index.to_csv(folder / "index.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory):
+    """Give phantoms that pass for real frames of two places."""
+    return draw_frames(tmp_path_factory.mktemp("data") / "frames", ["east", "west"])
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Let forests be small and phantoms be few pixels: a chain is run more than once here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "TREES", 10)
+        drawn = phantom.cohort
+        patch.setattr(phantom, "cohort", lambda *a, **k: drawn(*a, **{"shape": (120, 160)} | k))
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(clinic, quick, tmp_path_factory):
+    """Run the recipe of the two-layer network, two epochs a stage."""
+    work = tmp_path_factory.mktemp("run")
+    job = Job(RECIPE, "two-layer-cnn", clinic, work, work / "out" / "two-layer-cnn", epochs=2)
+    seen = {}
+
+    def remember(network, slope, intercept):
+        layer = network.get_layer("logits")
+        seen["before"], seen["platt"] = layer.get_weights(), (slope, intercept)
+        calibrate(network, slope, intercept)
+        seen["after"] = layer.get_weights()
+
+    calibrate = chain._calibrate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain, "_calibrate", remember)
+        run(job)
+    return job, seen
+
+
+@pytest.fixture(scope="module")
+def scores(done):
+    return pd.read_csv(done[0].work / "oof.csv")
+
+
+def test_the_bundle_is_whole_and_loads(done):
+    loaded = bundle.load(done[0].out)
+    assert (loaded.name, loaded.title) == ("two-layer-cnn", "Two-layer CNN")
+    assert loaded.classes == ["benign", "malignant"]
+    assert set(loaded.heads) == {"svm", "forest"}
+    assert len(loaded.manifest["training_images"]) == 48
+
+
+def test_the_manifest_is_strict_json_without_paths_of_this_machine(done, tmp_path_factory):
+    def refuse(word):
+        raise AssertionError(word)
+
+    for file in (done[0].out / "manifest.json", done[0].work / "job.json"):
+        text = file.read_text("utf-8")
+        json.loads(text, parse_constant=refuse)
+        assert str(tmp_path_factory.getbasetemp()) not in text
+
+
+def test_every_image_is_scored_once_by_every_head(done, scores):
+    assert list(scores.columns) == [
+        "path", "group", "source", "label", "fold", "head", "probability",
+    ]  # fmt: skip
+    counts = scores.groupby(["head", "path"]).size()
+    assert set(counts) == {1}
+    assert set(scores["head"]) == {"softmax", "svm", "forest"}
+    drawn = scores[scores["source"] == "phantom"]["path"].nunique()
+    assert scores["path"].nunique() == 48 + drawn
+    assert 0 < drawn <= 0.2 * (48 + drawn)
+    assert scores["probability"].between(0, 1).all()
+
+
+def test_paths_of_the_scores_lead_from_the_data_or_the_work_folder(done, scores):
+    for path in scores["path"]:
+        assert (done[0].data / path).is_file() or (done[0].work / path).is_file()
+
+
+def test_no_group_crosses_a_fold(scores):
+    assert set(scores.groupby("group")["fold"].nunique()) == {1}
+    assert set(scores["fold"]) == set(range(RECIPE.folds))
+
+
+def test_groups_are_those_of_the_set(clinic, scores):
+    given = datasets.load(clinic)["group"].astype(str)
+    assert set(given) <= set(scores["group"].astype(str))
+
+
+def test_figures_are_of_the_real_frames_and_follow_from_the_scores(done, scores):
+    figures = json.loads((done[0].out / "manifest.json").read_text("utf-8"))["metrics"]
+    real = scores[scores["source"] != "phantom"]
+    assert (figures["n"], figures["split"], figures["unit"]) == (48, "out-of-fold", "group")
+    for head, rows in real.groupby("head"):
+        value = metrics.auroc(rows["label"] == "malignant", rows["probability"])
+        assert figures["heads"][head]["auroc"]["value"] == pytest.approx(value, abs=1e-9)
+        assert set(figures["heads"][head]["by_source"]) == {"east", "west"}
+    assert chain.BASELINE in figures["heads"]
+
+
+def test_phantoms_are_reported_apart(done, scores):
+    figures = json.loads((done[0].out / "manifest.json").read_text("utf-8"))["phantom_metrics"]
+    assert figures["n"] == scores[scores["source"] == "phantom"]["path"].nunique()
+
+
+def test_thresholds_follow_from_the_scores_of_the_real_frames(done, scores):
+    thresholds = json.loads((done[0].out / "manifest.json").read_text("utf-8"))["thresholds"]
+    assert set(thresholds) == {"softmax", "svm", "forest"}
+    for head, rows in scores[scores["source"] != "phantom"].groupby("head"):
+        positive = rows["label"] == "malignant"
+        at = thresholds[head]
+        assert at["youden"] == pytest.approx(
+            metrics.youden_threshold(positive, rows["probability"])
+        )
+        assert metrics.sensitivity(positive, rows["probability"], at["sens95"]) >= 0.95
+        assert 0 <= min(at.values()) <= max(at.values()) <= 1
+
+
+def test_calibration_is_folded_into_the_logits_exactly(done):
+    _, seen = done
+    slope, intercept = seen["platt"]
+    features = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
+    before, after = (features @ kernel + bias for kernel, bias in (seen["before"], seen["after"]))
+    odds = before[:, 1] - before[:, 0]
+    softmax = np.exp(after[:, 1]) / np.exp(after).sum(axis=1)
+    np.testing.assert_allclose(softmax, expit(slope * odds + intercept), atol=1e-6)
+
+
+def test_the_card_says_for_what_it_is_and_quotes_the_manifest(done):
+    card = (done[0].out / "README.md").read_text("utf-8")
+    manifest = json.loads((done[0].out / "manifest.json").read_text("utf-8"))
+    assert "Teaching and research only" in card
+    for head, points in manifest["thresholds"].items():
+        figure = manifest["metrics"]["heads"][head]["auroc"]
+        shown = f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+        assert f"| {head} | {shown} |" in card
+        assert f"| {head} | {points['youden']:.3f} | {points['sens95']:.3f} |" in card
+    assert "nan" not in card.lower().split()
+    # Every figure of three decimals is one that the manifest holds.
+    quoted = {word.strip("()|.,") for word in card.replace("–", " ").split()}
+    numbers = {word for word in quoted if word.count(".") == 1 and len(word) == 5
+               and word.replace(".", "").isdigit()}  # fmt: skip
+    assert numbers <= {f"{value:.3f}" for value in _numbers(manifest)}
+
+
+def _numbers(part):
+    if isinstance(part, dict):
+        part = list(part.values())
+    if isinstance(part, list):
+        return [number for each in part for number in _numbers(each)]
+    return [part] if isinstance(part, int | float) else []
+
+
+def test_a_work_folder_of_another_job_is_refused(done, tmp_path):
+    job, _ = done
+    with pytest.raises(RecipeError, match=r"same recipe, network, start and epochs.*Received: "):
+        run(replace(job, epochs=3, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_job_is_not_trained_again_and_writes_the_same_network(done, tmp_path,
+                                                                         monkeypatch):  # fmt: skip
+    job, _ = done
+    monkeypatch.setattr(chain._Trainer, "_fold", lambda *_: pytest.fail("trained a fold again"))
+    again = bundle.load(run(replace(job, out=tmp_path / "two-layer-cnn")))
+    first = bundle.load(job.out)
+    for a, b in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_recipe_for_other_networks_is_refused(clinic, tmp_path):
+    with pytest.raises(RecipeError, match=r"made for two-layer-cnn\. Received: 'vgg16'\.$"):
+        run(Job(RECIPE, "vgg16", clinic, tmp_path, tmp_path / "out"))
+
+
+def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, monkeypatch):
+    """Parts that a source brings are kept; resuming after a stage changes nothing."""
+
+    def parted(root):
+        records = datasets.load(root)
+        return records.assign(split=np.where(records.index % 4 == 0, "validation", "train"))
+
+    monkeypatch.setitem(SOURCES, "natural", Source("frames", parted, crop=False))
+    monkeypatch.setitem(SOURCES, "thyroid", Source("frames", datasets.load, crop=True))
+    two = Recipe(
+        "two-stages", "for this test",
+        (("natural", Stage("first", "all", 1, input_size=48)),
+         ("thyroid", Stage("second", "head", 1, input_size=48, views=1))),
+        ("two-layer-cnn",), heads=("softmax", "svm"), folds=2,
+    )  # fmt: skip
+    job = Job(two, "two-layer-cnn", clinic.parent, tmp_path / "work", tmp_path / "a")
+    first = bundle.load(run(job))
+    stage = first.manifest["chain"][0]
+    assert (stage["images"], stage["validation images"], stage["epochs"]) == (36, 12, 1)
+    # As if killed between the two stages: the first is read from its file.
+    again = Job(two, "two-layer-cnn", clinic.parent, tmp_path / "again", tmp_path / "b")
+    (tmp_path / "again").mkdir()
+    (tmp_path / "work" / "first").rename(tmp_path / "again" / "first")
+    second = bundle.load(run(again))
+    for a, b in zip(first.network.get_weights(), second.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
+    folder = draw_frames(tmp_path / "phantoms", ["phantom"])
+    head = replace(RECIPES["head"], heads=("softmax", "svm"), folds=2)
+    out = run(Job(head, "two-layer-cnn", folder, tmp_path / "work", tmp_path / "out", epochs=1))
+    manifest = json.loads((out / "manifest.json").read_text("utf-8"))
+    assert manifest["metrics"]["n"] == len(manifest["training_images"]) == 48
+    assert "phantoms" in (out / "README.md").read_text("utf-8")

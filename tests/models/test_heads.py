@@ -1,0 +1,157 @@
+"""Heads score as scikit-learn does, keep groups whole, and come back as they were saved."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import skops.io
+from scipy.special import expit
+from sklearn.preprocessing import FunctionTransformer
+
+from thyro_demo.errors import BundleError, RecipeError
+from thyro_demo.models import heads
+from thyro_demo.models.heads import KINDS, CalibratedHead
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@every_kind
+def test_the_fast_score_is_that_of_scikit_learn(kind, fitted, vectors):
+    head, rows = CalibratedHead(fitted[kind]), vectors[0]
+    expected = fitted[kind].predict_proba(rows.astype(float))[:, 1]
+    np.testing.assert_allclose(head.scores(rows), expected, atol=1e-12)
+    alone = np.concatenate([head.scores(row[None]) for row in rows[:5]])
+    np.testing.assert_allclose(alone, head.scores(rows[:5]), atol=1e-12)
+
+
+@every_kind
+def test_the_raw_score_rises_with_the_calibrated_one(kind, fitted, vectors):
+    head = CalibratedHead(fitted[kind])
+    assert head.kind == ("forest" if kind == "forest" else "svm")
+    order = np.argsort(head.raw(vectors[0]))
+    assert (np.diff(head.scores(vectors[0])[order]) >= 0).all()
+
+
+def test_a_forest_votes_between_zero_and_one_with_200_trees_or_more(fitted, vectors):
+    head = CalibratedHead(fitted["forest"])
+    votes = head.raw(vectors[0])
+    assert 0 <= votes.min() <= votes.max() <= 1
+    assert len(head.forest.estimators_) >= 200
+
+
+@every_kind
+def test_far_vectors_get_probabilities_without_overflow(kind, fitted):
+    far = np.full((1, 8), 1e6, np.float32)
+    for rows in (far, -far):
+        (score,) = CalibratedHead(fitted[kind]).scores(rows)
+        assert 0 <= score <= 1
+
+
+@every_kind
+def test_inner_folds_never_split_a_group(kind, vectors, monkeypatch):
+    features, labels, groups = vectors
+    seen = []
+
+    def spy(original):
+        def make(*args, cv, **settings):
+            seen.append(cv)
+            return original(*args, cv=cv, **settings)
+
+        return make
+
+    for name in ("GridSearchCV", "CalibratedClassifierCV"):
+        monkeypatch.setattr(heads, name, spy(getattr(heads, name)))
+    monkeypatch.setattr(heads, "TREES", 5)
+    heads.fit(kind, features, labels, groups)
+    assert len(seen) == (1 if kind == "forest" else 2)
+    for folds in seen:
+        assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(labels)))
+        for training, test in folds:
+            assert not set(groups[training]) & set(groups[test])
+            assert set(labels[training]) == {0, 1}
+
+
+def test_the_same_seed_grows_the_same_forest(vectors, monkeypatch):
+    monkeypatch.setattr(heads, "TREES", 10)
+    first, second, other = (
+        CalibratedHead(heads.fit("forest", *vectors, seed=seed)).scores(vectors[0])
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert (first != other).any()
+
+
+@every_kind
+def test_heads_learn_what_can_be_told(kind, fitted, vectors):
+    scores = CalibratedHead(fitted[kind]).scores(vectors[0])
+    assert scores[vectors[1] == 1].mean() > scores[vectors[1] == 0].mean() + 0.2
+
+
+@every_kind
+def test_too_few_groups_are_told_in_a_sentence(kind, vectors):
+    features, labels, groups = vectors
+    with pytest.raises(RecipeError, match=r"at least 5 groups in each class.*Received: 4\.$"):
+        heads.fit(kind, features[:24], labels[:24], groups[:24])
+
+
+def test_an_unknown_kind_is_refused(vectors):
+    with pytest.raises(RecipeError, match=r"one of svm, linear-svm, forest\. Received: 'tree'\.$"):
+        heads.fit("tree", *vectors)
+
+
+def test_platt_finds_the_slope_that_was_drawn():
+    rng = np.random.default_rng(0)
+    odds = rng.normal(scale=2, size=20_000)
+    slope, intercept = heads.platt(odds, rng.random(20_000) < expit(0.5 * odds - 1))
+    assert (slope, intercept) == pytest.approx((0.5, -1.0), abs=0.06)
+
+
+def test_saved_heads_score_as_before(fitted, vectors, tmp_path):
+    heads.save(fitted, tmp_path / "heads.skops")
+    loaded = heads.load(tmp_path / "heads.skops")
+    assert set(loaded) == set(KINDS)
+    for kind, model in fitted.items():
+        np.testing.assert_array_equal(
+            CalibratedHead(loaded[kind]).scores(vectors[0]),
+            CalibratedHead(model).scores(vectors[0]),
+        )
+
+
+def test_a_file_with_a_function_of_its_own_is_refused(tmp_path):
+    skops.io.dump({"svm": FunctionTransformer(pickle.dumps)}, tmp_path / "heads.skops")
+    with pytest.raises(BundleError, match=r"machines and forests alone\. Received: .*dumps.*\.$"):
+        heads.load(tmp_path / "heads.skops")
+
+
+def test_a_file_with_another_class_is_refused(tmp_path):
+    class Stranger:
+        pass
+
+    Stranger.__qualname__ = "Stranger"
+    skops.io.dump({"svm": Stranger()}, tmp_path / "heads.skops")
+    with pytest.raises(BundleError, match=r"alone\. Received: .*Stranger.*\.$"):
+        heads.load(tmp_path / "heads.skops")
+
+
+def test_a_file_without_heads_by_name_is_refused(fitted, tmp_path):
+    skops.io.dump(fitted["svm"], tmp_path / "heads.skops")
+    with pytest.raises(BundleError, match=r"undamaged\. Received: .*\.$"):
+        heads.load(tmp_path / "heads.skops")
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "text", "pickle", "no schema"])
+def test_a_damaged_file_is_refused(damage, fitted, tmp_path):
+    path = tmp_path / "heads.skops"
+    heads.save({"svm": fitted["svm"]}, path)
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "no schema":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("schema.json", "{}")
+    else:
+        path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"svm",
+                          "pickle": pickle.dumps({"svm": 1})}[damage])  # fmt: skip
+    with pytest.raises(BundleError, match=r"undamaged\. Received: .*heads\.skops \(\w+\)\.$"):
+        heads.load(path)

@@ -1,0 +1,237 @@
+"""A stage trains what it says, from one seed to one result, killed in between or not."""
+
+import csv
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from thyro_demo.errors import RecipeError
+from thyro_demo.models import transfer
+from thyro_demo.models.backbones import backbone
+from thyro_demo.models.pipeline import Augmentation, Frames, batches
+from thyro_demo.models.transfer import Stage, cache_views, learning_rate, lower_part, train_stage
+
+SPEC = backbone("two-layer-cnn")
+NONE = np.empty(0, np.int64)
+
+
+def stage_of(trainable="head", epochs=4, **settings):
+    return Stage("stage", trainable, epochs, **{"batch": 16} | settings)
+
+
+def weights_of(network):
+    return np.concatenate([array.ravel() for array in network.get_weights()])
+
+
+def test_cached_training_is_what_keras_does_with_the_whole_frozen_network(small, frames):
+    """Whole batches and no augmentation, so that order and views play no part."""
+    mine, theirs = small(), small()
+    stage = stage_of("last block", 5, optimiser="sgd", learning_rate=0.01, batch=40,
+                     augmentation=None)  # fmt: skip
+    train_stage(mine, SPEC, stage, frames, np.arange(40), NONE)
+    transfer.freeze(theirs, SPEC, "last block")
+    theirs.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
+    theirs.fit(frames.images.astype(np.float32), frames.labels, 40, 5, verbose=0)
+    np.testing.assert_allclose(weights_of(mine), weights_of(theirs), atol=2e-5)
+
+
+def test_cached_views_are_the_frozen_part_of_the_augmented_frames(small, frames):
+    network, few = small(), Frames(frames.images[:8], frames.labels[:8], frames.classes)
+    stage = stage_of("last block", views=2, seed=4)
+    views = cache_views(network, SPEC, stage, few)
+    lower = lower_part(network, "conv1_pool")
+    assert views.augmented.shape == (2, *views.plain.shape)
+    plain = lower(few.images.astype(np.float32)).numpy()
+    np.testing.assert_allclose(views.plain, plain, atol=1e-5)
+    for number, cached in enumerate(views.augmented, start=1):
+        (drawn,) = batches(few.images, np.arange(8), 32, (4, number), Augmentation())
+        np.testing.assert_allclose(cached, lower(drawn).numpy(), atol=1e-4)
+    assert (views.augmented[0] != views.augmented[1]).any()
+
+
+def test_a_stage_that_trains_everything_has_nothing_to_cache(small, frames):
+    with pytest.raises(RecipeError, match=r"Received: 'stage'\.$"):
+        cache_views(small(), SPEC, stage_of("all"), frames)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize(("trainable", "head"), [("head", "mlp"), ("all", "softmax")])
+def test_a_run_killed_at_three_random_steps_ends_as_if_it_never_was(
+    trainable, head, small, frames, tmp_path, monkeypatch
+):
+    stage = stage_of(trainable, 6, schedule="cosine", warm_up=1.0, class_weights=True)
+    training, validation = np.arange(30), np.arange(30, 40)
+    expected = small(head)
+    history = train_stage(expected, SPEC, stage, frames, training, validation, tmp_path / "whole")
+    moments = np.random.default_rng().integers(1, 6, size=3)
+    met, killed = [], tmp_path / "killed"
+
+    def watched(of, progress):
+        met.append(math.ceil(progress - 1e-9))
+        if len(met) == stop:
+            raise Killed
+        return learning_rate(of, progress)
+
+    for moment in moments:
+        stop = len(met) + int(moment)
+        network = small(head)
+        with monkeypatch.context() as patch:
+            patch.setattr(transfer, "learning_rate", watched)
+            with pytest.raises(Killed):
+                train_stage(network, SPEC, stage, frames, training, validation, killed)
+    resumed = small(head)
+    again = train_stage(resumed, SPEC, stage, frames, training, validation, killed)
+    inputs = frames.images.astype(np.float32)
+    np.testing.assert_allclose(resumed(inputs), expected(inputs), atol=1e-6)
+    for row, expected_row in zip(again, history, strict=True):
+        assert row == pytest.approx(expected_row)
+    # An epoch that was done is never done again.
+    assert met == sorted(met)
+
+
+def test_a_finished_run_is_not_trained_again(small, frames, tmp_path, monkeypatch):
+    stage, first, second = stage_of(epochs=2), small(), small()
+    train_stage(first, SPEC, stage, frames, np.arange(30), np.arange(30, 40), tmp_path)
+    monkeypatch.setattr(transfer, "cache_views", lambda *_: pytest.fail("ran the network"))
+    train_stage(second, SPEC, stage, frames, np.arange(30), np.arange(30, 40), tmp_path)
+    np.testing.assert_array_equal(weights_of(first), weights_of(second))
+
+
+@pytest.mark.parametrize("change", ["stage", "labels", "images", "rows", "weights"])
+def test_a_folder_that_holds_another_run_is_refused(change, small, frames, tmp_path):
+    stage, training, network = stage_of(epochs=1), np.arange(30), small()
+    train_stage(network, SPEC, stage, frames, training, NONE, tmp_path)
+    if change == "stage":
+        stage = stage_of(epochs=2)
+    elif change == "labels":
+        frames = Frames(frames.images, 1 - frames.labels, frames.classes)
+    elif change == "images":
+        frames = Frames(255 - frames.images, frames.labels, frames.classes)
+    elif change == "rows":
+        training = np.arange(29)
+    if change != "weights":  # else the network as it was trained
+        network = small()
+    with pytest.raises(RecipeError, match=r"empty or hold the same stage.*Received: .*\.$"):
+        train_stage(network, SPEC, stage, frames, training, NONE, tmp_path)
+
+
+def test_early_stopping_goes_back_to_the_best_epoch(small, frames):
+    """Labels without sense: the validation loss rises sooner or later."""
+    nonsense = Frames(frames.images, np.arange(40) // 3 % 2, frames.classes)
+    network = small()
+    stage = stage_of("last block", 40, learning_rate=0.01, patience=3, augmentation=None)
+    history = train_stage(network, SPEC, stage, nonsense, np.arange(28), np.arange(28, 40))
+    losses = [row["validation_loss"] for row in history]
+    assert len(history) == int(np.argmin(losses)) + 1 + 3 < 40
+    probabilities = network(nonsense.images[28:].astype(np.float32)).numpy()
+    loss = -np.log(probabilities[np.arange(12), nonsense.labels[28:]]).mean()
+    assert loss == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_stop_after_ends_a_longer_schedule_on_the_way(small, frames):
+    whole = train_stage(small(), SPEC, stage_of(epochs=4, schedule="cosine"), frames,
+                        np.arange(30), NONE)  # fmt: skip
+    part = train_stage(small(), SPEC, stage_of(epochs=4, schedule="cosine", stop_after=2), frames,
+                       np.arange(30), NONE)  # fmt: skip
+    rates = [row["learning_rate"] for row in whole]
+    assert [row["learning_rate"] for row in part] == rates[:2]
+    assert [row["loss"] for row in part] == pytest.approx([row["loss"] for row in whole[:2]])
+
+
+def test_class_weights_make_the_number_of_copies_of_a_class_indifferent(small, frames):
+    benign, malignant = np.flatnonzero(frames.labels == 0), np.flatnonzero(frames.labels == 1)
+    common = {"class_weights": True, "augmentation": None, "optimiser": "sgd"}
+    balanced, skewed = small(), small()
+    stage = stage_of(epochs=3, batch=200, learning_rate=0.05, **common)
+    train_stage(balanced, SPEC, stage, frames, np.r_[benign, malignant], NONE)
+    train_stage(skewed, SPEC, stage, frames, np.r_[np.tile(benign, 4), malignant], NONE)
+    np.testing.assert_allclose(weights_of(balanced), weights_of(skewed), atol=1e-5)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd", "rmsprop"])
+def test_every_optimiser_learns_what_can_be_seen(optimiser, small, frames):
+    stage = stage_of(epochs=15, optimiser=optimiser, learning_rate=0.01, augmentation=None)
+    history = train_stage(small(), SPEC, stage, frames, np.arange(40), np.arange(40))
+    assert history[-1]["loss"] < 0.96 * history[0]["loss"]
+    assert 0 <= history[-1]["validation_accuracy"] <= 1
+
+
+def test_dropout_follows_from_the_seed(small, frames):
+    results = []
+    for seed in (1, 1, 2):
+        network = small("mlp")
+        stage = stage_of(epochs=2, seed=seed, batch=40, augmentation=None)
+        train_stage(network, SPEC, stage, frames, np.arange(40), NONE)
+        results.append(weights_of(network))
+    np.testing.assert_array_equal(results[0], results[1])
+    assert (results[0] != results[2]).any()
+
+
+def test_layers_do_not_drop_the_same_images(small, frames):
+    """Else stochastic depth would skip every block of an image, or none."""
+    base = small()
+    x = base.get_layer("features").output
+    for name in ("first", "second"):
+        x = keras.layers.Dropout(0.5, noise_shape=(None, 1), name=name)(x)
+    network = keras.Model(base.inputs[0], keras.layers.Dense(2, name="logits")(x))
+    train_stage(network, SPEC, stage_of("head", 1, batch=40), frames, np.arange(40), NONE)
+    first, second = (network.get_layer(name).seed_generator.state for name in ("first", "second"))
+    assert (first.numpy() != second.numpy()).any()
+
+
+def test_the_log_says_what_the_history_says(small, frames, tmp_path):
+    history = train_stage(small(), SPEC, stage_of(epochs=3), frames, np.arange(30),
+                          np.arange(30, 40), tmp_path)  # fmt: skip
+    with open(tmp_path / "log.csv", newline="") as stream:
+        rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(stream)]
+    assert rows == history
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("stage", [stage_of("none"), stage_of("all", 0)])
+def test_a_stage_without_training_changes_nothing(stage, small, frames):
+    network = small()
+    assert train_stage(network, SPEC, stage, frames, np.arange(40), NONE) == []
+    np.testing.assert_array_equal(weights_of(network), weights_of(small()))
+
+
+def test_warm_up_rises_evenly_to_the_peak_and_cosine_falls_to_zero():
+    stage = stage_of(epochs=10, learning_rate=0.2, warm_up=2.0, schedule="cosine")
+    rates = [learning_rate(stage, progress) for progress in np.linspace(0, 10, 101)]
+    assert rates[0] == 0
+    assert rates[10] == pytest.approx(0.1)
+    assert max(rates) == rates[20] == pytest.approx(0.2)
+    assert rates[60] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+    assert all(np.diff(rates[20:]) < 0)
+
+
+def test_a_constant_schedule_is_constant():
+    stage = stage_of(epochs=10, learning_rate=0.2)
+    assert {learning_rate(stage, progress) for progress in (0.0, 0.1, 5.0, 10.0)} == {0.2}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trainable": "tail"},
+        {"optimiser": "lbfgs"},
+        {"schedule": "steps"},
+        {"epochs": -1},
+        {"batch": 0},
+        {"views": 0},
+    ],
+)
+def test_settings_that_cannot_be_run_are_refused(wrong):
+    with pytest.raises(RecipeError, match=r"Received: .*\.$"):
+        Stage(**{"name": "stage", "trainable": "head", "epochs": 1} | wrong)
+
+
+def test_a_network_without_such_a_block_is_refused(small):
+    with pytest.raises(RecipeError, match=r"can train head, last block or all.*'last two blocks'"):
+        transfer.freeze(small(), SPEC, "last two blocks")
