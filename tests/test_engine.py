@@ -16,7 +16,7 @@ from PIL import Image
 from thyro_demo.data.preprocess import Box, scan_area
 from thyro_demo.engine import Comparison, Engine, Prediction, score_records
 from thyro_demo.errors import BundleError, DataError, ImageError
-from thyro_demo.models import bundle, manifest
+from thyro_demo.models import bundle
 
 CELLS = 4
 
@@ -300,21 +300,17 @@ def test_threads_share_an_engine(engine, frame):
     assert seen == expected
 
 
-def test_importing_and_asking_for_names_leaves_tensorflow_alone(tmp_path):
-    facts = dict.fromkeys(manifest.REQUIRED, 1)
-    facts |= {"title": "Some", "heads": ["softmax", "svm"]}
-    (tmp_path / "some").mkdir()
-    (tmp_path / "some" / "manifest.json").write_text(json.dumps(facts))
+def test_importing_and_asking_for_names_leaves_tensorflow_alone(tiny_weights):
     program = (
         "import sys; from thyro_demo.engine import Engine; engine = Engine(sys.argv[1]); "
-        "assert engine.names() == ['some'], engine.names(); "
-        "assert engine.heads('some') == ['softmax', 'svm']; "
-        "assert engine.title('some') == 'Some'; assert engine.card('some') == ''; "
+        "assert engine.names() == ['tiny'], engine.names(); "
+        "assert engine.heads('tiny') == ['softmax', 'svm', 'forest']; "
+        "assert engine.title('tiny') == 'Tiny net'; assert 'Tiny net' in engine.card('tiny'); "
         "Engine().names(); "
         "assert not {'tensorflow', 'keras', 'gradio'} & set(sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, tiny_weights], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
