@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from thyro_demo import cli
 from thyro_demo.data.fetch import SETS
+from thyro_demo.models import card, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -91,6 +92,13 @@ def test_command_of_the_readme_is_understood(command):
 def test_help_in_the_readme_is_what_help_prints(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert part("help") == f"```text\n{cli.build_parser().format_help()}```\n"
+
+
+def test_results_in_the_readme_are_those_of_the_shipped_manifests():
+    weights = ROOT / "weights"
+    manifests = [manifest.read_manifest(weights / name) for name in manifest.names(weights)]
+    assert manifests
+    assert card.results_table(manifests) in part("results")
 
 
 # --- The map of the code

@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contact-sheet",
         metavar="FILE",
-        help="write a PNG of the first 12 patients with their features",
+        help="write a PNG of frames with their features: the first 12 patients of the cohort, or, "
+        "without OUT, the examples and pitfalls of the page",
     )
 
 
@@ -61,7 +62,14 @@ def run(args: argparse.Namespace) -> int:
 
     from PIL import Image
 
-    from thyro_demo.data.phantom import cohort, contact_sheet, write
+    from thyro_demo.data.phantom import (
+        EXAMPLES,
+        PITFALLS,
+        cohort,
+        contact_sheet,
+        example,
+        write,
+    )
     from thyro_demo.errors import DataError
     from thyro_demo.files import whole
 
@@ -77,7 +85,11 @@ def run(args: argparse.Namespace) -> int:
         "workers": min(4, os.cpu_count() or 1),
     }
     if args.contact_sheet is not None:
-        sheet = contact_sheet(list(cohort(min(12, args.patients), 1, **options)))
+        if args.out is None:
+            frames = [example(name) for name in (*EXAMPLES, *PITFALLS)]
+        else:
+            frames = list(cohort(min(12, args.patients), 1, **options))
+        sheet = contact_sheet(frames, columns=5 if args.out is None else 4)
         with whole(args.contact_sheet) as path:
             Image.fromarray(sheet).save(path, format="PNG")
         print(f"Contact sheet: {args.contact_sheet}")
