@@ -143,7 +143,8 @@ def test_thresholds_follow_from_the_scores_of_the_real_frames(done, scores):
         assert at["youden"] == pytest.approx(
             metrics.youden_threshold(positive, rows["probability"])
         )
-        assert metrics.sensitivity(positive, rows["probability"], at["sens95"]) >= 0.95
+        # Reading a table back may move a score by a last digit across its own threshold.
+        assert metrics.sensitivity(positive, rows["probability"], at["sens95"] - 1e-12) >= 0.95
         assert 0 <= min(at.values()) <= max(at.values()) <= 1
 
 
