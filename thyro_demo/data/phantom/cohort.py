@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from thyro_demo.clinical.tirads import Features
@@ -129,9 +130,9 @@ def cohort(
     workers : int
         Threads that draw; the frames and their order don't depend on it.
 
-    Yields
-    ------
-    Phantom
+    Returns
+    -------
+    iterator of Phantom
         Patient after patient.
 
     Raises
@@ -201,16 +202,19 @@ def _drawn(plans: Iterator[dict[str, Any]], workers: int) -> Iterator[Phantom]:
     def render(plan: dict[str, Any]) -> Phantom:
         return draw(**plan)
 
-    if workers == 1:
-        yield from map(render, plans)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Phantom]] = deque(
-            pool.submit(render, plan) for plan in itertools.islice(plans, 2 * workers)
-        )
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(render, plan) for plan in itertools.islice(plans, 1))
+    # The small matrix products of a frame gain nothing from BLAS threads, and several frames at
+    # once would fight over them.
+    with threadpool_limits(1, user_api="blas"):
+        if workers == 1:
+            yield from map(render, plans)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: deque[Future[Phantom]] = deque(
+                pool.submit(render, plan) for plan in itertools.islice(plans, 2 * workers)
+            )
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(render, plan) for plan in itertools.islice(plans, 1))
 
 
 def _choose(rng: np.random.Generator, shares: dict[str, float]) -> str:
