@@ -101,6 +101,7 @@ RADIOGRAPHS = Stage(
     warm_up=1.0,
     patience=4,
     class_weights=True,
+    norm_momentum=0.9,
     views=2,
 )
 THYROID = Stage(
@@ -112,6 +113,7 @@ THYROID = Stage(
     warm_up=1.0,
     patience=5,
     class_weights=True,
+    norm_momentum=0.9,
     views=4,
 )
 HEAD = Stage(

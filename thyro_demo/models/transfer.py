@@ -61,6 +61,10 @@ class Stage:
         Share of the target spread over all classes, 0–1.
     weight_decay : float
         Of AdamW.
+    norm_momentum : float or None
+        Momentum of the running statistics of trained batch normalisation; None keeps the
+        network's own. A stage of few steps needs a short memory, or validation sees
+        statistics of weights long gone.
     views : int
         Cached augmented views of each image when something is frozen.
     augmentation : Augmentation or None
@@ -83,6 +87,7 @@ class Stage:
     class_weights: bool = False
     label_smoothing: float = 0.0
     weight_decay: float = 0.0
+    norm_momentum: float | None = None
     views: int = 2
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     seed: int = 0
@@ -411,6 +416,9 @@ def train_stage(
         return []
     cut = boundary(spec, stage.trainable)
     upper = upper_part(network, cut)
+    for layer in upper.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and stage.norm_momentum is not None:
+            layer.momentum = stage.norm_momentum
     run = _Run(upper, stage, _fingerprint(stage, frames, training, upper), folder)
     if not run.finished and cut is not None and views is None:
         views = cache_views(network, spec, stage, frames, (training, validation))
