@@ -233,6 +233,16 @@ def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, 
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [("imagenet", "imagenet"), ("weights/b0", "weights/b0"), ("{here}/a/b0", "a/b0"),
+     ("{here}/../b0/net.keras", "net.keras")],
+)  # fmt: skip
+def test_a_start_is_told_without_the_folders_of_this_machine(start, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert chain._relative(start.format(here=tmp_path), (tmp_path,)) == told
+
+
 def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
     folder = draw_frames(tmp_path / "phantoms", ["phantom"])
     head = replace(RECIPES["head"], heads=("softmax", "svm"), folds=2)

@@ -273,7 +273,8 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "title": job.title or spec.title,
         "backbone": spec.name,
         "recipe": job.recipe.name,
-        "start": job.start,
+        # A path of this machine would tell readers of the card about the machine alone.
+        "start": _relative(job.start, (Path.cwd(),)),
         "classes": list(CLASSES),
         "input_size": size,
         "cam_layer": spec.cam_layer,
