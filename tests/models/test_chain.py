@@ -1,6 +1,7 @@
 """A recipe, run from frames to bundle, keeps groups apart and its figures true."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -188,6 +189,27 @@ def test_a_work_folder_of_another_job_is_refused(done, tmp_path):
     with pytest.raises(RecipeError, match=r"same recipe, network, start and epochs.*Received: "):
         run(replace(job, epochs=3, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_work_folder_of_other_images_is_refused(done, clinic, tmp_path):
+    """Done folds are taken as they lie: with other labels they would be another set's figures."""
+    job, _ = done
+    other = tmp_path / "frames"
+    shutil.copytree(clinic, other)
+    index = pd.read_csv(other / "index.csv")
+    index["label"] = index["label"].map({"benign": "malignant", "malignant": "benign"})
+    index.to_csv(other / "index.csv", index=False)
+    with pytest.raises(RecipeError, match=r"the images that it was begun with.*Received: "):
+        run(replace(job, data=other, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_same_images_in_another_place_are_the_same(clinic, tmp_path):
+    shutil.copytree(clinic, tmp_path / "frames")
+    here, there = (
+        chain._content(datasets.load(root), root) for root in (clinic, tmp_path / "frames")
+    )
+    assert here == there
 
 
 def test_a_finished_job_is_not_trained_again_and_writes_the_same_network(done, tmp_path,

@@ -1,5 +1,6 @@
 """Run a recipe: stage after stage, then out-of-fold figures, then the bundle."""
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
@@ -146,6 +147,34 @@ def _claim(job: Job) -> None:
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
+def _read(job: Job, source: str, stage: Stage) -> pd.DataFrame:
+    """Read the images of a stage, and refuse others than those that its done parts come from."""
+    root = _folder(job, source)
+    records = SOURCES[source].read(str(root))
+    folder = job.work / stage.name
+    note, content = folder / "data.sha256", _content(records, root)
+    done = any(folder.glob("*.json"))
+    if done and note.exists() and note.read_text(encoding="utf-8") != content:
+        raise RecipeError(
+            "A work folder goes on with the images that it was begun with; give another --work "
+            f"folder or delete this one. Received: {root}, with other images than {folder} is of."
+        )
+    with whole(note) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+    return records
+
+
+def _content(records: pd.DataFrame, root: Path) -> str:
+    """Hash what a set holds: names, labels, groups and sizes of files, not where they lie."""
+    files = [path.partition("::")[0] for path in records["path"]]
+    sizes = {file: os.path.getsize(file) for file in set(files)}
+    facts = records[["label", "group", "source"]].assign(
+        path=[_relative(path, (root,)) for path in records["path"]],
+        size=[sizes[file] for file in files],
+    )
+    return hashlib.sha256(facts.to_csv(index=False).encode()).hexdigest()
+
+
 def _folder(job: Job, source: str) -> Path:
     named = job.data / SOURCES[source].folder
     return job.data if len(job.recipe.stages) == 1 and not named.is_dir() else named
@@ -162,8 +191,8 @@ def _early_stage(
     """Train a stage before the last and give the file of its network."""
     folder = job.work / stage.name
     file, note = folder / "network.keras", folder / "stage.json"
+    records = _read(job, source, stage)
     if not note.exists():
-        records = SOURCES[source].read(str(_folder(job, source)))
         classes = tuple(sorted(set(records["label"])))
         if "split" not in records:
             records = splits.group_near_duplicates(records)
@@ -212,8 +241,7 @@ def _rows(records: pd.DataFrame, part: str) -> np.ndarray:
 
 def _records(job: Job) -> pd.DataFrame:
     """Read the last stage's images, with their share of phantoms, dealt to folds."""
-    source = SOURCES[job.recipe.stages[-1][0]]
-    records = source.read(str(_folder(job, job.recipe.stages[-1][0])))
+    records = _read(job, *job.recipe.stages[-1])
     records = records[records["label"].isin(CLASSES)].reset_index(drop=True)
     records = splits.group_near_duplicates(records)
     share = job.recipe.phantoms
