@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from scipy.special import expit
 
 from thyro_demo.data import datasets, phantom
-from thyro_demo.errors import RecipeError
+from thyro_demo.errors import BundleError, RecipeError
 from thyro_demo.evaluate import metrics
 from thyro_demo.models import bundle, chain, heads
 from thyro_demo.models.chain import Job, run
@@ -220,6 +221,19 @@ def test_a_finished_job_is_not_trained_again_and_writes_the_same_network(done, t
     first = bundle.load(job.out)
     for a, b in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("out", ["thesis", ".", "my net!", "a-file"])
+def test_a_place_that_is_no_bundles_is_refused_before_training(out, clinic, tmp_path, monkeypatch):
+    """Writing replaces the whole folder: somebody's thesis is not to go for a bundle."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "thesis").mkdir()
+    for name in ("thesis/chapter.txt", "a-file"):
+        (tmp_path / name).write_text("years of work")
+    with pytest.raises(BundleError, match=r"A bundle is .*Received: .*\.$"):
+        run(Job(RECIPE, "two-layer-cnn", clinic, tmp_path / "work", Path(out), epochs=1))
+    assert (tmp_path / "thesis" / "chapter.txt").exists()
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_recipe_for_other_networks_is_refused(clinic, tmp_path):

@@ -23,7 +23,7 @@ from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256, whole
 from thyro_demo.models import familiarity, heads
 from thyro_demo.models.heads import CalibratedHead
-from thyro_demo.models.manifest import FORMAT, read_manifest
+from thyro_demo.models.manifest import FORMAT, check_place, read_manifest
 
 POSITIVE = 1
 
@@ -287,8 +287,14 @@ def write(
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    BundleError
+        If the folder holds anything but an earlier bundle.
     """
     folder = Path(folder)
+    check_place(folder)
     scores = _probe(
         network, {n: CalibratedHead(fitted[n]) for n in manifest["heads"] if n in fitted}
     )

@@ -18,7 +18,7 @@ from thyro_demo.data.datasets import phantoms as read_phantoms
 from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import baseline, metrics, report
 from thyro_demo.files import sha256, whole
-from thyro_demo.models import bundle, card, familiarity, heads, starts
+from thyro_demo.models import bundle, card, familiarity, heads, manifest, starts
 from thyro_demo.models.backbones import BackboneSpec, backbone, build
 from thyro_demo.models.features import pooled, pooled_above
 from thyro_demo.models.heads import CalibratedHead
@@ -109,6 +109,8 @@ def run(job: Job) -> Path:
         If the recipe does not fit the backbone, or a stage cannot be run.
     DataError
         If the images are not in the layout that a stage reads.
+    BundleError
+        If no bundle can be written to `out`.
     """
     if job.backbone not in job.recipe.backbones:
         raise RecipeError(
@@ -116,6 +118,7 @@ def run(job: Job) -> Path:
             f"Received: {job.backbone!r}."
         )
     spec = backbone(job.backbone)
+    manifest.check_place(job.out)
     _claim(job)
     history: list[dict[str, Any]] = []
     start = job.start
@@ -296,7 +299,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
             "input size": size,
         }
     )
-    manifest = {
+    facts = {
         "name": job.out.name,
         "title": job.title or spec.title,
         "backbone": spec.name,
@@ -314,7 +317,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "training_images": sorted(sha256(path) for path in records["path"][real]),
         **_figures(records, found),
     }
-    return bundle.write(job.out, manifest, network, fitted, card.write(manifest))
+    return bundle.write(job.out, facts, network, fitted, card.write(facts))
 
 
 def _published(found: pd.DataFrame, job: Job) -> pd.DataFrame:

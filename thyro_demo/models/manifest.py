@@ -22,6 +22,8 @@ REQUIRED = (
 OPERATING_POINTS = ("youden", "sens95")
 """Thresholds that a bundle brings for each head: best Youden index, sensitivity ≥ 0.95."""
 
+_FILES = {"model.keras", "heads.skops", "manifest.json", "README.md"}
+
 # Names become parts of file names (overlays, reports), so a manifest may not point elsewhere.
 _NAME = re.compile(r"\w[\w .+-]*")
 
@@ -104,6 +106,33 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
             f"Received: {file} (wrong: {', '.join(wrong)})."
         )
     return manifest
+
+
+def check_place(folder: str | Path) -> None:
+    """Refuse a folder that no bundle can be written to, before hours of training.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where a bundle is to lie. Writing replaces the whole folder.
+
+    Raises
+    ------
+    BundleError
+        If its name would be refused by `read_manifest`, or it holds anything but a bundle.
+    """
+    folder = Path(folder)
+    if not _NAME.fullmatch(folder.name):
+        raise BundleError(
+            "A bundle is named after its folder, in letters, digits, spaces and . + - _ . "
+            f"Received: {str(folder)!r}."
+        )
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if (folder.exists() and not folder.is_dir()) or not held <= _FILES:
+        raise BundleError(
+            "A bundle is written to a new or empty folder, or over an earlier bundle. "
+            f"Received: {folder} with {', '.join(sorted(held - _FILES)[:3]) or 'a file there'}."
+        )
 
 
 def _misfits(manifest: dict[str, Any]) -> list[str]:
