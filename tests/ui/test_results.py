@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo import engine as engines
 from thyro_demo.explain.overlay import COLOUR_SCALES
-from thyro_demo.ui.results import colour_filters, heatmaps, message, summary
+from thyro_demo.ui.results import HEADS, colour_filters, heatmaps, message, summary
 
 
 @pytest.fixture
@@ -39,6 +40,10 @@ def test_notices_come_before_any_score(engine, comparison):
     warned = replace(comparison, notices=["This image is unlike the training images."])
     html = summary(warned, engine.titles)
     assert html.index("unlike the training images") < html.index("Model score")
+
+
+def test_every_head_that_a_bundle_can_hold_has_a_display_name():
+    assert set(HEADS) == set(engines.HEADS)
 
 
 def test_what_is_known_of_the_frame_stands_beside_what_was_read(engine, comparison):

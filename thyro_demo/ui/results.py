@@ -18,7 +18,12 @@ from PIL import Image
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table
 
-HEADS = {"softmax": "Softmax", "svm": "SVM", "forest": "Random forest"}
+HEADS = {
+    "softmax": "Softmax",
+    "svm": "SVM",
+    "linear-svm": "Linear SVM",
+    "forest": "Random forest",
+}
 """Display name of each head; a head that is missing here is shown by its own name."""
 
 _LONGEST_SIDE = 960
@@ -71,7 +76,8 @@ def summary(comparison: Comparison, titles: Mapping[str, str], truth: str = "") 
         f"{_table(comparison.predictions, titles)}"
         '<p class="thyro-fine">A model score is the model\'s own number between 0 and 1, not '
         "the probability that a nodule is malignant. The mark on each bar is the threshold "
-        "that was fixed on validation data. The whole comparison took "
+        "that was chosen on scores of training images by networks that had not seen them. "
+        "The whole comparison took "
         f"{comparison.milliseconds:.0f} ms.</p></section>"
     )
 
