@@ -116,10 +116,19 @@ def test_split_leaves_out_what_has_no_label_and_says_so(tmp_path, capsys):
     assert len(pd.read_csv(out)) == 6
 
 
-def test_split_that_cannot_be_leaves_no_table(p1, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--folds", "40", "one group per fold"),
+        ("--folds", "0", "two or more folds"),
+        ("--seed", "-1", "A seed is"),
+        ("--out", ".", "go to a file"),
+    ],
+)
+def test_split_that_cannot_be_leaves_no_table(p1, tmp_path, capsys, option, value, told):
     out = tmp_path / "table.csv"
-    assert cli.main(["data", "split", str(p1), "--out", str(out), "--folds", "40"]) == 2
-    assert "one group per fold" in capsys.readouterr().err
+    assert cli.main(["data", "split", str(p1), "--out", str(out), option, value]) == 2
+    assert told in capsys.readouterr().err
     assert not out.exists()
 
 

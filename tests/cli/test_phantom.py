@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from thyro_demo.cli import phantom
-from thyro_demo.errors import DataError
+from thyro_demo.errors import DataError, ThyroError
 
 
 def run(*words: str) -> int:
@@ -61,4 +61,10 @@ def test_bad_options_are_told_in_one_sentence_and_leave_nothing(words, tmp_path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="Received: "):
         run(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_contact_sheet_where_a_folder_stands_is_refused_before_drawing(tmp_path):
+    with pytest.raises(ThyroError, match="go to a file"):
+        run(str(tmp_path / "out"), "--contact-sheet", str(tmp_path))
     assert list(tmp_path.iterdir()) == []

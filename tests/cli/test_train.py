@@ -44,6 +44,7 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
         (["head", "--data", "nowhere"], "Received: nowhere."),
         (["head", "--data", "{empty}"], "Received: "),
         (["two-layer-cnn", "--backbone", "vgg16", "--data", "{data}"], "Received: 'vgg16'."),
+        (["head", "--work", "{data}/index.csv", "--data", "{data}"], "Received: the file "),
         (["two-layer-cnn", "--epochs", "0", "--data", "{data}"], "Received: 0."),
     ],
 )

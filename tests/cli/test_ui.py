@@ -43,6 +43,13 @@ def test_an_open_link_is_refused_unless_confirmed(monkeypatch):
         ui.run(parse("--share"))
 
 
+def test_an_open_link_is_refused_when_the_question_is_left_by_the_end_of_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    with pytest.raises(ThyroError, match="confirmed with y"):
+        ui.run(parse("--share"))
+
+
 def test_a_folder_of_bundles_must_exist(tmp_path):
     with pytest.raises(ThyroError, match="--weights must name a folder"):
         ui.run(parse("--weights", str(tmp_path / "absent")))

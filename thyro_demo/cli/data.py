@@ -170,16 +170,20 @@ def _relative(path: str, folder: str) -> str:
 
 
 def _split(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from thyro_demo.cli.results import check_writable
     from thyro_demo.data import datasets, splits
     from thyro_demo.files import whole
 
+    check_writable(Path(args.out), folder=False)
     records = datasets.load(args.folder)
     if unlabelled := int(records["label"].isna().sum()):
         print(f"Left out: {unlabelled} images without a label.")
         records = records[records["label"].notna()].reset_index(drop=True)
     if not args.image_level:
         records = splits.group_near_duplicates(records)
-    if args.folds:
+    if args.folds is not None:
         column = "fold"
         records = splits.kfold(records, args.folds, args.seed, args.image_level)
     else:

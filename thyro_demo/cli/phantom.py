@@ -59,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
         If neither a folder nor a contact sheet is asked for, or an option is out of range.
     """
     import os
+    from pathlib import Path
 
     from PIL import Image
 
+    from thyro_demo.cli.results import check_writable
     from thyro_demo.data.phantom import (
         EXAMPLES,
         PITFALLS,
@@ -78,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
             "phantom writes into a folder, a contact sheet or both. Received: neither OUT nor "
             "--contact-sheet FILE"
         )
+    for path, folder in ((args.contact_sheet, False), (args.out, True)):
+        if path is not None:
+            check_writable(Path(path), folder)
     options = {
         "seed": args.seed,
         "diffuse": args.texture,

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from thyro_demo.cli.results import check_writable
 from thyro_demo.errors import DataError
 
 HELP = "train a network and its heads with a named recipe"
@@ -67,6 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
             "Training needs --data, a folder of images (draw one with the sub-command phantom). "
             f"Received: {arguments.data}."
         )
+    backbone = arguments.backbone or chosen.backbones[0]
+    work = Path(arguments.work or f"runs/{backbone}-{chosen.name}")
+    out = Path(arguments.out or f"weights/{backbone}")
+    for folder in (work, out):
+        check_writable(folder, folder=True)
     import tensorflow as tf
 
     from thyro_demo.models.chain import Job
@@ -74,17 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     # The same command gives the same weights, and a resumed run those of one never killed.
     tf.config.experimental.enable_op_determinism()
-    backbone = arguments.backbone or chosen.backbones[0]
-    out = run_job(
-        Job(
-            chosen,
-            backbone,
-            Path(arguments.data),
-            Path(arguments.work or f"runs/{backbone}-{chosen.name}"),
-            Path(arguments.out or f"weights/{backbone}"),
-            arguments.start,
-            arguments.epochs,
-        )
-    )
+    data = Path(arguments.data)
+    run_job(Job(chosen, backbone, data, work, out, arguments.start, arguments.epochs))
     print(f"Wrote {out}: model.keras, heads.skops, manifest.json and the model card README.md.")
     return 0

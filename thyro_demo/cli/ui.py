@@ -81,7 +81,11 @@ def _confirm_open_link() -> None:
             "open one. Received: --share alone."
         )
     print("Anyone who knows the link will be able to use this app; add --auth USER:PASSWORD.")
-    if input("Share without a password? [y/N] ").strip().lower() not in {"y", "yes"}:
+    try:
+        answer = input("Share without a password? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in {"y", "yes"}:
         raise ThyroError(
             "A public link without a password must be confirmed with y. Received: no confirmation."
         )

@@ -202,8 +202,8 @@ def kfold(
     Raises
     ------
     DataError
-        If a group is missing and `image_level` is False, a label is missing, or a
-        label has fewer groups than there are folds.
+        If a group is missing and `image_level` is False, a label is missing, a label has
+        fewer groups than there are folds, or the seed is out of range.
     """
     if folds < 2:
         raise DataError(f"A cross-validation has two or more folds. Received: {folds}")
@@ -246,8 +246,8 @@ def split(
     ------
     DataError
         If the fractions are no shares of a whole, a group is missing and
-        `image_level` is False, a label is missing, or a label has fewer groups than
-        there are parts.
+        `image_level` is False, a label is missing, a label has fewer groups than
+        there are parts, or the seed is out of range.
     """
     wanted = np.asarray(fractions, np.float64)
     # Said so that NaN, which compares false with everything, is refused.
@@ -311,6 +311,8 @@ def _strata(records: pd.DataFrame, folds: int) -> np.ndarray:
 
 def _deal(records: pd.DataFrame, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """Give each image its fold, int64 (n,)."""
+    if not 0 <= seed < 2**32:
+        raise DataError(f"A seed is a number from 0 to {2**32 - 1}. Received: {seed}")
     strata = _strata(records, folds)
     dealt = np.empty(len(records), np.int64)
     for fold, (_, held_out) in enumerate(grouped_folds(strata, groups, folds, seed)):
