@@ -39,16 +39,16 @@ def test_cached_training_is_what_keras_does_with_the_whole_frozen_network(small,
 
 def test_cached_views_are_the_frozen_part_of_the_augmented_frames(small, frames):
     network, few = small(), Frames(frames.images[:8], frames.labels[:8], frames.classes)
-    stage = stage_of("last block", views=2, seed=4)
+    stage = stage_of("last block", views=3, seed=4)
     views = cache_views(network, SPEC, stage, few)
     lower = lower_part(network, "conv1_pool")
-    assert views.augmented.shape == (2, *views.plain.shape)
+    assert views.every.shape == (3, *views.plain.shape)
     plain = lower(few.images.astype(np.float32)).numpy()
     np.testing.assert_allclose(views.plain, plain, atol=1e-5)
-    for number, cached in enumerate(views.augmented, start=1):
+    for number, cached in enumerate(views.every[1:], start=1):
         (drawn,) = batches(few.images, np.arange(8), 32, (4, number), Augmentation())
         np.testing.assert_allclose(cached, lower(drawn).numpy(), atol=1e-4)
-    assert (views.augmented[0] != views.augmented[1]).any()
+    assert (views.every[1] != views.every[2]).any()
 
 
 def test_a_stage_that_trains_everything_has_nothing_to_cache(small, frames):

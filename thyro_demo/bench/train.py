@@ -121,7 +121,7 @@ class _PlainLoop:
         validation: np.ndarray,
     ):
         self.network, self.spec, self.stage = network, spec, stage
-        self.views = [_drawn(frames, training, stage, view) for view in range(1, stage.views + 1)]
+        self.views = [_drawn(frames, training, stage, view) for view in range(stage.views)]
         self.labels = frames.labels[training]
         plain = frames.images[validation].astype(np.float32)
         self.held_out = (plain, frames.labels[validation])
@@ -152,6 +152,7 @@ class _PlainLoop:
 
 
 def _drawn(frames: Frames, rows: np.ndarray, stage: Stage, view: int) -> np.ndarray:
-    """Draw one fixed augmented view of every image, float32 (n, s, s, 3)."""
-    drawn = batches(frames.images, rows, 32, (stage.seed, view), stage.augmentation)
+    """Draw one fixed view of every image, float32 (n, s, s, 3); view 0 is the image itself."""
+    how = stage.augmentation if view else None
+    drawn = batches(frames.images, rows, 32, (stage.seed, view), how)
     return np.concatenate([batch.numpy() for batch in drawn])

@@ -314,7 +314,8 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "chain": history,
         "stages": [asdict(job.stage(each)) for _, each in job.recipe.stages],
         "familiarity_limit": limit,
-        "training_images": sorted(sha256(path) for path in records["path"][real]),
+        # Phantoms too: whoever draws the same cohort would measure on what was trained on.
+        "training_images": sorted(sha256(path) for path in records["path"]),
         **_figures(records, found),
     }
     return bundle.write(job.out, facts, network, fitted, card.write(facts))

@@ -32,7 +32,8 @@ class Augmentation:
     gain : float
         Standard deviation of brightness (share of 255) and of the logarithm of contrast.
     speckle : float
-        Standard deviation of multiplicative noise.
+        Largest standard deviation of multiplicative noise; each view has its own between
+        zero and this, so that frames without added noise stay familiar.
     """
 
     flip: bool = True
@@ -132,7 +133,7 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     """
     images = tf.cast(images, tf.float32)
     count, side = tf.shape(images)[0], tf.cast(tf.shape(images)[1], tf.float32)
-    draws = tf.random.experimental.stateless_split(seed, 5)
+    draws = tf.random.experimental.stateless_split(seed, 6)
     mirror = tf.ones((count,))
     if augmentation.flip:
         coin = tf.random.stateless_uniform((count,), draws[0])
@@ -159,7 +160,8 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     tone = augmentation.gain * tf.random.stateless_normal((count, 2, 1, 1, 1), draws[3])
     views = views * tf.exp(tone[:, 0]) + 255.0 * tone[:, 1]
     noise = tf.random.stateless_normal(tf.concat([tf.shape(views)[:3], [1]], 0), draws[4])
-    return tf.clip_by_value(views * (1.0 + augmentation.speckle * noise), 0.0, 255.0)
+    strength = augmentation.speckle * tf.random.stateless_uniform((count, 1, 1, 1), draws[5])
+    return tf.clip_by_value(views * (1.0 + strength * noise), 0.0, 255.0)
 
 
 def batches(

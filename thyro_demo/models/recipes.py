@@ -102,7 +102,7 @@ RADIOGRAPHS = Stage(
     patience=4,
     class_weights=True,
     norm_momentum=0.9,
-    views=2,
+    views=3,
 )
 THYROID = Stage(
     "thyroid",
@@ -114,7 +114,7 @@ THYROID = Stage(
     patience=5,
     class_weights=True,
     norm_momentum=0.9,
-    views=4,
+    views=5,
 )
 HEAD = Stage(
     "head",
@@ -124,7 +124,7 @@ HEAD = Stage(
     schedule="cosine",
     warm_up=2.0,
     class_weights=True,
-    views=4,
+    views=5,
 )
 TWO_LAYER = Stage(
     "thyroid",

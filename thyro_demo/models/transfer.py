@@ -66,7 +66,8 @@ class Stage:
         network's own. A stage of few steps needs a short memory, or validation sees
         statistics of weights long gone.
     views : int
-        Cached augmented views of each image when something is frozen.
+        Cached views of each image when something is frozen: the image as it is, as
+        validation sees it too, and `views` − 1 augmented ones.
     augmentation : Augmentation or None
         None trains on the images as they are.
     seed : int
@@ -186,14 +187,16 @@ class Views:
 
     Parameters
     ----------
-    plain : ndarray of float32 (n, …)
-        Of the images as they are.
-    augmented : ndarray of float32 (k, n, …)
-        Of k fixed augmented views.
+    every : ndarray of float32 (k, n, …)
+        Of the images as they are, then of k − 1 fixed augmented views.
     """
 
-    plain: np.ndarray
-    augmented: np.ndarray
+    every: np.ndarray
+
+    @property
+    def plain(self) -> np.ndarray:
+        """Activations of the images as they are, float32 (n, …)."""
+        return self.every[0]
 
 
 def cache_views(
@@ -217,7 +220,7 @@ def cache_views(
         All images.
     parts : tuple of ndarray of int64, optional
         Training and validation rows, where these are settled: augmented views are then
-        drawn of the first and plain ones of the second alone, and the others stay zero.
+        drawn of the first alone, and those of the others stay zero.
 
     Returns
     -------
@@ -240,17 +243,12 @@ def cache_views(
     views = stage.views if stage.augmentation is not None else 1
     everything = np.arange(len(frames))
     training, validation = (everything, everything) if parts is None else parts
-    # Without augmentation the one "augmented" view is the plain one.
-    plain = validation if stage.augmentation is not None else np.union1d(training, validation)
-    wanted = [plain, *[training] * views]
+    wanted = [np.union1d(training, validation), *[training] * (views - 1)]
     # Zeros take no memory until they are written over.
-    stored = np.zeros((views + 1, len(frames), *shape), np.float32)
-    total = sum(map(len, wanted)) if stage.augmentation is not None else len(plain)
+    stored = np.zeros((views, len(frames), *shape), np.float32)
+    total = sum(map(len, wanted))
     with tqdm(total=total, desc=f"{stage.name}: frozen layers", unit="image") as bar:
         for view, rows in enumerate(wanted):
-            if view and stage.augmentation is None:
-                stored[view] = stored[0]
-                continue
             how = stage.augmentation if view else None
             done = 0
             for x in batches(frames.images, rows, 32, (stage.seed, view), how):
@@ -258,7 +256,7 @@ def cache_views(
                 stored[view, rows[done : done + len(y)]] = y
                 done += len(y)
                 bar.update(len(y))
-    return Views(stored[0], stored[1:])
+    return Views(stored)
 
 
 def _optimiser(stage: Stage) -> keras.optimizers.Optimizer:
@@ -482,14 +480,14 @@ def _chosen(
             yield x, frames.labels[order[start : start + stage.batch]]
         return
     pick = np.random.default_rng((stage.seed, 2, epoch or 0)).integers(
-        len(views.augmented), size=len(order)
+        len(views.every), size=len(order)
     )
     for start in starts:
         rows = order[start : start + stage.batch]
         if epoch is None:
             x = views.plain[rows]
         else:
-            x = views.augmented[pick[start : start + stage.batch], rows]
+            x = views.every[pick[start : start + stage.batch], rows]
         yield tf.constant(x), frames.labels[rows]
 
 
