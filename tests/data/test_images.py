@@ -79,7 +79,7 @@ def test_lossy_formats_keep_a_smooth_image_nearly(kind: str) -> None:
     assert np.abs(decoded.astype(int) - SMOOTH).mean() < 3
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "PPM"])
 def test_a_grey_image_has_three_equal_channels(kind: str) -> None:
     decoded = images.decode(stored(Image.fromarray(GREY), kind))
     np.testing.assert_array_equal(decoded, np.repeat(GREY[..., None], 3, 2))

@@ -19,9 +19,9 @@ MIN_SIDE = 32
 MAX_PIXELS = 64_000_000
 """Most pixels of an image; known from the header, before anything is decoded."""
 
-ACCEPTED = "a PNG, JPEG, BMP, TIFF, WebP or still GIF file"
+ACCEPTED = "a PNG, JPEG, BMP, TIFF, WebP, PGM or still GIF file"
 
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 # A JPEG with further pictures, a preview or a depth map, after the photo: phones write it.
 _FIRST_FRAME_IS_THE_IMAGE = frozenset({"MPO"})
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
