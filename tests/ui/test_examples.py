@@ -39,6 +39,21 @@ def test_fetched_frames_are_offered_a_handful_of_each_label(tmp_path):
     real = [example for example in collect(tmp_path) if example.name.startswith("real")]
     captions = [example.caption for example in real]
     assert captions == ["Real frame, benign"] * 3 + ["Real frame, malignant"] * 3
+    # Both classes have a 0.png, 1.png, …: one name for two frames would open the wrong one.
+    assert len({example.name for example in real}) == 6
+
+
+def test_a_damaged_frame_takes_only_itself_away(tmp_path, capsys):
+    grey = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    for label in ("benign", "malignant"):
+        (tmp_path / label).mkdir()
+        Image.fromarray(grey).save(tmp_path / label / "whole.png")
+    (tmp_path / "benign" / "cut.png").write_bytes(b"cut")
+    real = [example for example in collect(tmp_path) if example.name.startswith("real")]
+    assert [example.name for example in real] == [
+        "real: benign/whole.png", "real: malignant/whole.png",
+    ]  # fmt: skip
+    assert "Received: cut.png" in capsys.readouterr().out
 
 
 def test_a_set_fetched_by_halves_takes_only_its_own_examples_away(tmp_path, capsys):

@@ -151,13 +151,24 @@ def _real_frames(folder: Path) -> list[Example]:
     chosen = shuffled.groupby("label").head(REAL_FRAMES // 2).sort_values("label")
     return [
         Example(
-            name=f"real: {Path(path).stem}",
+            # Sets give one file name to frames of several folders.
+            name=f"real: {Path(path).relative_to(folder).as_posix()}",
             caption=f"Real frame, {label}",
             truth=f"Real frame of the fetched set {folder.name}, labelled {label} there.",
             read=functools.partial(images.decode, path),
         )
         for path, label in zip(chosen["path"], chosen["label"], strict=True)
+        if _is_whole(path)
     ]
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        images.decode(path)
+    except ThyroError as error:
+        print(error)
+        return False
+    return True
 
 
 def _breakable(caption: str) -> str:
