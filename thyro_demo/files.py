@@ -26,7 +26,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     Path
         The temporary name, with the same suffix as `path`. Nothing stands there yet.
     """
-    path = Path(path)
+    # "." has no name of its own to put another beside.
+    path = Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
