@@ -13,7 +13,7 @@ from scipy.special import expit
 from thyro_demo.data import datasets, phantom
 from thyro_demo.errors import BundleError, RecipeError
 from thyro_demo.evaluate import metrics
-from thyro_demo.models import bundle, chain, heads
+from thyro_demo.models import bundle, card, chain, heads
 from thyro_demo.models.chain import Job, run
 from thyro_demo.models.recipes import RECIPES, SOURCES, Recipe, Source
 from thyro_demo.models.transfer import Stage
@@ -161,20 +161,35 @@ def test_calibration_is_folded_into_the_logits_exactly(done):
 
 
 def test_the_card_says_for_what_it_is_and_quotes_the_manifest(done):
-    card = (done[0].out / "README.md").read_text("utf-8")
+    text = (done[0].out / "README.md").read_text("utf-8")
     manifest = json.loads((done[0].out / "manifest.json").read_text("utf-8"))
-    assert "Teaching and research only" in card
+    assert "Teaching and research only" in text
     for head, points in manifest["thresholds"].items():
         figure = manifest["metrics"]["heads"][head]["auroc"]
         shown = f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
-        assert f"| {head} | {shown} |" in card
-        assert f"| {head} | {points['youden']:.3f} | {points['sens95']:.3f} |" in card
-    assert "nan" not in card.lower().split()
+        assert f"| {head} | {shown} |" in text
+        assert f"| {head} | {points['youden']:.3f} | {points['sens95']:.3f} |" in text
+    assert "nan" not in text.lower().split()
     # Every figure of three decimals is one that the manifest holds.
-    quoted = {word.strip("()|.,") for word in card.replace("–", " ").split()}
+    quoted = {word.strip("()|.,") for word in text.replace("–", " ").split()}
     numbers = {word for word in quoted if word.count(".") == 1 and len(word) == 5
                and word.replace(".", "").isdigit()}  # fmt: skip
     assert numbers <= {f"{value:.3f}" for value in _numbers(manifest)}
+
+
+def test_the_card_claims_no_set_that_the_network_never_saw(done):
+    """Frames of a folder of one's own are not the public thyroid set, nor Tiny ImageNet."""
+    manifest = json.loads((done[0].out / "manifest.json").read_text("utf-8"))
+    own = " ".join(card.write(manifest).split())
+    assert "(sources: east, west)" in own
+    assert not any(word in own for word in ("P1", "DDTI", "ImageNet", "Kermany", "grades"))
+    renamed = json.loads(
+        json.dumps(manifest).replace('"east"', '"ddti"').replace('"west"', '"other"')
+    )
+    renamed["chain"].insert(0, manifest["chain"][0] | {"stage": "natural-64"})
+    public = card.write(renamed)
+    assert all(word in public for word in ("P1", "DDTI", "ImageNet", "grades"))
+    assert "Kermany" not in public
 
 
 def _numbers(part):

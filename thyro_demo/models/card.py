@@ -9,6 +9,14 @@ _SOURCES = {
 }
 
 
+_EARLIER = {
+    "natural-64": "Natural images: Tiny ImageNet. ",
+    "radiographs": "Radiographs: the COVID-19 Radiography Database and the paediatric pneumonia "
+    "set\nof Kermany et al. (2018). ",
+}
+"""What the stages before the last are trained on, by name."""
+
+
 def _figure(figure: dict[str, float | None]) -> str:
     if figure["value"] is None:
         return "undefined"
@@ -94,6 +102,11 @@ def _drawn(summary: dict[str, Any]) -> bool:
     return all(set(head["by_source"]) == {"phantom"} for head in summary["heads"].values())
 
 
+def _is_p1(summary: dict[str, Any]) -> bool:
+    """Tell whether the figures are about the public thyroid set, by its sources."""
+    return all(set(head["by_source"]) <= set(_SOURCES) for head in summary["heads"].values())
+
+
 def _frames(summary: dict[str, Any]) -> str:
     return "phantoms" if _drawn(summary) else "real frames"
 
@@ -101,24 +114,47 @@ def _frames(summary: dict[str, Any]) -> str:
 def _labels(summary: dict[str, Any]) -> str:
     if _drawn(summary):
         return "drawn by a rule of the phantoms"
-    return "partly radiologists' grades, not pathology"
+    if _is_p1(summary):
+        return "partly radiologists' grades, not pathology"
+    return "those of the folder it was trained on, which this card cannot vouch for"
 
 
-def _data(summary: dict[str, Any]) -> str:
+def _data(manifest: dict[str, Any]) -> str:
     """Say what the network and its heads were trained on."""
+    summary = manifest["metrics"]
     if _drawn(summary):
         return (
             f"The heads were trained on {summary['n']} phantoms of {summary['groups']} simulated "
             "patients, frames drawn by this project. No figure here says anything about people. "
             "What the network itself saw before is told by the card of its start."
         )
+    earlier = "".join(_EARLIER.get(row["stage"], "") for row in manifest["chain"])
+    size = f"{summary['n']} frames in {summary['groups']} groups"
+    if not _is_p1(summary):
+        sources = ", ".join(next(iter(summary["heads"].values()))["by_source"])
+        return (
+            f"{earlier}Last stage: {size}, from a folder that its trainer\nchose (sources: "
+            f"{sources}). Whoever passes these weights on has to know its terms."
+        )
     return (
-        "Natural images: Tiny ImageNet. Radiographs: the COVID-19 Radiography Database and the "
-        "paediatric\npneumonia set of Kermany et al. (2018). Thyroid: the public set of the P1 "
-        "work, part of which comes\nfrom DDTI (Pedraza et al. 2015); here "
-        f"{summary['n']} frames in {summary['groups']} groups. The table\nabove says which stages "
-        "this network went through. Their licences are mixed or unstated: the\nweights may be "
+        f"{earlier}Thyroid: the public set of the P1 work, part of which\ncomes from DDTI "
+        f"(Pedraza et al. 2015); here {size}. Licences are mixed or\nunstated: the weights may be "
         "used for teaching and research, the images are not included."
+    )
+
+
+def _steers(summary: dict[str, Any]) -> str:
+    """Say what the sources of the set do to its figures."""
+    if _drawn(summary):
+        return "Phantoms are drawn: what holds for them need not hold for any scanner."
+    if _is_p1(summary):
+        return (
+            "The source of a frame predicts its class in this set: read the figures within each "
+            "source, not\n  only the first column."
+        )
+    return (
+        "The source of a frame may predict its class: read the figures within each source, not "
+        "only the\n  first column."
     )
 
 
@@ -171,7 +207,7 @@ to {manifest["input_size"]} × {manifest["input_size"]} pixels, with the heads
 
 ## Data
 
-{_data(summary)}
+{_data(manifest)}
 
 ## How it did
 
@@ -201,8 +237,7 @@ Model scores at or above the threshold read "above". `youden` maximises sensitiv
 
 ## Where it fails
 
-- The source of a frame predicts its class in this set: read the figures within each source, not
-  only the first column.
+- {_steers(summary)}
 - A frame from another scanner, another organ or no scanner at all gets a score too. The page and
   the command line say so first when its features lie beyond the training images' 99th percentile,
   but no such check finds every foreign image.
