@@ -80,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
             "phantom writes into a folder, a contact sheet or both. Received: neither OUT nor "
             "--contact-sheet FILE"
         )
-    for path, folder in ((args.contact_sheet, False), (args.out, True)):
+    for path, is_folder in ((args.contact_sheet, False), (args.out, True)):
         if path is not None:
-            check_writable(Path(path), folder)
+            check_writable(Path(path), is_folder)
     options = {
         "seed": args.seed,
         "diffuse": args.texture,
