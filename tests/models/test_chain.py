@@ -14,6 +14,7 @@ from thyro_demo.data import datasets, phantom
 from thyro_demo.errors import BundleError, RecipeError
 from thyro_demo.evaluate import metrics
 from thyro_demo.models import bundle, card, chain, heads
+from thyro_demo.models.backbones import backbone
 from thyro_demo.models.chain import Job, run
 from thyro_demo.models.recipes import RECIPES, SOURCES, Recipe, Source
 from thyro_demo.models.transfer import Stage
@@ -292,6 +293,15 @@ def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, 
 def test_a_start_is_told_without_the_folders_of_this_machine(start, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert chain._relative(start.format(here=tmp_path), (tmp_path,)) == told
+
+
+def test_a_stage_that_trains_nothing_hands_its_network_on(clinic, quick, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "natural", Source("frames", datasets.load, crop=False))
+    job = Job(RECIPE, "two-layer-cnn", clinic.parent, tmp_path, tmp_path / "out")
+    stage, history = Stage("still", "none", 1, input_size=48), []
+    file = chain._early_stage(job, backbone("two-layer-cnn"), "natural", stage, "none", history)
+    assert Path(file).is_file()
+    assert (history[0]["epochs"], history[0]["validation accuracy"]) == (0, None)
 
 
 def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):

@@ -215,7 +215,10 @@ def _early_stage(
             "validation images": len(validation),
             "classes": len(classes),
             "epochs": len(rows),
-            "validation accuracy": rows[_kept(rows, stage)]["validation_accuracy"],
+            # A stage that trains nothing has seen nothing.
+            "validation accuracy": rows[_kept(rows, stage)]["validation_accuracy"]
+            if rows
+            else None,
             "input size": size,
         }
         with whole(note) as temporary:
@@ -232,8 +235,8 @@ def _built(spec: BackboneSpec, stage: Stage, classes: int, size: int) -> keras.M
 
 
 def _kept(rows: list[dict[str, float]], stage: Stage) -> int:
-    """Give the number, from 0, of the epoch whose weights a stage kept."""
-    if stage.patience is None:
+    """Give the number, from 0, of the epoch whose weights a stage kept; −1 without an epoch."""
+    if stage.patience is None or not rows:
         return len(rows) - 1
     return int(np.argmin([row["validation_loss"] for row in rows]))
 
