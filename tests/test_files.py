@@ -7,9 +7,14 @@ from thyro_demo.files import whole
 
 def test_a_failure_leaves_what_was_there(tmp_path):
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(OSError, match="full"), whole(tmp_path / "a.txt") as temporary:
-        temporary.write_text("ha")
-        raise OSError("the disk is full")
+
+    def fail_halfway():
+        with whole(tmp_path / "a.txt") as temporary:
+            temporary.write_text("ha")
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        fail_halfway()
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
 
