@@ -311,3 +311,16 @@ def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     assert manifest["metrics"]["n"] == len(manifest["training_images"]) == 48
     assert "phantoms" in (out / "README.md").read_text("utf-8")
+
+
+def test_the_mlp_of_p1_ends_a_network_when_a_recipe_asks_for_it(clinic, quick, tmp_path):
+    recipe = replace(RECIPE, network_head="mlp", heads=("softmax",), primary="softmax", phantoms=0)
+    job = Job(recipe, "two-layer-cnn", clinic, tmp_path, tmp_path / "out" / "mlp", epochs=1)
+    loaded = bundle.load(run(job))
+    assert [layer.name for layer in loaded.network.layers if "mlp" in layer.name] == [
+        "mlp_dropout", "mlp_dense1", "mlp_dense2", "mlp_dense3",
+    ]  # fmt: skip
+    frames = np.zeros((2, loaded.input_size, loaded.input_size, 3), np.float32)
+    forward = loaded.forward(frames)
+    assert forward.features.shape == (2, np.prod(forward.feature_map.shape[1:]))
+    assert forward.softmax_gradient.shape == forward.feature_map.shape

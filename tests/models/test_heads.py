@@ -1,5 +1,6 @@
 """Heads score as scikit-learn does, keep groups whole, and come back as they were saved."""
 
+import copy
 import pickle
 import zipfile
 
@@ -155,3 +156,20 @@ def test_a_damaged_file_is_refused(damage, fitted, tmp_path):
                           "pickle": pickle.dumps({"svm": 1})}[damage])  # fmt: skip
     with pytest.raises(BundleError, match=r"undamaged\. Received: .*heads\.skops \(\w+\)\.$"):
         heads.load(path)
+
+
+@every_kind
+def test_a_replaced_sigmoid_is_the_one_that_scores(kind, fitted, vectors):
+    model = copy.deepcopy(fitted[kind])
+    heads.recalibrate(model, 2.0, -0.5)
+    head = CalibratedHead(model)
+    np.testing.assert_allclose(head.scores(vectors[0]), expit(2.0 * head.raw(vectors[0]) - 0.5))
+
+
+@every_kind
+def test_rounded_support_vectors_hardly_move_a_score(kind, fitted, vectors):
+    model = copy.deepcopy(fitted[kind])
+    heads.slim(model)
+    before, after = (CalibratedHead(each).scores(vectors[0]) for each in (fitted[kind], model))
+    np.testing.assert_allclose(after, before, atol=1e-3)
+    assert (kind == "forest") == (after == before).all()

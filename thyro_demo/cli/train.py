@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from thyro_demo.cli.results import check_writable
@@ -30,6 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         default="none",
         help="first weights: none, imagenet, noisy-student, a .keras file or a bundle's folder",
+    )
+    parser.add_argument(
+        "--heads",
+        nargs="+",
+        metavar="HEAD",
+        choices=("softmax", "svm", "linear-svm", "forest"),
+        help="softmax, svm, linear-svm, forest; the recipe's own without it",
+    )
+    parser.add_argument(
+        "--mlp",
+        action="store_true",
+        help="end the network in the three dense layers of P1 in place of pooling and softmax",
     )
     parser.add_argument("--out", help="folder of the bundle; weights/BACKBONE without it")
     parser.add_argument(
@@ -63,6 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{known.name:15} {known.summary} ({', '.join(known.backbones)})")
         return 0
     chosen = recipe(arguments.recipe)
+    if arguments.heads:
+        kept = tuple(dict.fromkeys(arguments.heads))
+        primary = chosen.primary if chosen.primary in kept else kept[0]
+        chosen = replace(chosen, heads=kept, primary=primary)
+    if arguments.mlp:
+        chosen = replace(chosen, network_head="mlp")
     if not arguments.data or not Path(arguments.data).is_dir():
         raise DataError(
             "Training needs --data, a folder of images (draw one with the sub-command phantom). "

@@ -88,7 +88,11 @@ def results_table(manifests: list[dict[str, Any]]) -> str:
         "|---" * (4 + len(sources)) + "|",
     ]
     for manifest in manifests:
-        command = f"python -m thyro_demo train {manifest['recipe']}"
+        command = (
+            f"python -m thyro_demo train {manifest['recipe']} --backbone {manifest['backbone']}"
+        )
+        if manifest["start"] != "none":
+            command += f" --start {manifest['start']}"
         for head, figures in manifest["metrics"]["heads"].items():
             within = [figures["by_source"][source]["auroc"] for source in sources]
             shown = " | ".join(_figure(figure) for figure in (figures["auroc"], *within))
@@ -198,7 +202,7 @@ are {_labels(summary)}.
 
 ## What it is
 
-A {manifest["title"]} that scores one thyroid ultrasound frame, cropped to its scan area and resized
+{manifest["title"]} scores one thyroid ultrasound frame, cropped to its scan area and resized
 to {manifest["input_size"]} × {manifest["input_size"]} pixels, with the heads
 {", ".join(manifest["heads"])}. The primary head, named before any test fold was scored, is
 **{manifest["primary"]}**. Recipe `{manifest["recipe"]}`, start `{manifest["start"]}`.
@@ -213,9 +217,9 @@ to {manifest["input_size"]} × {manifest["input_size"]} pixels, with the heads
 
 Out-of-fold figures on the {_frames(summary)}: grouped cross-validation, {manifest["primary"]} named
 first, 95 % intervals from {summary["interval"]["resamples"]} bootstrap resamples of whole groups
-({summary["unit"]}). Each fold's operating point (Youden) and the softmax's calibration were fitted
-on the other folds. "image size only" is a classifier that sees width and height of the file and
-nothing else: what the source alone gives away.
+({summary["unit"]}). Each fold's operating point (Youden) and the calibration of its heads were
+fitted on the other folds. "image size only" is a classifier that sees width and height of the
+file and nothing else: what the source alone gives away.
 
 AUROC:
 

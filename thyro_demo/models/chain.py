@@ -136,6 +136,8 @@ def _claim(job: Job) -> None:
         "recipe": job.recipe.name,
         "backbone": job.backbone,
         "start": job.start,
+        "heads": list(job.recipe.heads),
+        "network_head": job.recipe.network_head,
         "stages": [asdict(job.stage(stage)) for _, stage in job.recipe.stages],
     }
     note = job.work / "job.json"
@@ -228,10 +230,12 @@ def _early_stage(
     return str(file)
 
 
-def _built(spec: BackboneSpec, stage: Stage, classes: int, size: int) -> keras.Model:
+def _built(
+    spec: BackboneSpec, stage: Stage, classes: int, size: int, head: str = "softmax"
+) -> keras.Model:
     """Build a network that is the same whether or not earlier stages ran in this process."""
     keras.utils.set_random_seed(stage.seed)
-    return build(spec, classes, input_size=size)
+    return build(spec, classes, head, size)
 
 
 def _kept(rows: list[dict[str, float]], stage: Stage) -> int:
@@ -271,16 +275,16 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     records = _records(job)
     size = stage.input_size or spec.input_size
     frames = load_frames(records, CLASSES, size)
-    network = _built(spec, stage, len(CLASSES), size)
+    network = _built(spec, stage, len(CLASSES), size, job.recipe.network_head)
     starts.apply(network, spec, start)
     trainer = _Trainer(job, spec, stage, records, frames, network)
     found, epochs = trainer.out_of_fold()
     with whole(job.work / "oof.csv") as temporary:
         _published(found, job).to_csv(temporary, index=False)
     trainer.final(round(float(np.mean(epochs))))
-    odds = found[found["head"] == "softmax"]
-    if job.recipe.heads[0] == "softmax":
-        _calibrate(network, *heads.platt(odds["raw"].to_numpy(), odds["label"] == CLASSES[1]))
+    sigmoids = {head: _sigmoid(found[found["head"] == head]) for head in job.recipe.heads}
+    if "softmax" in sigmoids:
+        _calibrate(network, *sigmoids["softmax"])
     bundle.slim(network)
     real = _reported(records)
     features = pooled(network, frames.images)
@@ -289,6 +293,9 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         for kind in job.recipe.heads
         if kind != "softmax"
     }
+    for kind, model in fitted.items():
+        heads.recalibrate(model, *sigmoids[kind])
+        heads.slim(model)
     space, limit = familiarity.fit(features[real], records["group"][real].to_numpy())
     fitted["familiarity"] = space
     history.append(
@@ -442,17 +449,25 @@ def _score(
 
 
 def _cross_calibrated(found: pd.DataFrame) -> pd.DataFrame:
-    """Calibrate each fold's softmax on the other folds' out-of-fold scores."""
+    """Calibrate each fold's heads on the other folds' out-of-fold scores.
+
+    A sigmoid fitted inside the training part would be too sure of itself: the network has
+    seen those images, and their features part the classes better than new ones will.
+    """
     found = found.copy()
-    soft = found["head"] == "softmax"
-    for fold in sorted(set(found["fold"])):
-        here, others = soft & (found["fold"] == fold), soft & (found["fold"] != fold)
-        if not here.any():
-            continue
-        positive = found.loc[others, "label"] == CLASSES[1]
-        slope, intercept = heads.platt(found.loc[others, "raw"], positive)
-        found.loc[here, "score"] = expit(slope * found.loc[here, "raw"] + intercept)
+    for head in found["head"].unique():
+        for fold in sorted(set(found["fold"])):
+            mine = found["head"] == head
+            here, others = mine & (found["fold"] == fold), mine & (found["fold"] != fold)
+            slope, intercept = _sigmoid(found[others])
+            found.loc[here, "score"] = expit(slope * found.loc[here, "raw"] + intercept)
     return found
+
+
+def _sigmoid(scored: pd.DataFrame) -> tuple[float, float]:
+    """Fit slope and intercept on the frames that figures are about: real ones, if any."""
+    rows = scored[_reported(scored)]
+    return heads.platt(rows["raw"].to_numpy(), (rows["label"] == CLASSES[1]).to_numpy())
 
 
 def _calibrate(network: keras.Model, slope: float, intercept: float) -> None:

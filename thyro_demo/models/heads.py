@@ -122,6 +122,39 @@ def platt(odds: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
+def recalibrate(model: CalibratedClassifierCV, slope: float, intercept: float) -> None:
+    """Replace the sigmoid of a fitted head, in place.
+
+    Parameters
+    ----------
+    model : CalibratedClassifierCV
+        From `fit`.
+    slope, intercept : float
+        From `platt`: calibrated log-odds are slope · raw + intercept.
+    """
+    (inner,) = model.calibrated_classifiers_
+    (sigmoid,) = inner.calibrators
+    # scikit-learn's sigmoid is 1 / (1 + exp(a · raw + b)).
+    sigmoid.a_, sigmoid.b_ = -slope, -intercept
+
+
+def slim(model: CalibratedClassifierCV) -> None:
+    """Round the support vectors of a machine to float16 precision, in place.
+
+    They are standardised, so the rounding moves scores by less than 0.001, and the file
+    deflates to a third. A forest is left as it is.
+
+    Parameters
+    ----------
+    model : CalibratedClassifierCV
+        From `fit`.
+    """
+    (inner,) = model.calibrated_classifiers_
+    if isinstance(inner.estimator, Pipeline):
+        machine = inner.estimator[-1]
+        machine.support_vectors_ = machine.support_vectors_.astype(np.float16).astype(np.float64)
+
+
 class CalibratedHead:
     """A fitted head, ready to score feature vectors one by one.
 

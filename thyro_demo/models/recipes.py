@@ -60,6 +60,8 @@ class Recipe:
         Networks it is made for, the default first.
     heads : tuple of str
         Heads of the bundle.
+    network_head : {"softmax", "mlp"}
+        What the network itself ends in; see `backbones.build`.
     primary : str
         The head that is quoted first, named before any test fold is scored.
     folds : int
@@ -73,6 +75,7 @@ class Recipe:
     stages: tuple[tuple[str, Stage], ...]
     backbones: tuple[str, ...]
     heads: tuple[str, ...] = ("softmax", "svm", "forest")
+    network_head: str = "softmax"
     primary: str = "svm"
     folds: int = 5
     phantoms: float = 0.0

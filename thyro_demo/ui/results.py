@@ -131,8 +131,7 @@ def legend() -> str:
         HTML; the bar takes whichever colour scale is chosen.
     """
     return (
-        '<div class="thyro-legend"><span>low</span><i></i>'
-        "<span>high influence on the score</span></div>"
+        '<div class="thyro-legend"><span>low</span><i></i><span>raises the score most</span></div>'
     )
 
 
