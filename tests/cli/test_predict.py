@@ -46,6 +46,23 @@ def test_an_overlay_leaves_most_of_a_frame_readable(frame, tiny_weights, tmp_pat
     assert 0 < changed.mean() < 0.9
 
 
+def test_a_region_of_interest_is_scored_in_place_of_the_frame(frame, tiny_weights, tmp_path):
+    results = tmp_path / "r.json"
+    common = ("--out", tmp_path / "o", "--json", results, "--weights", tiny_weights)
+    assert _predict(frame, *common, "--roi", 8, 4, 56, 44) == 0
+    (image,) = json.loads(results.read_text("utf-8"))["images"]
+    assert image["box"] == {"left": 8, "top": 4, "right": 56, "bottom": 44}
+
+
+def test_a_region_outside_the_frame_is_one_sentence_and_nothing_is_written(
+    frame, tiny_weights, tmp_path, capsys
+):
+    out = tmp_path / "o"
+    assert _predict(frame, "--out", out, "--weights", tiny_weights, "--roi", 0, 0, 65, 64) == 2
+    assert capsys.readouterr().err.count("Received:") == 1
+    assert not out.exists()
+
+
 def test_heads_limits_the_overlays_and_not_the_scores(frame, tiny_weights, tmp_path):
     results = tmp_path / "r.json"
     _predict(

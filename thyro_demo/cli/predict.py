@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="youden",
         help="threshold the scores are read at (default: %(default)s)",
     )
+    parser.add_argument(
+        "--roi",
+        nargs=4,
+        type=int,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="score this box of the frame, in pixels, in place of its whole scan area",
+    )
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of bundles")
 
 
@@ -72,13 +79,17 @@ def run(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from thyro_demo.data.images import decode
+    from thyro_demo.data.preprocess import Box, crop
     from thyro_demo.engine import NOTICE, Engine
 
     check_writable(args.out, folder=True)
     if args.json is not None:
         check_writable(args.json, folder=False)
+    roi = None if args.roi is None else Box(*args.roi)
     for path in args.images:
-        decode(path)
+        frame = decode(path)
+        if roi is not None:
+            crop(frame, roi)
     engine = Engine(args.weights)
     models = engine.choose(args.models)
     maps = _maps(engine, models, args.heads)
@@ -86,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
     results = []
     progress = tqdm(args.images, "Scoring", unit="image", disable=len(args.images) == 1 or None)
     for path, stem in zip(progress, _stems(args.images), strict=True):
-        comparison = engine.compare(path, models, maps, operating_point=args.operating_point)
+        comparison = engine.compare(path, models, maps, roi, args.operating_point)
         overlays = _write_overlays(comparison, args.out, stem)
         results.append({"path": path, **_with_overlays(comparison, overlays)})
         tqdm.write(_table(path, comparison, engine))
