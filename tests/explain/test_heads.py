@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from thyro_demo.errors import BundleError
 from thyro_demo.explain.cam import grad_cam
 from thyro_demo.explain.heads import forest_occlusion, heatmap, svm_gradient
 
@@ -169,3 +170,10 @@ def test_the_map_of_an_image_does_not_depend_on_its_batch(read):
         np.testing.assert_allclose(
             heatmap(tiny, alone, head), heatmap(tiny, forward, head, row=2), atol=1e-6
         )
+
+
+def test_a_kernel_without_known_gradient_is_refused_in_one_sentence():
+    rows, labels = np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2
+    machine = make_pipeline(StandardScaler(), SVC(kernel="poly")).fit(rows, labels)
+    with pytest.raises(BundleError, match=r"Received: 'poly'\.$"):
+        svm_gradient(SimpleNamespace(pipeline=machine), rows[0])

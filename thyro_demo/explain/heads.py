@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from thyro_demo.errors import BundleError
 from thyro_demo.explain.cam import grad_cam, scale
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def svm_gradient(head: SupportVectorHead, features: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    NotImplementedError
+    BundleError
         If the kernel is neither linear nor RBF.
     """
     scaler, machine = head.pipeline[0], head.pipeline[-1]
@@ -65,7 +66,10 @@ def svm_gradient(head: SupportVectorHead, features: np.ndarray) -> np.ndarray:
     elif machine.kernel == "rbf":
         slope = _rbf_slope(machine, (rows - scaler.mean_) / spread)
     else:
-        raise NotImplementedError(f"no gradient for the kernel {machine.kernel!r}")
+        raise BundleError(
+            "The kernel of a machine has to be linear or rbf, so that its gradient is known. "
+            f"Received: {machine.kernel!r}."
+        )
     return (slope / spread).reshape(np.shape(features))
 
 
