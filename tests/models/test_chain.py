@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit
 
 from thyro_demo.data import datasets, phantom
-from thyro_demo.errors import BundleError, RecipeError
+from thyro_demo.errors import BundleError, DataError, RecipeError
 from thyro_demo.evaluate import metrics
 from thyro_demo.models import bundle, card, chain, heads
 from thyro_demo.models.backbones import backbone
@@ -324,3 +324,13 @@ def test_the_mlp_of_p1_ends_a_network_when_a_recipe_asks_for_it(clinic, quick, t
     forward = loaded.forward(frames)
     assert forward.features.shape == (2, np.prod(forward.feature_map.shape[1:]))
     assert forward.softmax_gradient.shape == forward.feature_map.shape
+
+
+def test_a_set_too_small_for_its_folds_is_refused_before_training(quick, tmp_path):
+    frames = draw_frames(tmp_path / "frames", ["east"])
+    index = pd.read_csv(frames / "index.csv")
+    few = index["group"].isin(index["group"].unique()[:10])
+    index[few].to_csv(frames / "index.csv", index=False)
+    job = Job(RECIPE, "two-layer-cnn", frames, tmp_path / "w", tmp_path / "out" / "b", epochs=1)
+    with pytest.raises(DataError, match=r"Received: 5 of (benign|malignant)\.$"):
+        run(job)

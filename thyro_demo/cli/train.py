@@ -100,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
     # The same command gives the same weights, and a resumed run those of one never killed.
     tf.config.experimental.enable_op_determinism()
     data = Path(arguments.data)
+    if arguments.start == "none" and chosen.stages[0][1].trainable != "all":
+        print("Without --start the frozen part of the network is random: a control, no more.")
     run_job(Job(chosen, backbone, data, work, out, arguments.start, arguments.epochs))
     print(f"Wrote {out}: model.keras, heads.skops, manifest.json and the model card README.md.")
     return 0

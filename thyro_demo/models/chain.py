@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from tqdm.auto import tqdm
 
 from thyro_demo.data import phantom, splits
 from thyro_demo.data.datasets import phantoms as read_phantoms
-from thyro_demo.errors import RecipeError
+from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.evaluate import baseline, metrics, report
 from thyro_demo.files import sha256, whole
 from thyro_demo.models import bundle, card, familiarity, heads, manifest, starts
@@ -254,6 +255,7 @@ def _records(job: Job) -> pd.DataFrame:
     records = _read(job, *job.recipe.stages[-1])
     records = records[records["label"].isin(CLASSES)].reset_index(drop=True)
     records = splits.group_near_duplicates(records)
+    _check_enough(records, job.recipe.folds)
     share = job.recipe.phantoms
     if share and (records["source"] != PHANTOM).any():
         drawn = round(len(records) * share / (1.0 - share))
@@ -262,6 +264,20 @@ def _records(job: Job) -> pd.DataFrame:
             phantom.write(phantom.cohort(drawn // 2, frames_per_patient=2, seed=7), folder)
         records = pd.concat([records, read_phantoms(folder)], ignore_index=True)
     return splits.kfold(records, job.recipe.folds, seed=0)
+
+
+_INNER_FOLDS = 6
+
+
+def _check_enough(records: pd.DataFrame, folds: int) -> None:
+    """Refuse a set too small for its folds before hours of training, not after."""
+    counts = records.groupby("label")["group"].nunique().reindex(CLASSES, fill_value=0)
+    fewest, label = int(counts.min()), str(counts.idxmin())
+    if fewest - math.ceil(fewest / folds) < _INNER_FOLDS:
+        raise DataError(
+            f"Training in {folds} folds needs groups of both labels, {_INNER_FOLDS} of each when "
+            f"a fold is left out. Received: {fewest} of {label}."
+        )
 
 
 def _reported(table: pd.DataFrame) -> pd.Series:
@@ -402,7 +418,7 @@ class _Trainer:
 
     def _fold(self, fold: int) -> tuple[pd.DataFrame, int]:
         outer = (self.records["fold"] == fold).to_numpy()
-        inner = splits.kfold(self.records[~outer], 6, seed=fold)
+        inner = splits.kfold(self.records[~outer], _INNER_FOLDS, seed=fold)
         rows = np.flatnonzero(~outer)
         chosen = (inner["fold"] == 0).to_numpy()
         best = self._train(self.stage, rows[~chosen], rows[chosen], f"fold{fold}")

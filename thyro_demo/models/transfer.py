@@ -1,7 +1,7 @@
 """One training stage: what is frozen, how it is trained, how it resumes after a kill.
 
 A stage freezes a network up to a boundary, runs the frozen part once over a few fixed
-augmented views of every image, and trains what lies above on those cached activations.
+views of every image, and trains what lies above on those cached activations.
 Only a stage that trains everything runs the whole network in every epoch.
 """
 
@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -435,7 +436,14 @@ def train_stage(
     return run.history
 
 
-def _steps(upper, optimiser, stage, frames, training):  # type: ignore[no-untyped-def]
+def _steps(
+    upper: keras.Model,
+    optimiser: keras.optimizers.Optimizer,
+    stage: Stage,
+    frames: Frames,
+    training: np.ndarray,
+) -> tuple[Any, Any]:
+    """Trace the step that trains on a batch, and the one that only looks at it."""
     classes = len(frames.classes)
     counts = np.bincount(frames.labels[training], minlength=classes)
     weights = np.ones(classes)
@@ -491,7 +499,15 @@ def _chosen(
         yield tf.constant(x), frames.labels[rows]
 
 
-def _epoch(step, run, frames, training, views, epoch):  # type: ignore[no-untyped-def]
+def _epoch(
+    step: Any,
+    run: _Run,
+    frames: Frames,
+    training: np.ndarray,
+    views: Views | None,
+    epoch: int,
+) -> float:
+    """Train for one epoch and give its mean loss."""
     stage = run.stage
     # Order, views and dropout follow from seed and epoch alone, so that a resumed run
     # meets the same batches as one that was never stopped.
@@ -513,7 +529,10 @@ def _epoch(step, run, frames, training, views, epoch):  # type: ignore[no-untype
     return total / len(order)
 
 
-def _look(look, stage, frames, validation, views):  # type: ignore[no-untyped-def]
+def _look(
+    look: Any, stage: Stage, frames: Frames, validation: np.ndarray, views: Views | None
+) -> dict[str, float]:
+    """Give loss and accuracy on the validation part, NaN where there is none."""
     if len(validation) == 0:
         return {"validation_loss": math.nan, "validation_accuracy": math.nan}
     loss = hits = 0.0
