@@ -428,7 +428,7 @@ class _Trainer:
             np.flatnonzero(~outer), np.flatnonzero(outer), self.job.recipe.heads,
         )  # fmt: skip
         known = self.records.loc[outer, ["path", "group", "source", "label", "fold"]]
-        tables = [known.assign(head=head, raw=raw, score=score) for head, raw, score in scored]
+        tables = [known.assign(head=head, raw=raw) for head, raw in scored]
         return pd.concat(tables, ignore_index=True), best
 
     def final(self, epochs: int) -> None:
@@ -448,19 +448,18 @@ def _score(
     training: np.ndarray,
     test: np.ndarray,
     kinds: tuple[str, ...],
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Fit every head on the training rows and score the test rows: head, raw, score."""
+) -> list[tuple[str, np.ndarray]]:
+    """Fit every head on the training rows and score the test rows, before calibration."""
     found = []
     for kind in kinds:
         if kind == "softmax":
             logits = upper_part(network, "features")(features[test], training=False).numpy()
-            raw = logits[:, 1] - logits[:, 0]
-            found.append((kind, raw, expit(raw)))
+            found.append((kind, logits[:, 1] - logits[:, 0]))
         else:
             head = CalibratedHead(
                 heads.fit(kind, features[training], labels[training], groups[training])
             )
-            found.append((kind, head.raw(features[test]), head.scores(features[test])))
+            found.append((kind, head.raw(features[test])))
     return found
 
 
