@@ -33,14 +33,18 @@ class LinearForest:
 class FakeBundle:
     """A backbone that averages 8-bit images to 4×4 cells of RGB, 0–1, with two heads."""
 
-    def __init__(self, name="fake", size=32, threshold=0.5, distance=0.5):
+    def __init__(self, name="fake", size=32, threshold=0.5, distance=0.5, region="scan"):
         self.name = name
+        self.title = name.title()
+        self.networks = (self,)
         self.input_size = size
         self.classes = ["benign", "malignant"]
         self.heads = {"forest": LinearForest()}
         point = {"youden": threshold, "sens95": 0.0}
         self.thresholds = {"softmax": point, "forest": point}
-        self.manifest = {"title": name.title(), "heads": ["softmax", "forest"]}
+        self.manifest = {
+            "title": self.title, "heads": ["softmax", "forest"], "region": region
+        }  # fmt: skip
         self.distance = distance
         self.passes = 0
 
@@ -128,11 +132,58 @@ def test_a_heatmap_lies_on_the_frame_where_the_evidence_is(engine, frame):
         assert one.heatmap[25:50, 35:70].min() > one.heatmap[70:95, 90:125].max()
 
 
-def test_a_region_of_interest_replaces_the_scan_area(engine, frame):
-    region = Box(90, 65, 125, 95)
-    comparison = engine.compare(frame, roi=region)
-    assert comparison.box == region
-    assert comparison.predictions[0].score == pytest.approx(60 / 255, abs=1e-6)
+@pytest.fixture
+def marked(tmp_path):
+    """Give an engine with one network that sees the scan area and one that sees a nodule."""
+    engine = Engine(tmp_path)
+    engine.add(FakeBundle("area"))
+    engine.add(FakeBundle("nodule", region="roi"))
+    return engine
+
+
+def test_a_marked_nodule_is_seen_with_its_margin_by_those_that_read_one(marked, frame):
+    comparison = marked.compare(frame, maps=["softmax"], roi=Box(40, 28, 65, 52))
+    assert (comparison.box, comparison.roi) == (scan_area(frame), Box(40, 28, 65, 52))
+    area, _, nodule, _ = comparison.predictions
+    assert area.score == marked.compare(frame, ["area"]).predictions[0].score
+    assert nodule.score == pytest.approx(240 / 255, abs=1e-6)
+    # 20 % of 25 columns and of 24 rows on each side, rounded outwards.
+    seen = np.zeros(frame.shape[:2], bool)
+    seen[23:57, 35:70] = True
+    np.testing.assert_array_equal(nodule.heatmap > 0, seen)
+    assert comparison.to_dict()["roi"] == {"left": 40, "top": 28, "right": 65, "bottom": 52}
+
+
+def test_without_a_mark_a_network_that_reads_one_is_left_out_and_it_is_said(marked, frame):
+    comparison = marked.compare(frame)
+    assert {one.model for one in comparison.predictions} == {"area"}
+    assert comparison.notices == [
+        "Nodule reads a marked nodule: mark it on the frame to include it."
+    ]
+    assert comparison.roi is None
+    assert marked.compare(frame, roi=Box(35, 25, 65, 55)).notices == []
+
+
+def test_nothing_but_networks_that_need_a_mark_are_refused_without_one(marked, frame):
+    for ask in (
+        lambda: marked.compare(frame, ["nodule"]),
+        lambda: marked.explain(frame, "nodule", "forest"),
+    ):
+        with pytest.raises(
+            BundleError, match=r"^Nodule reads a marked nodule: .*Received: [^\n]+\.$"
+        ):
+            ask()
+
+
+def test_another_mark_leaves_the_pass_over_the_scan_area_as_it_was(marked, frame):
+    networks = [FakeBundle("area"), FakeBundle("nodule", region="roi")]
+    for network in networks:
+        marked.add(network)
+    marked.compare(frame)
+    for right in (65, 75, 65):
+        marked.compare(frame, roi=Box(35, 25, right, 55))
+        marked.explain(frame, "nodule", "forest", roi=Box(35, 25, right, 55))
+    assert [network.passes for network in networks] == [1, 2]
 
 
 def test_a_region_outside_the_frame_is_refused_and_the_engine_lives(engine, frame):
@@ -367,6 +418,23 @@ def test_a_table_with_unreadable_images_is_refused_by_name(real, spotted_frames,
     Path(records["path"][3]).write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"1 unreadable, .*3\.png\.$"):
         score_records(bundle.load(real.root / "tiny"), records)
+
+
+def test_a_table_is_scored_inside_its_outlines_by_a_network_that_reads_nodules(
+    spotted_frames, tmp_path
+):
+    frames, labels = spotted_frames
+    records = _records(frames[:3], labels[:3], tmp_path)
+    judged = FakeBundle("nodule", region="roi")
+    boxes = [Box(10, 10, 30, 30), Box(0, 20, 20, 40), Box(44, 44, 64, 64)]
+    table = score_records(judged, records.assign(roi=[" ".join(map(str, b)) for b in boxes]))
+    engine = Engine(tmp_path)
+    engine.add(judged)
+    for frame, box, rows in zip(frames, boxes, table.groupby("path"), strict=False):
+        single = [one.score for one in engine.compare(frame, roi=box).predictions]
+        np.testing.assert_allclose(rows[1]["score"], single)
+    with pytest.raises(DataError, match=r"1 without, .*1\.png\.$"):
+        score_records(judged, records.assign(roi=["10 10 30 30", None, "44 44 64 64"]))
 
 
 def test_a_damaged_bundle_is_refused_and_another_still_answers(

@@ -1,9 +1,9 @@
 """Compare bundles side by side on one image.
 
-One forward pass of a backbone serves all of its heads and all of their heatmaps. The
-page, the command line, the notebooks and the benchmarks ask this one object, so that
-they cannot disagree. TensorFlow is imported when the first bundle is loaded, not here:
-the page stands before the networks do.
+One forward pass of a backbone serves all of its heads, all of their heatmaps and every
+ensemble that it is a member of. The page, the command line, the notebooks and the
+benchmarks ask this one object, so that they cannot disagree. TensorFlow is imported when
+the first bundle is loaded, not here: the page stands before the networks do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -30,14 +30,22 @@ from thyro_demo.models import manifest
 
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
+    from thyro_demo.models.ensemble import Ensemble
 
 NOTICE = "For teaching and research only; a model score is not a diagnosis."
 
-HEADS = {"softmax": "softmax", "svm": "SVM", "linear-svm": "linear SVM", "forest": "forest"}
+HEADS = {
+    "softmax": "softmax",
+    "svm": "SVM",
+    "linear-svm": "linear SVM",
+    "forest": "forest",
+    "average": "average",
+}
 """Heads a bundle can hold, and how sentences name them."""
 
-# Feature maps of three backbones take about a megabyte an image.
-_IMAGES_REMEMBERED = 8
+# Feature maps of three backbones take about a megabyte an image. A marked nodule is
+# remembered apart from the scan area of its image, which other marks leave as it is.
+_CUTS_REMEMBERED = 8
 
 # More than two heads that stand apart are a list, not a sentence.
 _FEW = 2
@@ -60,11 +68,12 @@ class Prediction:
     positive : bool
         Whether the score reaches the threshold.
     heatmap : ndarray of float32, shape (H, W), or None
-        Where this head looks, 0–1, in the coordinates of the frame and 0 outside the
-        scan area; None where no map was asked for.
+        Where this head looks, 0–1, in the coordinates of the frame and 0 outside what
+        its bundle saw; None where no map was asked for.
     milliseconds : float
-        What this prediction alone would cost: the forward pass and the scores, which all
-        heads of a bundle share, and this head's own map.
+        What this prediction alone would cost: the forward pass (of each member, for an
+        ensemble) and the scores, which all heads of a bundle share, and this head's own
+        map.
     """
 
     model: str
@@ -85,7 +94,7 @@ class Comparison:
     frame : ndarray of uint8, shape (H, W, 3)
         The decoded image, RGB.
     box : Box
-        The scan area or region of interest that the models saw, in pixels.
+        The scan area, which all models saw but those that read a marked nodule, in pixels.
     predictions : list of Prediction
         One per head, bundle after bundle.
     notices : list of str
@@ -94,6 +103,8 @@ class Comparison:
         One sentence on how many heads read above their threshold.
     milliseconds : float
         Wall time of the whole comparison, decoding included.
+    roi : Box or None
+        The box around the nodule as it was marked, in pixels.
     """
 
     frame: np.ndarray
@@ -102,6 +113,7 @@ class Comparison:
     notices: list[str]
     agreement: str
     milliseconds: float
+    roi: Box | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the comparison as plain values, without frame and heatmaps.
@@ -116,7 +128,8 @@ class Comparison:
             "notice": NOTICE,
             "width": width,
             "height": height,
-            "box": {side: int(value) for side, value in self.box._asdict().items()},
+            "box": _sides(self.box),
+            "roi": None if self.roi is None else _sides(self.roi),
             "notices": list(self.notices),
             "agreement": self.agreement,
             "milliseconds": round(self.milliseconds, 1),
@@ -137,6 +150,8 @@ class Comparison:
 class Engine:
     """Bundles, loaded when first needed, and the features of the last images.
 
+    A bundle is a network or an ensemble of networks; they are asked alike.
+
     All methods may be called from several threads; the page warms up in one while it
     answers in another.
 
@@ -148,8 +163,9 @@ class Engine:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root
-        self._bundles: dict[str, Bundle] = {}
-        self._loading = threading.Lock()
+        self._bundles: dict[str, Bundle | Ensemble] = {}
+        # Loading an ensemble loads its members.
+        self._loading = threading.RLock()
         # Features only: no pixel of an image outlives the call that brought it.
         self._images: OrderedDict[str, _Known] = OrderedDict()
         self._remembering = threading.Lock()
@@ -227,6 +243,21 @@ class Engine:
         """
         return self._manifest(name)["title"]
 
+    def kind(self, name: str) -> str:
+        """Tell what a bundle is and has to be shown, without loading it.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        {"scan", "roi", "ensemble"}
+            One of `manifest.KINDS`; only "roi" needs a marked nodule.
+        """
+        return manifest.kind(self._manifest(name))
+
     def card(self, name: str) -> str:
         """Give the model card of a bundle.
 
@@ -245,12 +276,12 @@ class Engine:
         path = Path(folder) / "README.md"
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
-    def add(self, bundle: Bundle) -> None:
+    def add(self, bundle: Bundle | Ensemble) -> None:
         """Compare a bundle that is in memory, under its own name.
 
         Parameters
         ----------
-        bundle : Bundle
+        bundle : Bundle or Ensemble
             Freshly trained, or built for a benchmark.
         """
         self._bundles[bundle.name] = bundle
@@ -299,7 +330,9 @@ class Engine:
         maps : iterable of str
             Heads whose heatmaps are drawn at once; `explain` draws the others.
         roi : Box, optional
-            Region the models see, in pixels of the frame; by default the scan area.
+            Box around the nodule, in pixels of the frame. Bundles that read a marked
+            nodule see it widened by `preprocess.NODULE_MARGIN`, as in training, and are
+            left out without it; all others see the scan area.
         operating_point : {"youden", "sens95"}
             Which of its thresholds each score is read at.
 
@@ -313,28 +346,31 @@ class Engine:
         ImageError
             If `image` is not an image that can be read, or `roi` reaches out of it.
         BundleError
-            If a bundle, head or operating point is unknown, or a bundle cannot be loaded.
+            If a bundle, head or operating point is unknown, a bundle cannot be loaded, or
+            all that are asked read a marked nodule and there is none.
         """
         start = perf_counter()
         chosen = self.choose(names)
         drawn = _checked(maps, HEADS, "A head")
         _checked([operating_point], manifest.OPERATING_POINTS, "An operating point")
         frame = _frame(image)
-        known = self._read(frame, roi, chosen)
+        chosen, left_out = self._split(chosen, roi)
+        cuts = self._cuts(frame, roi, chosen)
         predictions = [
-            self._predict(known, name, head, head in drawn, operating_point)
+            self._predict(cuts, name, head, head in drawn, operating_point)
             for name in chosen
-            for head in known.readings[name].scores
+            for head in self._read(cuts, name).scores
         ]
         titles = {name: self.title(name) for name in chosen}
-        unlike = [titles[name] for name in chosen if known.readings[name].distance > 1]
+        unlike = [titles[name] for name in chosen if self._read(cuts, name).distance > 1]
         return Comparison(
             frame,
-            known.box,
+            cuts["scan"].known.box,
             predictions,
-            [_unlike(unlike)] if unlike else [],
+            ([_unlike(unlike)] if unlike else []) + left_out,
             _agreement(predictions, titles),
             1000 * (perf_counter() - start),
+            None if roi is None else Box(*roi),
         )
 
     def explain(
@@ -370,13 +406,14 @@ class Engine:
         ImageError
             If `image` is not an image that can be read, or `roi` reaches out of it.
         BundleError
-            If the bundle, head or operating point is unknown, or the bundle cannot be
-            loaded.
+            If the bundle, head or operating point is unknown, the bundle cannot be
+            loaded, or it reads a marked nodule and there is none.
         """
         _checked([head], self.heads(name), f"A head of {self.title(name)}")
         _checked([operating_point], manifest.OPERATING_POINTS, "An operating point")
-        known = self._read(_frame(image), roi, [name])
-        return self._predict(known, name, head, True, operating_point)
+        self._split([name], roi)
+        cuts = self._cuts(_frame(image), roi, [name])
+        return self._predict(cuts, name, head, True, operating_point)
 
     def _root(self) -> Path:
         return manifest.weights_root() if self.root is None else Path(self.root)
@@ -390,37 +427,56 @@ class Engine:
         self._check_name(name)
         return manifest.read_manifest(self._root() / name)
 
-    def _bundle(self, name: str) -> Bundle:
+    def _bundle(self, name: str) -> Bundle | Ensemble:
         if name not in self._bundles:
             with self._loading:
                 if name not in self._bundles:
                     self._check_name(name)
-                    from thyro_demo.models import bundle
+                    from thyro_demo.models import ensemble
 
-                    loaded = bundle.load(self._root() / name)
+                    loaded = ensemble.load_any(self._root() / name, self._bundle)
                     _trace(loaded)
                     self._bundles[name] = loaded
         return self._bundles[name]
 
-    def _read(self, frame: np.ndarray, roi: Box | None, names: Sequence[str]) -> _Known:
-        """Run the one forward pass of each bundle, or remember it."""
-        known = self._remember(frame, roi)
-        cut = preprocess.crop(frame, known.box)
-        squares: dict[int, np.ndarray] = {}
-        for name in names:
-            if name in known.readings:
-                continue
+    def _split(self, names: Sequence[str], roi: Box | None) -> tuple[list[str], list[str]]:
+        """Leave out bundles that cannot be asked without a marked nodule, and say so."""
+        waiting = [name for name in names if roi is None and self.kind(name) == "roi"]
+        if not waiting:
+            return list(names), []
+        titles = _listed([self.title(name) for name in waiting])
+        said = f"{titles} read{'s' * (len(waiting) == 1)} a marked nodule: mark it on the frame"
+        if len(waiting) == len(names):
+            raise BundleError(f"{said}, or choose another model. Received: no mark.")
+        return [name for name in names if name not in waiting], [f"{said} to include it."]
+
+    def _cuts(self, frame: np.ndarray, roi: Box | None, names: Sequence[str]) -> dict[str, _Cut]:
+        """Cut out what these bundles see, and look up what is remembered of it."""
+        scan = self._remember(frame, None)
+        cuts = {"scan": _Cut(preprocess.crop(frame, scan.box), scan)}
+        if roi is not None:
+            preprocess.crop(frame, Box(*roi))
+        if roi is not None and any(self.kind(name) == "roi" for name in names):
+            nodule = self._remember(frame, Box(*roi))
+            cuts["roi"] = _Cut(preprocess.crop(frame, nodule.box), nodule)
+        return cuts
+
+    def _cut(self, cuts: dict[str, _Cut], name: str) -> _Cut:
+        return cuts["roi" if self.kind(name) == "roi" else "scan"]
+
+    def _read(self, cuts: dict[str, _Cut], name: str) -> _Reading:
+        """Score an image with a bundle, from the one forward pass of each of its networks."""
+        cut = self._cut(cuts, name)
+        if name not in cut.known.readings:
             bundle = self._bundle(name)
+            passes = [cut.run(network) for network in bundle.networks]
             start = perf_counter()
-            size = bundle.input_size
-            if size not in squares:
-                squares[size] = preprocess.resize(cut, size)
-            forward = bundle.forward(squares[size][None])
-            scores = {head: float(score[0]) for head, score in bundle.scores(forward).items()}
-            distance = bundle.unlike(forward.features[0])
-            passed = 1000 * (perf_counter() - start)
-            known.readings[name] = _Reading(forward, scores, distance, passed)
-        return known
+            forwards = [one.forward for one in passes]
+            scores = {head: float(score[0]) for head, score in bundle.scores(*forwards).items()}
+            distance = bundle.unlike(*(forward.features[0] for forward in forwards))
+            passed = sum(one.milliseconds for one in passes) + 1000 * (perf_counter() - start)
+            cut.known.readings[name] = _Reading(forwards, scores, distance, passed)
+        return cut.known.readings[name]
 
     def _remember(self, frame: np.ndarray, roi: Box | None) -> _Known:
         """Look an image up by its content, as one of the last few or as a new one."""
@@ -428,22 +484,27 @@ class Engine:
         with self._remembering:
             known = self._images.pop(key, None)
         if known is None:
-            box = preprocess.scan_area(frame) if roi is None else Box(*roi)
-            known = _Known(box, (frame.shape[0], frame.shape[1]), {})
+            shape = (frame.shape[0], frame.shape[1])
+            if roi is None:
+                box = preprocess.scan_area(frame)
+            else:
+                box = preprocess.widen(roi, preprocess.NODULE_MARGIN, shape)
+            known = _Known(box, shape)
         with self._remembering:
             self._images[key] = known
-            while len(self._images) > _IMAGES_REMEMBERED:
+            while len(self._images) > _CUTS_REMEMBERED:
                 self._images.popitem(last=False)
         return known
 
     def _predict(
-        self, known: _Known, name: str, head: str, draw: bool, operating_point: str
+        self, cuts: dict[str, _Cut], name: str, head: str, draw: bool, operating_point: str
     ) -> Prediction:
+        reading, known = self._read(cuts, name), self._cut(cuts, name).known
         start = perf_counter()
-        bundle, reading = self._bundle(name), known.readings[name]
+        bundle = self._bundle(name)
         placed = None
         if draw:
-            drawn = heatmap(bundle, reading.forward, head)
+            drawn = heatmap(bundle, reading.forwards, head)
             placed = preprocess.place(drawn, known.box, known.shape)
         score = reading.scores[head]
         threshold = float(bundle.thresholds[head][operating_point])
@@ -452,10 +513,18 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """The forward pass of one bundle over one image, what its heads make of it, its time."""
+class _Pass:
+    """The forward pass of one network over one cut, and its time."""
 
     forward: Forward
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the heads of one bundle make of the forward passes over one cut, and the time."""
+
+    forwards: list[Forward]
     scores: dict[str, float]
     distance: float
     milliseconds: float
@@ -463,22 +532,48 @@ class _Reading:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is remembered of one image: where the models look, its shape, their readings."""
+    """What is remembered of one cut: its box, the frame's shape, what networks made of it."""
 
     box: Box
     shape: tuple[int, int]
-    readings: dict[str, _Reading]
+    # By the network itself: another one may come under its name.
+    passes: dict[Bundle, _Pass] = field(default_factory=dict)
+    readings: dict[str, _Reading] = field(default_factory=dict)
 
 
-def score_records(bundle: Bundle, records: pd.DataFrame, batch: int = 16) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Cut:
+    """A cut of a frame for the time of one call, with what is remembered of it."""
+
+    image: np.ndarray
+    known: _Known
+    squares: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def run(self, network: Bundle) -> _Pass:
+        """Give the one forward pass of a network."""
+        if network not in self.known.passes:
+            start = perf_counter()
+            size = network.input_size
+            if size not in self.squares:
+                self.squares[size] = preprocess.resize(self.image, size)
+            forward = network.forward(self.squares[size][None])
+            passed = 1000 * (perf_counter() - start)
+            self.known.passes[network] = _Pass(forward, passed)
+        return self.known.passes[network]
+
+
+def score_records(
+    bundle: Bundle | Ensemble, records: pd.DataFrame, batch: int = 16
+) -> pd.DataFrame:
     """Score every image of a record table with every head.
 
     Parameters
     ----------
-    bundle : Bundle
+    bundle : Bundle or Ensemble
         The bundle.
     records : DataFrame
-        With ``path, label, group, source``, one row an image.
+        With ``path, label, group, source``, one row an image; for a bundle that reads a
+        marked nodule also with what `preprocess.regions` reads.
     batch : int
         Images a forward pass.
 
@@ -491,29 +586,39 @@ def score_records(bundle: Bundle, records: pd.DataFrame, batch: int = 16) -> pd.
     Raises
     ------
     DataError
-        If an image cannot be read: figures over the rest would not be those of the table.
+        If an image cannot be read, or has no nodule marked for a bundle that reads one:
+        figures over the rest would not be those of the table.
     """
+    rois = _rois(bundle, records)
+    sizes = {network.input_size for network in bundle.networks}
     parts, unreadable = [], []
 
-    def prepare(path: str) -> np.ndarray | None:
+    def prepare(row: int) -> dict[int, np.ndarray]:
+        path, roi = records["path"].iloc[row], rois[row]
         try:
-            return preprocess.prepare(images.decode(path), bundle.input_size)[0]
+            image = images.decode(path)
         except ImageError:
             unreadable.append(path)
-            return None
+            return {}
+        box = roi and preprocess.widen(roi, preprocess.NODULE_MARGIN, image.shape)
+        box = box or preprocess.scan_area(image)
+        return {size: preprocess.resize(preprocess.crop(image, box), size) for size in sizes}
 
     starts = range(0, len(records), batch)
     # Pillow decodes and resizes outside Python's lock.
     with ThreadPoolExecutor(2) as pool:
         for start in tqdm(starts, "Scoring", unit="batch", leave=False, disable=None):
             rows = records.iloc[start : start + batch]
-            squares = list(pool.map(prepare, rows["path"]))
+            prepared = list(pool.map(prepare, range(start, start + len(rows))))
             if not unreadable:
-                forward = bundle.forward(np.stack([one for one in squares if one is not None]))
+                squares = {size: np.stack([one[size] for one in prepared]) for size in sizes}
+                forwards = [
+                    network.forward(squares[network.input_size]) for network in bundle.networks
+                ]
                 known = rows[["path", "group", "source", "label"]]
                 parts += [
                     known.assign(head=head, score=score)
-                    for head, score in bundle.scores(forward).items()
+                    for head, score in bundle.scores(*forwards).items()
                 ]
     if unreadable:
         raise DataError(
@@ -521,6 +626,20 @@ def score_records(bundle: Bundle, records: pd.DataFrame, batch: int = 16) -> pd.
             f"Received: {len(unreadable)} unreadable, {_listed(sorted(unreadable)[:3])}."
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _rois(bundle: Bundle | Ensemble, records: pd.DataFrame) -> Sequence[Box | None]:
+    """Find the marked nodule of each image, for a bundle that reads them."""
+    if manifest.kind(bundle.manifest) != "roi":
+        return [None] * len(records)
+    rois = preprocess.regions(records)
+    missing = [path for path, roi in zip(records["path"], rois, strict=True) if roi is None]
+    if missing:
+        raise DataError(
+            f"{bundle.title} reads a marked nodule, so every image of a table needs one. "
+            f"Received: {len(missing)} without, {_listed(missing[:3])}."
+        )
+    return rois
 
 
 def _frame(image: np.ndarray | bytes | str | Path) -> np.ndarray:
@@ -540,6 +659,10 @@ def _frame(image: np.ndarray | bytes | str | Path) -> np.ndarray:
     return image
 
 
+def _sides(box: Box) -> dict[str, int]:
+    return {side: int(value) for side, value in box._asdict().items()}
+
+
 def _key(frame: np.ndarray, roi: Box | None) -> str:
     """Name a frame and a region by their content."""
     digest = hashlib.sha256(repr((frame.shape, roi and tuple(roi))).encode())
@@ -557,13 +680,16 @@ def _checked(asked: Iterable[str], known: Iterable[str], what: str) -> list[str]
     return asked
 
 
-def _trace(bundle: Bundle) -> None:
+def _trace(bundle: Bundle | Ensemble) -> None:
     """Run everything once, so that no user waits for a graph to be traced."""
-    size = bundle.input_size
-    forward = bundle.forward(np.zeros((1, size, size, 3), np.float32))
-    bundle.unlike(forward.features[0])
-    for head in bundle.scores(forward):
-        heatmap(bundle, forward, head)
+    sizes = [network.input_size for network in bundle.networks]
+    forwards = [
+        network.forward(np.zeros((1, size, size, 3), np.float32))
+        for network, size in zip(bundle.networks, sizes, strict=True)
+    ]
+    bundle.unlike(*(forward.features[0] for forward in forwards))
+    for head in bundle.scores(*forwards):
+        heatmap(bundle, forwards, head)
 
 
 def _unlike(titles: Sequence[str]) -> str:

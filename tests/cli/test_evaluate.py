@@ -10,6 +10,7 @@ from PIL import Image
 
 from thyro_demo.cli import main
 from thyro_demo.files import sha256
+from thyro_demo.models import ensemble, manifest
 
 
 @pytest.fixture
@@ -129,6 +130,50 @@ def test_labels_the_bundle_does_not_know_are_left_out_and_counted(
     figures = json.loads(out.read_text("utf-8"))
     assert (figures["n"], figures["left_out"]) == (34, {"normal": 6})
     assert "6 images with normal" in capsys.readouterr().out
+
+
+def test_a_bundle_that_reads_nodules_is_measured_on_the_outlined_ones(
+    data, tiny_weights, tmp_path, capsys
+):
+    folder = _remember(tiny_weights, tmp_path, [])
+    facts = json.loads((folder / "manifest.json").read_text("utf-8")) | {"region": "roi"}
+    (folder / "manifest.json").write_text(json.dumps(facts), "utf-8")
+    assert _evaluate(folder, "--data", data) == 2
+    assert "column roi" in capsys.readouterr().err
+    _change(data, roi=["", ""] + ["0 0 64 64"] * 38)
+    out = tmp_path / "figures.json"
+    assert _evaluate(folder, "--data", data, "--json", out) == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert (figures["n"], figures["left_out"]) == (38, {"no outlined nodule": 2})
+    _change(data, roi="")
+    assert _evaluate(folder, "--data", data) == 2
+    assert "40 images without" in capsys.readouterr().err
+
+
+def test_an_ensemble_is_measured_and_knows_its_members_training_images(
+    data, tiny_weights, tmp_path
+):
+    """Two copies of one network agree, so their average ranks as the one does."""
+    trained = _remember(tiny_weights, tmp_path, [data / "0.png"])
+    shutil.copytree(trained, tmp_path / "twin")
+    facts = manifest.read_manifest(trained) | {
+        "name": "both",
+        "members": [ensemble.member(tmp_path / name) for name in ("trained", "twin")],
+        "heads": ["average"],
+        "primary": "average",
+        "average": {"of": [["trained", "svm"], ["twin", "svm"]], "slope": 2.0, "intercept": 0.5},
+        "thresholds": {"average": {"youden": 0.5, "sens95": 0.25}},
+        "training_images": [],
+    }
+    ensemble.write(tmp_path / "both", facts, {}, "# Both\n")
+    aurocs = {}
+    for name, head in (("both", "average"), ("trained", "svm")):
+        out = tmp_path / f"{name}.json"
+        assert _evaluate(tmp_path / name, "--data", data, "--json", out) == 0
+        figures = json.loads(out.read_text("utf-8"))
+        assert (figures["n"], figures["training_images"]["n"]) == (39, 1)
+        aurocs[name] = figures["heads"][head]["auroc"]
+    assert aurocs["both"] == aurocs["trained"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """``predict``: scores on the terminal, overlays and JSON on disk, or one sentence and nothing."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -46,12 +47,43 @@ def test_an_overlay_leaves_most_of_a_frame_readable(frame, tiny_weights, tmp_pat
     assert 0 < changed.mean() < 0.9
 
 
-def test_a_region_of_interest_is_scored_in_place_of_the_frame(frame, tiny_weights, tmp_path):
+@pytest.fixture
+def two_kinds(tiny_weights, tmp_path):
+    """Copy the bundle twice: one sees the scan area, one a marked nodule."""
+    root = tmp_path / "two"
+    for name, region in (("area", "scan"), ("nodule", "roi")):
+        shutil.copytree(tiny_weights / "tiny", root / name)
+        file = root / name / "manifest.json"
+        facts = json.loads(file.read_text("utf-8"))
+        facts |= {"name": name, "title": name.title(), "region": region}
+        file.write_text(json.dumps(facts), "utf-8")
+    return root
+
+
+def test_a_marked_nodule_is_scored_beside_the_scan_area(frame, two_kinds, tmp_path, capsys):
     results = tmp_path / "r.json"
-    common = ("--out", tmp_path / "o", "--json", results, "--weights", tiny_weights)
+    common = ("--out", tmp_path / "o", "--json", results, "--weights", two_kinds)
     assert _predict(frame, *common, "--roi", 8, 4, 56, 44) == 0
     (image,) = json.loads(results.read_text("utf-8"))["images"]
-    assert image["box"] == {"left": 8, "top": 4, "right": 56, "bottom": 44}
+    assert image["roi"] == {"left": 8, "top": 4, "right": 56, "bottom": 44}
+    assert image["box"] == {"left": 0, "top": 0, "right": 64, "bottom": 64}
+    assert [one["model"] for one in image["predictions"]] == ["area"] * 3 + ["nodule"] * 3
+    assert image["predictions"][0]["score"] != image["predictions"][3]["score"]
+    assert "nodule 48 × 40 at 8, 4" in capsys.readouterr().out
+    # Seen with 20 % of its sides: all rows down to 52, so what is below is left as it was.
+    drawn = np.asarray(Image.open(tmp_path / "o" / "frame-nodule-softmax.png"))
+    np.testing.assert_array_equal(drawn[52:], np.asarray(Image.open(frame))[52:])
+
+
+def test_without_a_mark_the_rest_is_scored_and_the_sentence_stands_first(
+    frame, two_kinds, tmp_path, capsys
+):
+    assert _predict(frame, "--out", tmp_path / "o", "--weights", two_kinds) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("Nodule reads a marked nodule") < printed.index("model score")
+    assert not list((tmp_path / "o").glob("*nodule*"))
+    assert _predict(frame, "--weights", two_kinds, "--models", "nodule") == 2
+    assert "Received: no mark." in capsys.readouterr().err
 
 
 def test_a_region_outside_the_frame_is_one_sentence_and_nothing_is_written(

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +16,17 @@ from thyro_demo.data import datasets, images, phantom
 from thyro_demo.data.preprocess import (
     Box,
     crop,
+    mask_box,
     place,
     polygon_mask,
     prepare,
+    regions,
     resize,
     roi_box,
     scan_area,
+    widen,
 )
-from thyro_demo.errors import ImageError
+from thyro_demo.errors import DataError, ImageError
 
 HERE = Path(__file__).parent
 
@@ -352,3 +356,58 @@ def test_photographs_are_kept_almost_whole(thyro_data: Path) -> None:
         image = images.decode(path)
         kept.append(area(scan_area(image)) / (image.shape[0] * image.shape[1]))
     assert np.mean(np.array(kept) >= 0.9) >= 0.95
+
+
+# --- The nodule
+
+
+@given(st.tuples(*[st.integers(0, 60)] * 4), st.floats(0, 2))
+def test_a_box_is_widened_on_every_side_as_far_as_the_frame_goes(corners, share):
+    left, top, wide, high = corners
+    box = Box(left, top, left + 1 + wide, top + 1 + high)
+    wider = widen(box, share, (80, 100))
+    assert wider.right == min(np.ceil(box.right + share * box.width), 100)
+    assert wider.bottom == min(np.ceil(box.bottom + share * box.height), 80)
+    assert wider.left == max(np.floor(left - share * box.width), 0)
+    assert wider.top == max(np.floor(top - share * box.height), 0)
+
+
+def test_the_box_of_a_mask_holds_all_of_it_and_no_more():
+    mask = np.zeros((40, 60), bool)
+    assert mask_box(mask) is None
+    mask[7:20, 30:33] = True
+    mask[12, 59] = True
+    assert mask_box(mask) == (30, 7, 60, 20)
+
+
+def test_a_nodule_is_found_in_every_way_a_table_tells_of_it(tmp_path):
+    mask = np.zeros((40, 60), np.uint8)
+    paths = [str(tmp_path / name) for name in ("none.png", "one.png")]
+    Image.fromarray(mask).save(paths[0])
+    mask[5:25, 10:50] = 255
+    Image.fromarray(mask).save(paths[1])
+    outline = np.array([[10.0, 5.0], [49.0, 5.0], [49.2, 24.0]])
+    told = [
+        {"roi": [None, "10 5 50 25"]},
+        {"x0": [None, 10], "y0": [None, 5], "x1": [None, 50], "y1": [None, 25]},
+        {"polygons": [[], [outline / 2, outline]]},
+        {"mask_path": paths},
+    ]
+    for columns in told:
+        assert regions(pd.DataFrame(columns)) == [None, Box(10, 5, 50, 25)], columns
+
+
+def test_the_nodule_of_a_phantom_is_its_mask(tmp_path):
+    drawn = list(phantom.cohort(2, 1, seed=4))
+    records = datasets.phantoms(phantom.write(drawn, tmp_path / "drawn"))
+    assert regions(records) == [mask_box(one.mask) for one in drawn]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{}, {"roi": ["5 5 20"]}, {"roi": ["20 5 10 9"]}, {"roi": ["the left lobe"]}],
+    ids=str,
+)
+def test_a_table_that_tells_of_no_nodule_is_refused_in_one_sentence(columns):
+    with pytest.raises(DataError, match=r"^[^\n]+ Received: [^\n]+\.$"):
+        regions(pd.DataFrame({"path": ["a.png"], **columns}))

@@ -147,7 +147,7 @@ def test_the_svm_map_of_a_network_is_grad_cam_over_finite_differences(read):
 
         gradient = _finite_differences(decide, feature_map.ravel().astype(np.float64), 1e-3)
         np.testing.assert_allclose(
-            heatmap(tiny, forward, "svm", row),
+            heatmap(tiny, [forward], "svm", row),
             grad_cam(feature_map, gradient.reshape(feature_map.shape)),
             atol=1e-3,
         )
@@ -156,11 +156,11 @@ def test_the_svm_map_of_a_network_is_grad_cam_over_finite_differences(read):
 @pytest.mark.parametrize("head", ["softmax", "svm", "forest"])
 def test_each_head_of_a_network_draws_its_own_map(read, head):
     tiny, forward = read
-    drawn = heatmap(tiny, forward, head, row=1)
+    drawn = heatmap(tiny, [forward], head, row=1)
     assert drawn.shape == forward.feature_map.shape[1:3]
     assert drawn.max() == 1
     others = {"softmax", "svm", "forest"} - {head}
-    assert not any(np.allclose(drawn, heatmap(tiny, forward, other, row=1)) for other in others)
+    assert not any(np.allclose(drawn, heatmap(tiny, [forward], other, row=1)) for other in others)
 
 
 def test_the_map_of_an_image_does_not_depend_on_its_batch(read):
@@ -168,7 +168,7 @@ def test_the_map_of_an_image_does_not_depend_on_its_batch(read):
     alone = type(forward)(*(getattr(forward, name)[2:3] for name in vars(forward)))
     for head in ("softmax", "svm", "forest"):
         np.testing.assert_allclose(
-            heatmap(tiny, alone, head), heatmap(tiny, forward, head, row=2), atol=1e-6
+            heatmap(tiny, [alone], head), heatmap(tiny, [forward], head, row=2), atol=1e-6
         )
 
 

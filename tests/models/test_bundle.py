@@ -75,6 +75,30 @@ def test_a_bundle_comes_back_as_it_was_written(tiny, batch, tmp_path):
     ]  # fmt: skip
 
 
+def test_earlier_stages_lie_beside_the_network_and_go_with_it(tiny, small, tmp_path):
+    extra = {"natural-64": small(), "radiographs": small("mlp")}
+    folder = bundle.write(tmp_path / "long", *parts_of(tiny), extra=extra)
+    files = read_manifest(folder)["files"]
+    assert set(files) == {"model.keras", "heads.skops", "natural-64.keras", "radiographs.keras"}
+    for name, network in extra.items():
+        assert files[f"{name}.keras"] == sha256(folder / f"{name}.keras")
+        saved = keras.saving.load_model(folder / f"{name}.keras", compile=False)
+        assert saved.output_shape == network.output_shape
+    assert bundle.load(folder).name == "tiny"
+    bundle.write(folder, *parts_of(tiny))
+    assert not list(folder.glob("*64.keras"))
+
+
+def test_a_network_beside_the_bundle_has_a_known_name(tiny, small, tmp_path):
+    with pytest.raises(BundleError, match=r"natural-64, radiographs\. Received: notes\.$"):
+        bundle.write(tmp_path / "tiny", *parts_of(tiny), extra={"notes": small()})
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "notes.keras").write_text("mine")
+    with pytest.raises(BundleError, match=r"with notes\.keras\.$"):
+        bundle.write(tmp_path / "tiny", *parts_of(tiny))
+    assert (tmp_path / "tiny" / "notes.keras").read_text() == "mine"
+
+
 def test_the_forward_pass_gives_what_the_network_does(tiny, batch):
     forward = tiny.forward(batch)
     np.testing.assert_allclose(forward.probabilities, tiny.network(batch), atol=1e-6)
@@ -243,6 +267,7 @@ def test_a_manifest_without_an_entry_is_refused(entry, copy):
         {"probe": {"svm": "high"}},
         {"training_images": "all"},
         {"title": 5},
+        {"region": "left lobe"},
     ],
     ids=str,
 )

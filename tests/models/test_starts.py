@@ -1,15 +1,192 @@
 """A chain starts from what was asked for, or is told in one sentence why not."""
 
+import hashlib
+import io
+import urllib.error
+import urllib.request
+import urllib.response
+
 import efficientnet.tfkeras as efn
+import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras.src.utils import file_utils
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.models import starts
-from thyro_demo.models.backbones import backbone, build
+from thyro_demo.models.backbones import BACKBONES, backbone, build
 
 TWO = backbone("two-layer-cnn")
+
+
+# The layers with weights in the order of the published files, each as (name, shapes by weight):
+# written out, so that a network whose layers come in another order cannot make its own file.
+
+
+def conv(name, side, inputs, outputs, bias=True):
+    return name, {"kernel": (side, side, inputs, outputs)} | ({"bias": (outputs,)} if bias else {})
+
+
+def norm(name, width):
+    return name, dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (width,))
+
+
+def vgg16():
+    inputs = 3
+    for block, (depth, width) in enumerate(
+        ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1
+    ):
+        for number in range(1, depth + 1):
+            name = f"block{block}_conv{number}"
+            yield name, {f"{name}_W_1": (3, 3, inputs, width), f"{name}_b_1": (width,)}
+            inputs = width
+
+
+def resnet50():
+    yield conv("conv1_conv", 7, 3, 64)
+    yield norm("conv1_bn", 64)
+    inputs = 64
+    for stack, depth in enumerate((3, 4, 6, 3), start=2):
+        width = 16 * 2**stack
+        for block in range(1, depth + 1):
+            name = f"conv{stack}_block{block}"
+            yield conv(f"{name}_1_conv", 1, inputs, width)
+            yield norm(f"{name}_1_bn", width)
+            yield conv(f"{name}_2_conv", 3, width, width)
+            yield norm(f"{name}_2_bn", width)
+            if block == 1:
+                yield conv(f"{name}_0_conv", 1, inputs, 4 * width)
+            yield conv(f"{name}_3_conv", 1, width, 4 * width)
+            if block == 1:
+                yield norm(f"{name}_0_bn", 4 * width)
+            yield norm(f"{name}_3_bn", 4 * width)
+            inputs = 4 * width
+
+
+def resnet50v2():
+    yield conv("conv1_conv", 7, 3, 64)
+    inputs = 64
+    for stack, depth in enumerate((3, 4, 6, 3), start=2):
+        width = 16 * 2**stack
+        for block in range(1, depth + 1):
+            name = f"conv{stack}_block{block}"
+            yield norm(f"{name}_preact_bn", inputs)
+            yield conv(f"{name}_1_conv", 1, inputs, width, bias=False)
+            yield norm(f"{name}_1_bn", width)
+            yield conv(f"{name}_2_conv", 3, width, width, bias=False)
+            yield norm(f"{name}_2_bn", width)
+            if block == 1:
+                yield conv(f"{name}_0_conv", 1, inputs, 4 * width)
+            yield conv(f"{name}_3_conv", 1, width, 4 * width)
+            inputs = 4 * width
+    yield norm("post_bn", inputs)
+
+
+def efficientnet_b0():
+    yield conv("stem_conv", 3, 3, 32, bias=False)
+    yield norm("stem_bn", 32)
+    inputs = 32
+    for stage, (depth, side, expansion, width) in enumerate(
+        ((1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112),
+         (4, 5, 6, 192), (1, 3, 6, 320)), start=1):  # fmt: skip
+        for letter in "abcd"[:depth]:
+            name, inner = f"block{stage}{letter}_", inputs * expansion
+            if expansion > 1:
+                yield conv(f"{name}expand_conv", 1, inputs, inner, bias=False)
+                yield norm(f"{name}expand_bn", inner)
+            yield f"{name}dwconv", {"depthwise_kernel": (side, side, inner, 1)}
+            yield norm(f"{name}bn", inner)
+            yield conv(f"{name}se_reduce", 1, inner, inputs // 4)
+            yield conv(f"{name}se_expand", 1, inputs // 4, inner)
+            yield conv(f"{name}project_conv", 1, inner, width, bias=False)
+            yield norm(f"{name}project_bn", width)
+            inputs = width
+    yield conv("top_conv", 1, inputs, 1280, bias=False)
+    yield norm("top_bn", 1280)
+
+
+LAYOUTS = {"vgg16": vgg16, "resnet50": resnet50, "resnet50v2": resnet50v2,
+           "efficientnet-b0": efficientnet_b0}  # fmt: skip
+B0 = "efficientnet-b0"
+
+
+def write(file, layers):
+    """Write layers in Keras' legacy layout, with random numbers, which are returned."""
+    rng = np.random.default_rng(11)
+    numbers = {}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(file, "w") as root:
+        # Layers without weights are listed too.
+        root.attrs["layer_names"] = [b"input_1", *(name.encode() for name, _ in layers)]
+        root.create_group("input_1").attrs["weight_names"] = []
+        for name, shapes in layers:
+            # VGG-16 was stored before weights were named after their layer as a folder.
+            paths = {weight: f"{weight}:0" if name in weight else f"{name}/{weight}:0"
+                     for weight in shapes}  # fmt: skip
+            group = root.create_group(name)
+            group.attrs["weight_names"] = [path.encode() for path in paths.values()]
+            numbers[name] = [rng.standard_normal(shape, np.float32) for shape in shapes.values()]
+            for path, values in zip(paths.values(), numbers[name], strict=True):
+                group[path] = values
+    return numbers
+
+
+def digest(file, kind="md5"):
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, kind).hexdigest()
+
+
+def cached(root, name, start="imagenet"):
+    """Give the place of a published file in Keras' folder."""
+    return root / "models" / starts._PUBLISHED[name, start][0].rpartition("/")[2]
+
+
+@pytest.fixture(scope="module", params=[(name, LAYOUTS[name]) for name in LAYOUTS],
+                ids=list(LAYOUTS))  # fmt: skip
+def published(request, tmp_path_factory):
+    """Give Keras' folder with the file of one network, and the numbers in it."""
+    name, layers = request.param
+    root = tmp_path_factory.mktemp("keras")
+    numbers = write(cached(root, name), list(layers()))
+    yield name, root, numbers
+    # pytest keeps the folders of three runs.
+    cached(root, name).unlink()
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    def unreachable(*_, **__):
+        raise urllib.error.URLError("unreachable")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+
+
+def expect(monkeypatch, name, checksum, start="imagenet"):
+    """Let a start expect another checksum than the published one."""
+    row = (starts._PUBLISHED[name, start][0], checksum)
+    monkeypatch.setitem(starts._PUBLISHED, (name, start), row)
+
+
+def refusal(network, name, home, start="imagenet"):
+    """Give what a start is refused with, which has to say how to help oneself."""
+    with pytest.raises(RecipeError) as caught:
+        starts.apply(network, backbone(name), start)
+    sentence, received = str(caught.value).split(" Received: ")
+    url = starts._PUBLISHED[name, start][0]
+    assert sentence.startswith(f"The {start} weights of {backbone(name).title} ")
+    assert sentence.endswith(f"or put the file of {url} into {home / 'models'} by hand.")
+    assert received.endswith(".")
+    assert ". " not in sentence + received
+    assert "\n" not in received
+    return received
 
 
 def assert_same_body(network, source):
@@ -83,41 +260,115 @@ def test_a_start_that_this_network_lacks_is_refused(name, start, small):
         starts.apply(small(), backbone(name), start)
 
 
-def test_a_failed_download_is_told_in_one_sentence(monkeypatch):
-    def offline(**_):
-        raise OSError("URL fetch failure on https://example.org/vgg16.h5: unreachable")
+def test_every_offered_download_is_the_one_of_its_publisher(monkeypatch):
+    asked = []
 
-    monkeypatch.setattr(keras.applications, "VGG16", offline)
-    with pytest.raises(RecipeError) as caught:
-        starts.apply(build(TWO, input_size=64), backbone("vgg16"), "imagenet")
-    message = str(caught.value)
-    assert "could not be downloaded" in message
-    assert "~/.keras/models" in message
-    assert "Received: URL fetch failure on https://example.org/vgg16.h5" in message
-    assert "\n" not in message
+    def note(name, url, cache_subdir, file_hash):
+        assert cache_subdir == "models"
+        assert url.endswith(f"/{name}")
+        asked.append((url, file_hash))
+        raise InterruptedError  # before the builder reads a file
+
+    monkeypatch.setattr(file_utils, "get_file", note)
+    monkeypatch.setattr(tf.keras.utils, "get_file", note)
+    builders = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50,
+                "resnet50v2": keras.applications.ResNet50V2, B0: efn.EfficientNetB0}  # fmt: skip
+    for (name, start), row in starts._PUBLISHED.items():
+        with pytest.raises(InterruptedError):
+            builders[name](weights=start, include_top=False, input_shape=(64, 64, 3))
+        assert asked.pop() == row
+    offered = {(spec.name, start) for spec in BACKBONES.values() for start in spec.weights}
+    assert set(starts._PUBLISHED) == offered
 
 
-@pytest.mark.parametrize("network", ["vgg16", "resnet50", "resnet50v2", "efficientnet-b0"],
-                         indirect=True)  # fmt: skip
-def test_published_weights_reach_every_layer_of_the_body(network, monkeypatch):
-    """The published layouts are those of the builders, here with random weights in them."""
-    spec = backbone(network.name.replace("_", "-"))
-    module, name = (
-        (efn, "EfficientNetB0")
-        if spec.name == "efficientnet-b0"
-        else (keras.applications, starts._KERAS_NAMES[spec.name])
-    )
-    original, made = getattr(module, name), []
-
-    def without_download(*, weights, **settings):
-        assert weights == "imagenet"
-        keras.utils.set_random_seed(77)
-        made.append(original(weights=None, **settings))
-        return made[0]
-
-    monkeypatch.setattr(module, name, without_download)
-    starts.apply(network, spec, "imagenet")
-    for layer in made[0].layers:
-        for a, b in zip(layer.get_weights(), network.get_layer(layer.name).get_weights()
-                        if layer.weights else [], strict=True):  # fmt: skip
+def test_a_published_file_reaches_every_layer(published, built, monkeypatch):
+    name, root, numbers = published
+    monkeypatch.setenv("KERAS_HOME", str(root))
+    expect(monkeypatch, name, digest(cached(root, name)))
+    network, _ = built(name)
+    assert starts.apply(network, backbone(name), "imagenet") == len(numbers)
+    for layer, expected in numbers.items():
+        for a, b in zip(network.get_layer(layer).get_weights(), expected, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("network", [B0], indirect=True)
+@pytest.mark.parametrize(("start", "kind"), [("imagenet", "sha256"), ("noisy-student", "md5")])
+def test_a_download_is_kept_for_the_next_time(start, kind, network, keras_home, monkeypatch):
+    numbers = write(keras_home / "server.h5", list(efficientnet_b0()))
+    content = (keras_home / "server.h5").read_bytes()
+    expect(monkeypatch, B0, digest(keras_home / "server.h5", kind), start)
+    asked = []
+
+    def serve(url, data=None):
+        asked.append(url)
+        return urllib.response.addinfourl(io.BytesIO(content), {}, url)
+
+    monkeypatch.setattr(urllib.request, "urlopen", serve)
+    for _ in range(2):
+        starts.apply(network, backbone(B0), start)
+    assert asked == [starts._PUBLISHED[B0, start][0]]
+    assert list((keras_home / "models").iterdir()) == [cached(keras_home, B0, start)]
+    (kernel,) = network.get_layer("top_conv").get_weights()
+    np.testing.assert_array_equal(kernel, numbers["top_conv"][0])
+
+
+def test_a_damaged_download_is_refused_and_leaves_nothing(small, keras_home, monkeypatch):
+    def serve(url, data=None):
+        return urllib.response.addinfourl(io.BytesIO(b"<html>Please log in"), {}, url)
+
+    monkeypatch.setattr(urllib.request, "urlopen", serve)
+    assert "hash does not match" in refusal(small(), "vgg16", keras_home)
+    assert not list((keras_home / "models").iterdir())
+
+
+@pytest.mark.parametrize(("name", "start"), starts._PUBLISHED)
+def test_without_file_and_network_the_sentence_says_so(name, start, small, keras_home):
+    received = refusal(small(), name, keras_home, start)
+    assert received.startswith("URL fetch failure on https://")
+    assert received.endswith("unreachable.")
+
+
+@pytest.mark.parametrize("network", [B0], indirect=True)
+@pytest.mark.parametrize(("start", "kind"), [("imagenet", "sha256"), ("noisy-student", "md5")])
+def test_a_file_of_another_checksum_is_refused_and_kept(start, kind, network, keras_home):
+    file = cached(keras_home, B0, start)
+    file.parent.mkdir()
+    file.write_bytes(b"cut")
+    right = starts._PUBLISHED[B0, start][1]
+    assert refusal(network, B0, keras_home, start) == (
+        f"a file with {kind} {digest(file, kind)} in place of {right}."
+    )
+    assert file.read_bytes() == b"cut"
+
+
+@pytest.mark.parametrize("network", [B0], indirect=True)
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda layers: layers[:-1], "found 129 saved layers."),
+        (
+            lambda layers: [conv("stem_conv", 3, 1, 32, bias=False), *layers[1:]],
+            "saved weight with shape (3, 3, 1, 32).",
+        ),
+        (
+            lambda layers: [conv("stem_conv", 3, 3, 32), *layers[1:]],
+            "Received 2 saved weight(s).",
+        ),
+    ],
+    ids=["a layer missing", "another shape", "another number of weights"],
+)
+def test_a_file_of_other_layers_is_refused(change, complaint, network, keras_home, monkeypatch):
+    file = cached(keras_home, B0)
+    write(file, change(list(efficientnet_b0())))
+    expect(monkeypatch, B0, digest(file))
+    assert refusal(network, B0, keras_home).endswith(complaint)
+
+
+@pytest.mark.parametrize("network", [B0], indirect=True)
+def test_what_is_no_hdf5_is_refused(network, keras_home, monkeypatch):
+    file = cached(keras_home, B0)
+    file.parent.mkdir()
+    file.write_bytes(b"cut")
+    expect(monkeypatch, B0, digest(file))
+    assert "file signature not found" in refusal(network, B0, keras_home)

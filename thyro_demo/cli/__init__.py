@@ -15,7 +15,7 @@ from types import ModuleType
 from thyro_demo import __version__
 from thyro_demo.errors import ThyroError
 
-COMMANDS = ("phantom", "data", "train", "evaluate", "predict", "bench", "ui")
+COMMANDS = ("phantom", "data", "train", "study", "evaluate", "predict", "bench", "ui")
 """The sub-commands in the order of a first project; each is a module of this package."""
 
 DESCRIPTION = (

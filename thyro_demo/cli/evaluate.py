@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from thyro_demo.models.bundle import Bundle
+    from thyro_demo.models.ensemble import Ensemble
 
 HELP = "measure every head of a bundle on a folder of labelled images"
 
 _NO_LABEL = "no label"
+_NO_NODULE = "no outlined nodule"
 _NAMED = 5
 _SHOWN = ("auroc", "sensitivity", "specificity", "brier")
 
@@ -36,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="images with an index.csv (path, label, group, source), or a public set as published",
+        help="images with an index.csv (path, label, group, source; for a bundle that reads a "
+        "marked nodule also roi: left top right bottom), or a public set as published",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
     parser.add_argument(
@@ -67,8 +70,9 @@ def run(args: argparse.Namespace) -> None:
     ------
     ThyroError
         If the bundle or the folder cannot be read, an image is unreadable, no image has a
-        label of the bundle, the set names no groups and ``--image-level`` is missing, or
-        a result cannot be written where it should go. Nothing is written then.
+        label of the bundle or the outline of a nodule that it needs, the set names no
+        groups and ``--image-level`` is missing, or a result cannot be written where it
+        should go. Nothing is written then.
     """
     from thyro_demo.data import datasets
     from thyro_demo.models import manifest
@@ -77,16 +81,18 @@ def run(args: argparse.Namespace) -> None:
         if path is not None:
             check_writable(path, is_folder)
     folder = _bundle_folder(args.bundle)
-    classes = manifest.read_manifest(folder)["classes"]
-    records, left_out = _labelled(datasets.load(args.data), classes)
+    facts = manifest.read_manifest(folder)
+    records, left_out = _labelled(datasets.load(args.data), facts["classes"])
     records = _grouped(records, args.image_level)
+    if manifest.kind(facts) == "roi":
+        records, left_out = _outlined(records, left_out)
 
     from thyro_demo.engine import score_records
-    from thyro_demo.models import bundle
+    from thyro_demo.models import ensemble
 
-    judged = bundle.load(folder)
+    judged = ensemble.load_any(folder)
     predictions = score_records(judged, records)
-    seen = _seen(predictions["path"], judged.manifest["training_images"])
+    seen = _seen(predictions["path"], _training_images(judged))
     thresholds = {head: points[args.operating_point] for head, points in judged.thresholds.items()}
     content = _figures(judged, predictions[~seen], thresholds, args.report)
     content["operating_point"] = args.operating_point
@@ -137,13 +143,35 @@ def _grouped(records: pd.DataFrame, image_level: bool) -> pd.DataFrame:
     return records
 
 
-def _seen(paths: pd.Series, training_images: list[str]) -> pd.Series:
+def _outlined(
+    records: pd.DataFrame, left_out: dict[str, int]
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Keep the images with an outlined nodule, and count the others."""
+    from thyro_demo.data import preprocess
+
+    known = [box is not None for box in preprocess.regions(records)]
+    if not any(known):
+        raise DataError(
+            "A bundle that reads a marked nodule needs images with an outlined one. "
+            f"Received: {len(records)} images without."
+        )
+    lost = len(records) - sum(known)
+    counts = left_out | ({_NO_NODULE: lost} if lost else {})
+    return records[known].reset_index(drop=True), counts
+
+
+def _training_images(judged: Bundle | Ensemble) -> set[str]:
+    """Gather the checksums of what a bundle, and each member of an ensemble, was trained on."""
+    manifests = [judged.manifest, *(network.manifest for network in judged.networks)]
+    return {image for facts in manifests for image in facts["training_images"]}
+
+
+def _seen(paths: pd.Series, known: set[str]) -> pd.Series:
     """Tell which files are training images, by their content."""
     from tqdm import tqdm
 
     from thyro_demo.files import sha256
 
-    known = set(training_images)
     marks = {
         # A member of an archive is no file of its own, so no manifest can name it.
         path: "::" not in path and sha256(path) in known
@@ -153,7 +181,10 @@ def _seen(paths: pd.Series, training_images: list[str]) -> pd.Series:
 
 
 def _figures(
-    judged: Bundle, predictions: pd.DataFrame, thresholds: dict[str, float], folder: Path | None
+    judged: Bundle | Ensemble,
+    predictions: pd.DataFrame,
+    thresholds: dict[str, float],
+    folder: Path | None,
 ) -> dict[str, Any]:
     """Summarise images the bundle was not trained on, and write their report."""
     import json
@@ -171,7 +202,7 @@ def _figures(
 
 
 def _training_figures(
-    judged: Bundle, predictions: pd.DataFrame, thresholds: dict[str, float]
+    judged: Bundle | Ensemble, predictions: pd.DataFrame, thresholds: dict[str, float]
 ) -> dict[str, Any]:
     """Summarise training images: what they score says nothing of other images."""
     from thyro_demo.evaluate import report
@@ -190,8 +221,8 @@ def _lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
 
     training = content["training_images"]["n"]
     lines = [
-        f"Left out, as the bundle does not know the label: {count} images with {label}."
-        for label, count in content["left_out"].items()
+        f"Left out, as this bundle is not meant for them: {count} images with {what}."
+        for what, count in content["left_out"].items()
     ]
     if training:
         lines.append(

@@ -13,6 +13,7 @@ from thyro_demo.errors import ThyroError
 from thyro_demo.models.manifest import OPERATING_POINTS
 
 if TYPE_CHECKING:
+    from thyro_demo.data.preprocess import Box
     from thyro_demo.engine import Comparison, Engine
 
 HELP = "score images with every head of the bundles and draw where each looked"
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--heads",
         nargs="+",
         metavar="HEAD",
-        help="heads to draw: softmax, svm, forest; by default all (the table holds all)",
+        help="heads to draw: softmax, svm, forest, average; by default all (the table holds all)",
     )
     parser.add_argument(
         "--out",
@@ -57,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=4,
         type=int,
         metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
-        help="score this box of the frame, in pixels, in place of its whole scan area",
+        help="box around the nodule, in pixels of the frame, for bundles that read a marked "
+        "nodule: they see it and 20 %% of its sides around it, and are left out without it; "
+        "all others see the scan area",
     )
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of bundles")
 
@@ -73,8 +76,9 @@ def run(args: argparse.Namespace) -> None:
     Raises
     ------
     ThyroError
-        If an image cannot be read, a bundle or head is unknown, or a result cannot be
-        written where it should go. Nothing is written then.
+        If an image cannot be read, the box reaches out of it, a bundle or head is
+        unknown, no bundle can be asked without a box, or a result cannot be written where
+        it should go. Nothing is written then.
     """
     from tqdm import tqdm
 
@@ -161,7 +165,9 @@ def _with_overlays(comparison: Comparison, overlays: dict[tuple[str, str], Path]
 def _table(path: str, comparison: Comparison, engine: Engine) -> str:
     """Lay out what one image was given, notices first."""
     height, width = comparison.frame.shape[:2]
-    box = comparison.box
+    area = f"scan area {_place(comparison.box)}"
+    if comparison.roi is not None:
+        area += f", nodule {_place(comparison.roi)}"
     titles = [engine.title(one.model) for one in comparison.predictions]
     wide = max(map(len, titles))
     rows = [
@@ -172,8 +178,7 @@ def _table(path: str, comparison: Comparison, engine: Engine) -> str:
     head = f"  {'model':<{wide}}  {'head':<10}  model score  threshold  reads    ms"
     return "\n".join(
         [
-            f"{path}: {width} × {height}, scan area {box.width} × {box.height} "
-            f"at {box.left}, {box.top}",
+            f"{path}: {width} × {height}, {area}",
             *comparison.notices,
             head,
             *rows,
@@ -181,3 +186,7 @@ def _table(path: str, comparison: Comparison, engine: Engine) -> str:
             "",
         ]
     )
+
+
+def _place(box: Box) -> str:
+    return f"{box.width} × {box.height} at {box.left}, {box.top}"

@@ -44,7 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="end the network in the three dense layers of P1 in place of pooling and softmax",
     )
-    parser.add_argument("--out", help="folder of the bundle; weights/BACKBONE without it")
+    parser.add_argument(
+        "--out",
+        help="folder of the bundle, weights/BACKBONE without it; or, for a recipe that gives a "
+        "network alone, its .keras file, runs/BACKBONE-RECIPE.keras without it",
+    )
     parser.add_argument(
         "--work", help="folder of checkpoints and logs; runs/BACKBONE-RECIPE without it"
     )
@@ -73,10 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.recipe == "list":
         for known in RECIPES.values():
-            print(f"{known.name:15} {known.summary} ({', '.join(known.backbones)})")
+            print(f"{known.name:23} {known.summary} ({', '.join(known.backbones)})")
+        print(
+            "ensemble                joined heads on the shipped vgg16, resnet50, efficientnet-b0"
+        )
         return 0
-    chosen = recipe(arguments.recipe)
-    if arguments.heads:
+    if arguments.recipe == "ensemble":
+        return _ensemble(arguments)
+    chosen = recipe(arguments.recipe, arguments.backbone)
+    if arguments.heads and chosen.gives_bundle:
         kept = tuple(dict.fromkeys(arguments.heads))
         primary = chosen.primary if chosen.primary in kept else kept[0]
         chosen = replace(chosen, heads=kept, primary=primary)
@@ -89,9 +98,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     backbone = arguments.backbone or chosen.backbones[0]
     work = Path(arguments.work or f"runs/{backbone}-{chosen.name}")
-    out = Path(arguments.out or f"weights/{backbone}")
-    for folder in (work, out):
-        check_writable(folder, folder=True)
+    bundle = chosen.gives_bundle
+    usual = f"weights/{backbone}" if bundle else f"runs/{backbone}-{chosen.name}.keras"
+    out = Path(arguments.out or usual)
+    check_writable(work, folder=True)
+    check_writable(out, folder=bundle)
     import tensorflow as tf
 
     from thyro_demo.models.chain import Job
@@ -103,5 +114,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.start == "none" and chosen.stages[0][1].trainable != "all":
         print("Without --start the frozen part of the network is random: a control, no more.")
     run_job(Job(chosen, backbone, data, work, out, arguments.start, arguments.epochs))
-    print(f"Wrote {out}: model.keras, heads.skops, manifest.json and the model card README.md.")
+    parts = ": model.keras, heads.skops, manifest.json and the model card README.md"
+    print(f"Wrote {out}{parts if bundle else ''}.")
+    return 0
+
+
+def _ensemble(arguments: argparse.Namespace) -> int:
+    """Fit an ensemble of the bundles beside its own folder."""
+    if not arguments.data or not Path(arguments.data).is_dir():
+        raise DataError(f"Training needs --data, a folder of images. Received: {arguments.data}.")
+    out, work = Path(arguments.out or "weights/ensemble"), Path(arguments.work or "runs/ensemble")
+    for folder in (work, out):
+        check_writable(folder, folder=True)
+    from thyro_demo.study import ensembles
+
+    ensembles.train(out.absolute().parent, Path(arguments.data), work, out)
+    print(f"Wrote {out}: heads.skops, manifest.json and the model card README.md.")
     return 0

@@ -1,13 +1,20 @@
 """Find the scan area of a frame, cut it out, and lay a map of the cut back on the frame."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from thyro_demo.errors import ImageError
+from thyro_demo.data.images import decode
+from thyro_demo.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NODULE_MARGIN = 0.2
+"""What a network that reads a nodule sees beside it, as a share of the box's sides on each side."""
 
 # How the scan area is told from its border; lengths are fractions of the frame's sides.
 _BLACK = 10  # grey level up to which a pixel may be border: JPEG rings around text reach it
@@ -171,17 +178,129 @@ def roi_box(polygon: np.ndarray, shape: tuple[int, int], margin: float = 0.1) ->
     """
     corners = _corners(polygon)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    border = margin * float((high - low).max())
-    left, top = np.floor(low - border).astype(int).tolist()
-    # A corner names the pixel it lies on, so the pixel itself belongs to the box.
-    right, bottom = (np.floor(high + border).astype(int) + 1).tolist()
-    box = Box(max(left, 0), max(top, 0), min(right, shape[1]), min(bottom, shape[0]))
+    around = _around(corners, margin * float((high - low).max()))
+    box = widen(around, 0, shape)
     if box.width < 1 or box.height < 1:
         raise ImageError(
             f"A region of interest must overlap the frame of {shape[1]} × {shape[0]} pixels. "
             f"Received: a polygon from {tuple(low.tolist())} to {tuple(high.tolist())}."
         )
     return box
+
+
+def widen(box: Box, share: float, shape: tuple[int, ...]) -> Box:
+    """Move the sides of a box outwards, as far as the frame goes.
+
+    Parameters
+    ----------
+    box : Box
+        A box in the frame's coordinates; it may stray over the frame's edge.
+    share : float
+        What is added on each side, as a share of the box's width or height, ≥ 0.
+    shape : tuple of int
+        Height and width of the frame in pixels.
+
+    Returns
+    -------
+    Box
+        Whole pixels, rounded outwards.
+    """
+    across, down = share * box.width, share * box.height
+    return Box(
+        max(math.floor(box.left - across), 0),
+        max(math.floor(box.top - down), 0),
+        min(math.ceil(box.right + across), shape[1]),
+        min(math.ceil(box.bottom + down), shape[0]),
+    )
+
+
+def mask_box(mask: np.ndarray) -> Box | None:
+    """Find the box around a mask.
+
+    Parameters
+    ----------
+    mask : np.ndarray
+        bool (H, W).
+
+    Returns
+    -------
+    Box or None
+        The smallest box that holds every True pixel; None where there is none.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def regions(records: "pd.DataFrame") -> list[Box | None]:
+    """Find the box around the nodule of each record, as tight as it was outlined.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table that says where the nodule is, in the first of these that it has:
+        a column `roi` ("left top right bottom" in pixels, right and bottom exclusive),
+        columns `x0`, `y0`, `x1`, `y1` of the same meaning, `polygons` as
+        `datasets.ddti` gives them, of which the largest counts (others are a second view,
+        or a second nodule), or `mask_path` as `datasets.phantoms` gives it.
+
+    Returns
+    -------
+    list of Box or None
+        One a row, without a margin (see `widen`); None where no nodule is outlined. A
+        freehand outline may stray over the edge of its frame, and its box with it.
+
+    Raises
+    ------
+    DataError
+        If the table has none of these columns, or a box cannot be read.
+    """
+    if "roi" in records:
+        return [_written_box(cell) for cell in records["roi"]]
+    if {"x0", "y0", "x1", "y1"} <= set(records.columns):
+        corners = records[["x0", "y0", "x1", "y1"]].itertuples(index=False)
+        return [_written_box(" ".join(map(str, row))) for row in corners]
+    if "polygons" in records:
+        return [_largest(outlines) for outlines in records["polygons"]]
+    if "mask_path" in records:
+        return [mask_box(decode(path)[..., 0] > 0) for path in records["mask_path"]]
+    raise DataError(
+        "A bundle that reads a marked nodule needs a table with a column roi "
+        "(left top right bottom), polygons or mask_path. "
+        f"Received: {', '.join(map(str, records.columns))}."
+    )
+
+
+def _written_box(cell: object) -> Box | None:
+    """Read "left top right bottom"; an empty cell, or NaN in each place, is no box."""
+    text = str(cell).strip()
+    if not set(text.lower().split()) - {"nan", "none", "<na>"}:
+        return None
+    try:
+        box = Box(*(int(float(number)) for number in text.split()))
+    except (ValueError, TypeError, OverflowError):
+        box = Box(0, 0, 0, 0)
+    if box.width < 1 or box.height < 1:
+        raise DataError(
+            "A region of interest has to be left top right bottom in pixels, each apart by a "
+            f"space, right and bottom the larger ones. Received: {text!r}."
+        )
+    return box
+
+
+def _largest(outlines: list[np.ndarray]) -> Box | None:
+    """Find the box of pixels around the largest of some polygons, float (n, 2)."""
+    boxes = [_around(_corners(outline)) for outline in outlines]
+    return max(boxes, key=lambda box: box.width * box.height, default=None)
+
+
+def _around(corners: np.ndarray, border: float = 0.0) -> Box:
+    """Find the box of pixels around corners, float (n, 2), and a border in pixels."""
+    left, top = np.floor(corners.min(axis=0) - border).astype(int).tolist()
+    # A corner names the pixel it lies on, so the pixel itself belongs to the box.
+    right, bottom = (np.floor(corners.max(axis=0) + border).astype(int) + 1).tolist()
+    return Box(left, top, right, bottom)
 
 
 def crop(image: np.ndarray, box: Box) -> np.ndarray:

@@ -4,19 +4,22 @@ The softmax, the support vector machine and the forest read the same features of
 backbone and weigh them differently. Showing the softmax's map under the other two would
 explain a decision that another head made, so each has its own: the analytic gradient of
 the machine's decision value, and the drop of the forest's score when a cell of the
-feature map is taken away.
+feature map is taken away. A machine that reads several networks is drawn from the share
+that each contributes to its decision value, an average of heads from their own maps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from PIL import Image
 
 from thyro_demo.errors import BundleError
 from thyro_demo.explain.cam import grad_cam, scale
 
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
+    from thyro_demo.models.ensemble import Ensemble
 
 
 class SupportVectorHead(Protocol):
@@ -141,31 +144,74 @@ def forest_occlusion(
     return scale((scores[0] - scores[1:]).reshape(height, width))
 
 
-def heatmap(bundle: "Bundle", forward: "Forward", head: str, row: int = 0) -> np.ndarray:
-    """Draw the map of one head on one image, from the forward pass that scored it.
+def heatmap(
+    bundle: "Bundle | Ensemble", forwards: Sequence["Forward"], head: str, row: int = 0
+) -> np.ndarray:
+    """Draw the map of one head on one image, from the forward passes that scored it.
 
     Parameters
     ----------
-    bundle : Bundle
-        Which the forward pass comes from.
-    forward : Forward
-        With the gradient of the softmax.
+    bundle : Bundle or Ensemble
+        Which the forward passes come from.
+    forwards : sequence of Forward
+        One of each of ``bundle.networks``, with the gradient of the softmax.
     head : str
-        "softmax" or a key of ``bundle.heads``.
+        "softmax", "average" or a key of ``bundle.heads``.
     row : int
-        Which image of the forward pass.
+        Which image of the forward passes.
 
     Returns
     -------
     ndarray of float32, shape (h, w)
-        0–1, at the resolution of the feature map.
+        0–1, at the resolution of the feature map, of the largest one of an ensemble.
+        The mean of an average is not scaled again: it reaches 1 only where the maps of
+        all its heads do.
     """
-    feature_map, features = forward.feature_map[row], forward.features[row]
+    if head == "average":
+        maps = [
+            heatmap(bundle.networks[place], [forwards[place]], averaged, row)
+            for place, averaged in bundle.averaged  # type: ignore[union-attr]
+        ]
+        return np.mean(_on_one_grid(maps), axis=0)
+    feature_map = forwards[0].feature_map[row]
     if head == "softmax":
-        return grad_cam(feature_map, forward.softmax_gradient[row])
+        return grad_cam(feature_map, forwards[0].softmax_gradient[row])
     classifier = bundle.heads[head]
     if classifier.kind == "svm":
-        slope = svm_gradient(classifier, features).astype(np.float32)
-        return grad_cam(feature_map, bundle.pull_back(feature_map[None], slope[None])[0])
-    averaged = features.size == feature_map.shape[-1]
-    return forest_occlusion(classifier, feature_map, None if averaged else bundle.pool)
+        return _svm_map(bundle, forwards, classifier, row)
+    averaged = forwards[0].features.shape[1] == feature_map.shape[-1]
+    pool = None if averaged else bundle.networks[0].pool
+    return forest_occlusion(classifier, feature_map, pool)
+
+
+def _svm_map(
+    bundle: "Bundle | Ensemble",
+    forwards: Sequence["Forward"],
+    classifier: SupportVectorHead,
+    row: int,
+) -> np.ndarray:
+    """Add up what each network's feature map contributes to one decision value."""
+    features = [forward.features[row] for forward in forwards]
+    slope = svm_gradient(classifier, np.concatenate(features)).astype(np.float32)
+    ends = np.cumsum([len(part) for part in features])[:-1]
+    maps = []
+    for network, forward, part in zip(
+        bundle.networks, forwards, np.split(slope, ends), strict=True
+    ):
+        feature_map = forward.feature_map[row]
+        gradient = network.pull_back(feature_map[None], part[None])[0]
+        # Grad-CAM's weighted sum (`cam.grad_cam`), left at its own scale: scaled one by
+        # one, a network that hardly moves the machine would be drawn like one that does.
+        evidence = feature_map @ gradient.mean(axis=(0, 1), dtype=np.float32)
+        # Per area of the image, so that a map of many small cells counts as one of few.
+        maps.append(evidence * evidence.size)
+    return scale(np.sum(_on_one_grid(maps), axis=0))
+
+
+def _on_one_grid(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Resize float32 maps (h, w) bilinearly to the height and width of the largest."""
+    height, width = np.max([drawn.shape for drawn in maps], axis=0).tolist()
+    return [
+        np.asarray(Image.fromarray(drawn).resize((width, height), Image.Resampling.BILINEAR))
+        for drawn in maps
+    ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import layers
 
 from thyro_demo.errors import RecipeError
@@ -64,6 +65,26 @@ def _keras_application(name: str) -> Callable[[keras.KerasTensor], keras.KerasTe
     return body
 
 
+_VGG16_BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+
+
+def _vgg16_normalised(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """VGG-16 with batch normalisation after each convolution, named as in Keras.
+
+    The plain network hardly learns from random weights (Simonyan & Zisserman 2015, section
+    3.1, start it from a shallower one). `fold_normalisation` turns the result into it.
+    """
+    x = tensor
+    for block, (depth, width) in enumerate(_VGG16_BLOCKS, start=1):
+        for number in range(1, depth + 1):
+            name = f"block{block}_conv{number}"
+            x = layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(x)
+            x = layers.BatchNormalization(name=f"{name}_bn")(x)
+            x = layers.Activation("relu", name=f"{name}_relu")(x)
+        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+    return x
+
+
 def _plain_keras(layer: layers.Layer) -> layers.Layer:
     """Replace the two parts of `efficientnet` that plain Keras cannot load."""
     config = layer.get_config()
@@ -74,7 +95,7 @@ def _plain_keras(layer: layers.Layer) -> layers.Layer:
     return type(layer).from_config(config)
 
 
-def _efficientnet_b0(tensor: keras.KerasTensor) -> keras.KerasTensor:
+def _efficientnet_b0(tensor: keras.KerasTensor, dropping: bool = True) -> keras.KerasTensor:
     # The import registers custom objects globally and takes a second: only who builds
     # this network pays for it.
     import efficientnet.tfkeras as efn
@@ -85,11 +106,19 @@ def _efficientnet_b0(tensor: keras.KerasTensor) -> keras.KerasTensor:
     laid = {id(original.inputs[0]): tensor}
     for layer in original.layers[1:]:
         inputs = layer.input
+        if type(layer).__name__ == "FixedDropout" and not dropping:
+            laid[id(layer.output)] = laid[id(inputs)]
+            continue
         if isinstance(inputs, list):
             laid[id(layer.output)] = _plain_keras(layer)([laid[id(x)] for x in inputs])
         else:
             laid[id(layer.output)] = _plain_keras(layer)(laid[id(inputs)])
     return laid[id(original.outputs[0])]
+
+
+def _efficientnet_b0_undropped(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """EfficientNet-B0 without stochastic depth, which a few passes have no use for."""
+    return _efficientnet_b0(tensor, dropping=False)
 
 
 def _two_layer_cnn(tensor: keras.KerasTensor) -> keras.KerasTensor:
@@ -132,6 +161,9 @@ class BackboneSpec:
         graph passes through that one tensor, so it can be cut and cached there.
     weights : tuple of str
         Published starts that can be downloaded (see `starts`).
+    scratch_body : callable or None
+        Like `body`, in the form that learns from random weights in a few passes; what it adds
+        or leaves out, `fold_normalisation` folds away. None trains `body` itself.
     """
 
     name: str
@@ -142,6 +174,7 @@ class BackboneSpec:
     cam_layer: str
     boundaries: dict[str, str]
     weights: tuple[str, ...] = ()
+    scratch_body: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None
 
 
 _SPECS = (
@@ -154,6 +187,7 @@ _SPECS = (
         "block5_pool",
         {"last block": "block4_pool", "last two blocks": "block3_pool"},
         ("imagenet",),
+        _vgg16_normalised,
     ),
     BackboneSpec(
         "resnet50",
@@ -184,6 +218,7 @@ _SPECS = (
         "top_activation",
         {"last block": "block6d_add", "last two blocks": "block5c_add"},
         ("imagenet", "noisy-student"),
+        _efficientnet_b0_undropped,
     ),
     BackboneSpec(
         "two-layer-cnn",
@@ -225,7 +260,11 @@ def backbone(name: str) -> BackboneSpec:
 
 
 def build(
-    spec: BackboneSpec, classes: int = 2, head: str = "softmax", input_size: int | None = None
+    spec: BackboneSpec,
+    classes: int = 2,
+    head: str = "softmax",
+    input_size: int | None = None,
+    scratch: bool = False,
 ) -> keras.Model:
     """Build a network from a row of the table, with random weights.
 
@@ -240,6 +279,9 @@ def build(
         three dense layers of 128 ReLU, as in P1 (PROTOCOLS: table of heads).
     input_size : int, optional
         Side of the square input in pixels, when it is not the row's own.
+    scratch : bool
+        Build what is trained from random weights: images of any side, and the row's
+        `scratch_body` where it has one.
 
     Returns
     -------
@@ -255,9 +297,10 @@ def build(
     """
     if head not in ("softmax", "mlp"):
         raise RecipeError(f"The head has to be softmax or mlp. Received: {head!r}.")
-    size = input_size or spec.input_size
+    size = None if scratch else input_size or spec.input_size
     image = keras.Input((size, size, 3), name="image", dtype="float32")
-    x = spec.body(normalise(image, spec.normalisation))
+    body = (spec.scratch_body if scratch else None) or spec.body
+    x = body(normalise(image, spec.normalisation))
     if head == "softmax":
         x = layers.GlobalAveragePooling2D(name="features")(x)
     else:
@@ -270,6 +313,36 @@ def build(
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
     x = layers.Softmax(name="probabilities", dtype="float32")(x)
     return keras.Model(image, x, name=spec.name.replace("-", "_"))
+
+
+def silence_branches(network: keras.Model) -> int:
+    """Start every residual branch at zero, so that a deep network learns like a shallow one.
+
+    The scale γ of the last batch normalisation of each branch is set to 0 (Goyal et al. 2017,
+    "Accurate, large minibatch SGD", section 5.1).
+
+    Parameters
+    ----------
+    network : keras.Model
+        Flat network with random weights.
+
+    Returns
+    -------
+    int
+        Number of branches.
+    """
+    branches = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Add):
+            ends = [tensor._keras_history.operation for tensor in layer.input]
+            # A shortcut that is itself a convolution keeps its scale; the branch comes last
+            # in the names of both families.
+            norms = [end for end in ends if isinstance(end, keras.layers.BatchNormalization)]
+            if norms:
+                last = max(norms, key=lambda norm: norm.name)
+                last.gamma.assign(keras.ops.zeros_like(last.gamma))
+                branches += 1
+    return branches
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> int:
@@ -297,3 +370,29 @@ def copy_weights(source: keras.Model, target: keras.Model) -> int:
             layer.set_weights(weights)
             copied += 1
     return copied
+
+
+def fold_normalisation(source: keras.Model, target: keras.Model) -> None:
+    """Copy a network trained with batch normalisation into the plain one, exactly.
+
+    A convolution followed by batch normalisation at inference is one convolution: the
+    kernel is scaled by γ/√(σ² + ε), the bias is β − μ·γ/√(σ² + ε) (Ioffe & Szegedy 2015).
+
+    Parameters
+    ----------
+    source : keras.Model
+        Network whose normalisation layers are named after their convolutions plus "_bn";
+        one without such layers is copied as it is.
+    target : keras.Model
+        The same network without them, with biases.
+    """
+    copy_weights(source, target)
+    folded = {layer.name: layer for layer in source.layers}
+    for layer in target.layers:
+        if (norm := folded.get(f"{layer.name}_bn")) is None:
+            continue
+        if not isinstance(layer, keras.layers.Conv2D) or not layer.use_bias:
+            continue
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        layer.set_weights([folded[layer.name].get_weights()[0] * scale, beta - mean * scale])

@@ -1,13 +1,16 @@
 """Bundles: a trained network with its heads, thresholds, figures and card in one folder.
 
 ``model.keras`` loads with plain Keras, ``heads.skops`` with skops, ``manifest.json`` says
-what they are and holds the checksum of each, ``README.md`` is the model card.
+what they are and holds the checksum of each, ``README.md`` is the model card. Earlier
+stages of the network's chain may lie beside it. What joins several bundles is in
+`ensemble`.
 """
 
 import json
 import math
 import sys
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +26,7 @@ from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256, whole
 from thyro_demo.models import familiarity, heads
 from thyro_demo.models.heads import CalibratedHead
-from thyro_demo.models.manifest import FORMAT, check_place, read_manifest
+from thyro_demo.models.manifest import CHECKPOINTS, FORMAT, check_place, read_manifest
 
 POSITIVE = 1
 
@@ -83,6 +86,9 @@ class Bundle:
         self.heads = {
             name: CalibratedHead(fitted[name]) for name in manifest["heads"] if name != "softmax"
         }
+        self.dims: int = network.get_layer("features").output.shape[-1]
+        # What has to run for its heads; an ensemble has several.
+        self.networks = (self,)
         map_tensor = network.get_layer(self.cam_layer).output
         self._lower = keras.Model(network.inputs[0], map_tensor)
         self._upper = keras.Model(
@@ -183,9 +189,26 @@ class Bundle:
         dict of str to ndarray of float64 (n,)
             Score of the positive class by head, 0–1, in the manifest's order.
         """
-        found = {"softmax": forward.probabilities[:, POSITIVE].astype(np.float64)}
-        found |= {name: head.scores(forward.features) for name, head in self.heads.items()}
-        return {name: found[name] for name in self.manifest["heads"]}
+        return {head: self.score(forward, head) for head in self.manifest["heads"]}
+
+    def score(self, forward: Forward, head: str) -> np.ndarray:
+        """Score a batch with one head.
+
+        Parameters
+        ----------
+        forward : Forward
+            From `forward`.
+        head : str
+            One of the manifest's heads.
+
+        Returns
+        -------
+        ndarray of float64 (n,)
+            Score of the positive class, 0–1.
+        """
+        if head == "softmax":
+            return forward.probabilities[:, POSITIVE].astype(np.float64)
+        return self.heads[head].scores(forward.features)
 
     def unlike(self, features: np.ndarray) -> float:
         """Tell how unlike the training images one image is.
@@ -267,6 +290,7 @@ def write(
     network: keras.Model,
     fitted: dict[str, Any],
     card: str,
+    extra: dict[str, keras.Model] | None = None,
 ) -> Path:
     """Write a bundle, whole or not at all.
 
@@ -282,6 +306,9 @@ def write(
         Heads by name, and "familiarity".
     card : str
         Markdown of the model card.
+    extra : dict of str to keras.Model, optional
+        Networks of earlier stages, already slimmed, by a name of `manifest.CHECKPOINTS`:
+        each becomes NAME.keras.
 
     Returns
     -------
@@ -291,25 +318,56 @@ def write(
     Raises
     ------
     BundleError
-        If the folder holds anything but an earlier bundle.
+        If the folder holds anything but an earlier bundle, or `extra` has another name.
     """
     folder = Path(folder)
     check_place(folder)
-    scores = _probe(
-        network, {n: CalibratedHead(fitted[n]) for n in manifest["heads"] if n in fitted}
-    )
+    if unknown := set(extra or ()) - set(CHECKPOINTS):
+        raise BundleError(
+            f"A network beside the bundle's own has to be one of {', '.join(CHECKPOINTS)}. "
+            f"Received: {', '.join(sorted(unknown))}."
+        )
+    calibrated = {
+        name: CalibratedHead(fitted[name]) for name in manifest["heads"] if name in fitted
+    }
     with whole(folder) as temporary:
         temporary.mkdir()
-        save_network(network, temporary / "model.keras")
-        heads.save(fitted, temporary / "heads.skops")
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-        files = {name: sha256(temporary / name) for name in ("model.keras", "heads.skops")}
-        complete = manifest | {
-            "format": FORMAT, "files": files, "probe": scores, "versions": versions(),
-        }  # fmt: skip
-        text = json.dumps(complete, indent=1, ensure_ascii=False, allow_nan=False)
-        (temporary / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        for name, saved in {"model": network, **(extra or {})}.items():
+            save_network(saved, temporary / f"{name}.keras")
+        write_facts(temporary, manifest, fitted, card, probe(calibrated))
     return folder
+
+
+def write_facts(
+    folder: Path,
+    manifest: dict[str, Any],
+    fitted: dict[str, Any],
+    card: str,
+    scores: dict[str, float],
+) -> None:
+    """Write all of a bundle but its networks: heads, card, and the manifest with checksums.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the networks, if any, and nothing else.
+    manifest : dict
+        All but "format", "files", "probe" and "versions".
+    fitted : dict of str to object
+        For the heads file.
+    card : str
+        Markdown of the model card.
+    scores : dict of str to float
+        From `probe`.
+    """
+    heads.save(fitted, folder / "heads.skops")
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    complete = manifest | {
+        "format": FORMAT, "files": files, "probe": scores, "versions": versions(),
+    }  # fmt: skip
+    text = json.dumps(complete, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load(folder: str | Path) -> Bundle:
@@ -332,19 +390,8 @@ def load(folder: str | Path) -> Bundle:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    for name in ("model.keras", "heads.skops"):
-        file = folder / name
-        if not file.is_file() or sha256(file) != manifest["files"].get(name):
-            raise BundleError(
-                "Every file of a bundle has to match its checksum in manifest.json; fetch the "
-                f"bundle again. Received: {file} ({'changed' if file.is_file() else 'missing'})."
-            )
-    fitted = heads.load(folder / "heads.skops")
-    if lacking := {"familiarity", *manifest["heads"]} - {"softmax", *fitted}:
-        raise BundleError(
-            "A bundle's heads.skops has to hold the heads that its manifest names. "
-            f"Received: {folder / 'heads.skops'} without {', '.join(sorted(lacking))}."
-        )
+    needed = {"familiarity", *manifest["heads"]} - {"softmax"}
+    fitted = load_heads(folder, manifest, needed, ("model.keras", "heads.skops"))
     try:
         network = keras.saving.load_model(folder / "model.keras", compile=False)
         _check_fit(manifest, network)
@@ -356,8 +403,50 @@ def load(folder: str | Path) -> Bundle:
             f"read. Received: {folder / 'model.keras'} with Keras {keras.__version__}, saved with "
             f"{manifest.get('versions', {}).get('keras', 'another')}."
         ) from error
-    _check_probe(bundle)
+    check_probe(manifest, bundle.heads)
     return bundle
+
+
+def load_heads(
+    folder: Path, manifest: dict[str, Any], needed: Iterable[str], files: Iterable[str]
+) -> dict[str, Any]:
+    """Compare the files of a bundle with their checksums, then load its heads.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    manifest : dict
+        From `read_manifest`.
+    needed : iterable of str
+        What the heads file has to hold.
+    files : iterable of str
+        Every file that will be read.
+
+    Returns
+    -------
+    dict of str to object
+        Estimators by name.
+
+    Raises
+    ------
+    BundleError
+        If a file is missing or does not match its checksum, or a head is missing.
+    """
+    for name in files:
+        file = folder / name
+        if not file.is_file() or sha256(file) != manifest["files"].get(name):
+            raise BundleError(
+                "Every file of a bundle has to match its checksum in manifest.json; fetch the "
+                f"bundle again. Received: {file} ({'changed' if file.is_file() else 'missing'})."
+            )
+    fitted = heads.load(folder / "heads.skops")
+    if lacking := set(needed) - set(fitted):
+        raise BundleError(
+            "A bundle's heads.skops has to hold the heads that its manifest names. "
+            f"Received: {folder / 'heads.skops'} without {', '.join(sorted(lacking))}."
+        )
+    return fitted
 
 
 def _check_fit(manifest: dict[str, Any], network: keras.Model) -> None:
@@ -368,20 +457,47 @@ def _check_fit(manifest: dict[str, Any], network: keras.Model) -> None:
         raise ValueError(f"a network from {found[0]} to {found[1]}")
 
 
-def _probe(network: keras.Model, calibrated: dict[str, CalibratedHead]) -> dict[str, float]:
-    """Score one fixed vector, so that library versions that change the scores are noticed."""
-    dims = network.get_layer("features").output.shape[-1]
-    vector = np.abs(np.random.default_rng(0).normal(size=(1, dims))).astype(np.float32)
-    return {name: float(head.scores(vector)[0]) for name, head in calibrated.items()}
+def probe(calibrated: dict[str, CalibratedHead]) -> dict[str, float]:
+    """Score one fixed vector, so that library versions that change the scores are noticed.
+
+    Parameters
+    ----------
+    calibrated : dict of str to CalibratedHead
+        Heads by name.
+
+    Returns
+    -------
+    dict of str to float
+        Score of each head, 0–1.
+    """
+    found = {}
+    for name, head in calibrated.items():
+        size = (1, head.model.n_features_in_)
+        vector = np.abs(np.random.default_rng(0).normal(size=size)).astype(np.float32)
+        found[name] = float(head.scores(vector)[0])
+    return found
 
 
-def _check_probe(bundle: Bundle) -> None:
-    expected_scores = bundle.manifest["probe"]
-    for name, score in _probe(bundle.network, bundle.heads).items():
-        expected = expected_scores.get(name, math.nan)
+def check_probe(manifest: dict[str, Any], calibrated: dict[str, CalibratedHead]) -> None:
+    """Refuse heads that score otherwise here than where they were written.
+
+    Parameters
+    ----------
+    manifest : dict
+        With the scores as they were.
+    calibrated : dict of str to CalibratedHead
+        Heads by name.
+
+    Raises
+    ------
+    BundleError
+        If a score differs by more than 1e-6.
+    """
+    for name, score in probe(calibrated).items():
+        expected = manifest["probe"].get(name, math.nan)
         if not abs(score - expected) <= 1e-6:
             raise BundleError(
-                f"The {name} head of {bundle.name} has to score its probe {expected:.6f}; use the "
-                f"library versions in its manifest. Received: {score:.6f} with scikit-learn "
+                f"The {name} head of {manifest['name']} has to score its probe {expected:.6f}; use "
+                f"the library versions in its manifest. Received: {score:.6f} with scikit-learn "
                 f"{sklearn.__version__}."
             )

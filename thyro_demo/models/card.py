@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from thyro_demo.models import checklists
+
 _SOURCES = {
     "ddti": "DDTI frames (560×360)",
     "web300": "300×225 frames",
@@ -25,7 +27,28 @@ def _figure(figure: dict[str, float | None]) -> str:
     return f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
 
 
-def _chain(rows: list[dict[str, Any]]) -> str:
+def _what(manifest: dict[str, Any]) -> str:
+    """Say what a bundle reads and with which heads."""
+    heads = ", ".join(manifest["heads"])
+    if "members" in manifest:
+        names = ", ".join(f"`{member['name']}`" for member in manifest["members"])
+        return (
+            f"{manifest['title']} has no network of its own. It joins the bundles {names}, which "
+            f"lie beside it,\nwith the heads {heads}: a machine on their pooled features, one after "
+            "the other, and the\naverage of the scores of their own machines."
+        )
+    seen = "the nodule marked on it" if manifest.get("region") == "roi" else "its scan area"
+    side = manifest["input_size"]
+    return (
+        f"{manifest['title']} scores one thyroid ultrasound frame, cropped to {seen} and resized\n"
+        f"to {side} × {side} pixels, with the heads\n{heads}."
+    )
+
+
+def _chain(manifest: dict[str, Any]) -> str:
+    rows = manifest["chain"]
+    if not rows:
+        return "How its members were trained is told by their own cards."
     lines = [
         "| Stage | Trained | Input | Classes | Images | Phantoms | Epochs | Validation accuracy |",
         "|---|---|---|---|---|---|---|---|",
@@ -102,13 +125,11 @@ def results_table(manifests: list[dict[str, Any]]) -> str:
 
 
 def _drawn(summary: dict[str, Any]) -> bool:
-    """Tell whether the figures are about phantoms, because there were no real frames."""
-    return all(set(head["by_source"]) == {"phantom"} for head in summary["heads"].values())
+    return checklists.origin(summary) == "drawn"
 
 
 def _is_p1(summary: dict[str, Any]) -> bool:
-    """Tell whether the figures are about the public thyroid set, by its sources."""
-    return all(set(head["by_source"]) <= set(_SOURCES) for head in summary["heads"].values())
+    return checklists.origin(summary) == "public"
 
 
 def _frames(summary: dict[str, Any]) -> str:
@@ -162,13 +183,112 @@ def _steers(summary: dict[str, Any]) -> str:
     )
 
 
+def _rounding(manifest: dict[str, Any]) -> str:
+    """Say how far the rounding of the weights moved the scores."""
+    if "rounding" not in manifest:
+        return ""
+    rounding = manifest["rounding"]
+    return (
+        f"\n\nKernels are rounded to {rounding['mantissa_bits']} bits of mantissa, which makes the "
+        f"file smaller. The largest\nmove of any out-of-fold score was "
+        f"{rounding['largest_move']:.2g}."
+    )
+
+
+def _checkpoints(manifest: dict[str, Any]) -> str:
+    """List the networks as the stages left them."""
+    if not manifest.get("checkpoints"):
+        return ""
+    lines = [f"- `{name}`: {line}" for name, line in manifest["checkpoints"].items()]
+    return "\n\n### Stage checkpoints\n\n" + "\n".join(lines)
+
+
+def _with_and_without(manifest: dict[str, Any]) -> str:
+    """Table of AUROC on real frames, with and without phantoms among the training images."""
+    if "with_and_without_phantoms" not in manifest:
+        return ""
+    runs = manifest["with_and_without_phantoms"]
+    sources = list(next(iter(runs["without"].values()))["by_source"])
+    lines = [
+        "| Head | Phantoms | All | "
+        + " | ".join(_SOURCES.get(source, source) for source in sources)
+        + " |",
+        "|---" * (3 + len(sources)) + "|",
+    ]
+    # A baseline that sees no pixels is not trained, and so stands in one run alone.
+    for head in runs["without"]:
+        for run in ("with", "without"):
+            figures = runs[run][head]
+            shown = [figures["all"], *(figures["by_source"][source] for source in sources)]
+            lines.append(f"| {head} | {run} | {' | '.join(map(_figure, shown))} |")
+    return (
+        "### With and without phantoms in training\n\n"
+        "AUROC on the real frames, out of fold, of the same recipe with phantoms among its "
+        "training images and\nwithout.\n\n" + "\n".join(lines) + "\n\n"
+    )
+
+
+def _gain(figure: dict[str, float | None]) -> str:
+    """Show a difference, whose sign and interval a dash between numbers would blur."""
+    if figure["low"] is None:
+        return f"{figure['value']:+.3f}"
+    return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
+
+
+def _localisation(manifest: dict[str, Any]) -> str:
+    """Write the section on heatmaps and the nodule's outline."""
+    if "localisation" not in manifest:
+        return ""
+    found = manifest["localisation"]
+    lines = [
+        f"| {head} | {_figure(figures['pointing'])} | {_gain(figures['pointing_gain'])} | "
+        f"{_figure(figures['energy'])} | {_gain(figures['energy_gain'])} |"
+        for head, figures in found["heads"].items()
+    ]
+    blind = found["gaussian"]
+    lines.append(
+        f"| Gaussian at the centre | {_figure(blind['pointing'])} | – | "
+        f"{_figure(blind['energy'])} | – |"
+    )
+    table = "\n".join(lines)
+    return f"""## Where the heatmaps look
+
+On {found["n"]} DDTI frames of {found["groups"]} cases that gave no training image, against the
+outline that was drawn of the nodule. *Pointing game*: how often the maximum of the map lies inside the outline.
+*Energy*: what share of the map does. Beside each stands the gain over a Gaussian at the centre of
+the scan area, which has seen no image: the mean difference on the same frames. 95 % intervals over
+whole groups ({found["unit"]}).
+
+| Head | Pointing game | Gain | Energy | Gain |
+|---|---|---|---|---|
+{table}
+
+A gain whose interval reaches 0 or less does not show that the head looks better than an onlooker
+who always looks at the centre. A map on the nodule tells where a score came from, not that the
+score is right.
+
+"""
+
+
+def _failures(manifest: dict[str, Any]) -> str:
+    """List the known failures that phantoms show."""
+    if not manifest.get("phantom_failures"):
+        return ""
+    lines = [f"- {failure['sentence']}" for failure in manifest["phantom_failures"]]
+    return "\n".join(["", "Shown on phantoms, drawn to bring it out:", "", *lines, ""])
+
+
 def write(manifest: dict[str, Any]) -> str:
     """Write the model card of a bundle from its manifest.
 
     Parameters
     ----------
     manifest : dict
-        Of the bundle; see `bundle.write`.
+        Of the bundle; see `bundle.write`. Shown where it has them: `localisation` (as
+        `explain.localisation.summarise` gives it); `phantom_failures` (list of dict, each
+        with a `sentence`); `with_and_without_phantoms` ("with" and "without", each figures
+        of AUROC by head, "all" and "by_source"); `checkpoints` (a line by file name);
+        `rounding` (`mantissa_bits`, and `largest_move` of any out-of-fold score).
 
     Returns
     -------
@@ -202,12 +322,10 @@ are {_labels(summary)}.
 
 ## What it is
 
-{manifest["title"]} scores one thyroid ultrasound frame, cropped to its scan area and resized
-to {manifest["input_size"]} × {manifest["input_size"]} pixels, with the heads
-{", ".join(manifest["heads"])}. The primary head, named before any test fold was scored, is
+{_what(manifest)} The primary head, named before any test fold was scored, is
 **{manifest["primary"]}**. Recipe `{manifest["recipe"]}`, start `{manifest["start"]}`.
 
-{_chain(manifest["chain"])}
+{_chain(manifest)}{_rounding(manifest)}{_checkpoints(manifest)}
 
 ## Data
 
@@ -229,7 +347,7 @@ At the operating point, and calibration:
 
 {_decisions(summary)}
 
-{phantoms}## Operating points
+{phantoms}{_with_and_without(manifest)}## Operating points
 
 | Head | youden | sens95 |
 |---|---|---|
@@ -239,7 +357,7 @@ Model scores at or above the threshold read "above". `youden` maximises sensitiv
 `sens95` keeps sensitivity at 0.95 or more; both were chosen on the out-of-fold scores of the
 {_frames(summary)}.
 
-## Where it fails
+{_localisation(manifest)}## Where it fails
 
 - {_steers(summary)}
 - A frame from another scanner, another organ or no scanner at all gets a score too. The page and
@@ -247,4 +365,12 @@ Model scores at or above the threshold read "above". `youden` maximises sensitiv
   but no such check finds every foreign image.
 - Calipers, text inside the scan area and split screens can steer it.
 - One frame is scored, never a patient; size, growth, history and cytology are unknown to it.
+{_failures(manifest)}
+## Checklists
+
+What two guidelines ask of those who report a model, and where the answer stands. The items are
+shortened and their published wording counts; the project filled them in itself. "Card" is this
+page, "README" that of the project.
+
+{checklists.write(manifest)}
 """

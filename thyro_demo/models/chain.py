@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,20 @@ import pandas as pd
 from scipy.special import expit
 from tqdm.auto import tqdm
 
-from thyro_demo.data import phantom, splits
+from thyro_demo.data import phantom, preprocess, splits
 from thyro_demo.data.datasets import phantoms as read_phantoms
 from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.evaluate import baseline, metrics, report
 from thyro_demo.files import sha256, whole
-from thyro_demo.models import bundle, card, familiarity, heads, manifest, starts
-from thyro_demo.models.backbones import BackboneSpec, backbone, build
+from thyro_demo.models import bundle, card, familiarity, heads, manifest, rounding, starts
+from thyro_demo.models.backbones import (
+    BackboneSpec,
+    backbone,
+    build,
+    copy_weights,
+    fold_normalisation,
+    silence_branches,
+)
 from thyro_demo.models.features import pooled, pooled_above
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.pipeline import Frames, load_frames
@@ -92,7 +100,7 @@ class Job:
 
 
 def run(job: Job) -> Path:
-    """Run a recipe from its start to its bundle.
+    """Run a recipe from its start to its bundle, or to its network.
 
     Parameters
     ----------
@@ -102,7 +110,8 @@ def run(job: Job) -> Path:
     Returns
     -------
     Path
-        The bundle. Beside it in `work`: `oof.csv` and the log of every stage.
+        The bundle, or the `.keras` file of a recipe without one. In `work`: the log of every
+        stage, and `oof.csv` beside a bundle.
 
     Raises
     ------
@@ -119,13 +128,26 @@ def run(job: Job) -> Path:
             f"Received: {job.backbone!r}."
         )
     spec = backbone(job.backbone)
-    manifest.check_place(job.out)
+    if job.recipe.gives_bundle:
+        manifest.check_place(job.out)
+    elif job.out.suffix != ".keras":
+        raise RecipeError(
+            f"The recipe {job.recipe.name} writes a network to a file named *.keras. "
+            f"Received: {job.out}."
+        )
     _claim(job)
     history: list[dict[str, Any]] = []
     start = job.start
-    for source, stage in job.recipe.stages[:-1]:
+    early = job.recipe.stages[:-1] if job.recipe.gives_bundle else job.recipe.stages
+    for source, stage in early:
         start = _early_stage(job, spec, source, job.stage(stage), start, history)
-    return _last_stage(job, spec, start, history)
+    if job.recipe.gives_bundle:
+        return _last_stage(job, spec, start, history)
+    network = keras.saving.load_model(start, compile=False)
+    rounding.shorten(network)
+    with whole(job.out) as temporary:
+        bundle.save_network(network, temporary)
+    return job.out
 
 
 def _claim(job: Job) -> None:
@@ -139,7 +161,10 @@ def _claim(job: Job) -> None:
         "start": job.start,
         "heads": list(job.recipe.heads),
         "network_head": job.recipe.network_head,
-        "stages": [asdict(job.stage(stage)) for _, stage in job.recipe.stages],
+        # As JSON gives it back: lists in place of tuples.
+        "stages": json.loads(
+            json.dumps([asdict(job.stage(stage)) for _, stage in job.recipe.stages])
+        ),
     }
     note = job.work / "job.json"
     begun = any((job.work / stage.name).exists() for _, stage in job.recipe.stages)
@@ -200,6 +225,7 @@ def _early_stage(
     records = _read(job, source, stage)
     if not note.exists():
         classes = tuple(sorted(set(records["label"])))
+        records = _limited(records, stage)
         if "split" not in records:
             records = splits.group_near_duplicates(records)
             records = splits.split(records, (0.85, 0.15, 0.0), stage.seed)
@@ -208,7 +234,7 @@ def _early_stage(
         frames = load_frames(records, classes, size, SOURCES[source].crop)
         network = _built(spec, stage, len(classes), size)
         starts.apply(network, spec, start)
-        rows = train_stage(network, spec, stage, frames, training, validation, folder)
+        rows = _trained(network, spec, stage, frames, (training, validation), folder, start)
         with whole(file) as temporary:
             network.save(temporary)
         row = {
@@ -231,6 +257,43 @@ def _early_stage(
     return str(file)
 
 
+def _limited(records: pd.DataFrame, stage: Stage) -> pd.DataFrame:
+    """Draw whole groups until a stage has its fill; an image without a group is its own."""
+    if stage.limit is None or len(records) <= stage.limit:
+        return records
+    groups = records["group"].where(records["group"].notna(), records["path"])
+    order = np.random.default_rng(stage.seed).permutation(groups.unique())
+    rank = groups.map({group: place for place, group in enumerate(order)})
+    kept = np.sort(np.argsort(rank.to_numpy(), kind="stable")[: stage.limit])
+    return records.iloc[kept].reset_index(drop=True)
+
+
+def _trained(
+    network: keras.Model,
+    spec: BackboneSpec,
+    stage: Stage,
+    frames: Frames,
+    parts: tuple[np.ndarray, np.ndarray],
+    folder: Path,
+    start: str,
+) -> list[dict[str, float]]:
+    """Train an early stage; images that grow and mixed precision need a network of their own."""
+    if not stage.sides and stage.precision == "float32":
+        return train_stage(network, spec, stage, frames, *parts, folder)
+    keras.config.set_dtype_policy(stage.precision)
+    try:
+        keras.utils.set_random_seed(stage.seed)
+        trained = build(spec, len(frames.classes), scratch=bool(stage.sides))
+        copy_weights(network, trained)
+        if start == "none":
+            silence_branches(trained)
+        rows = train_stage(trained, spec, stage, frames, *parts, folder)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    fold_normalisation(trained, network)
+    return rows
+
+
 def _built(
     spec: BackboneSpec, stage: Stage, classes: int, size: int, head: str = "softmax"
 ) -> keras.Model:
@@ -250,11 +313,27 @@ def _rows(records: pd.DataFrame, part: str) -> np.ndarray:
     return np.flatnonzero(records["split"] == part)
 
 
-def _records(job: Job) -> pd.DataFrame:
-    """Read the last stage's images, with their share of phantoms, dealt to folds."""
+def thyroid_records(job: Job) -> pd.DataFrame:
+    """Read the last stage's frames, with their share of phantoms, dealt to folds.
+
+    Parameters
+    ----------
+    job : Job
+        Says where they lie, how many folds there are and how many phantoms join them.
+
+    Returns
+    -------
+    DataFrame
+        Record table with a column `fold`, and `roi` where nodules are cropped to.
+
+    Raises
+    ------
+    DataError
+        If there are too few groups for the folds.
+    """
     records = _read(job, *job.recipe.stages[-1])
     records = records[records["label"].isin(CLASSES)].reset_index(drop=True)
-    records = splits.group_near_duplicates(records)
+    records = _marked(job, splits.group_near_duplicates(records))
     _check_enough(records, job.recipe.folds)
     share = job.recipe.phantoms
     if share and (records["source"] != PHANTOM).any():
@@ -262,8 +341,17 @@ def _records(job: Job) -> pd.DataFrame:
         folder = job.work / f"phantoms-{drawn}"
         if not (folder / "index.csv").exists():
             phantom.write(phantom.cohort(drawn // 2, frames_per_patient=2, seed=7), folder)
-        records = pd.concat([records, read_phantoms(folder)], ignore_index=True)
+        drawn_records = _marked(job, read_phantoms(folder))
+        records = pd.concat([records, drawn_records], ignore_index=True)
     return splits.kfold(records, job.recipe.folds, seed=0)
+
+
+def _marked(job: Job, records: pd.DataFrame) -> pd.DataFrame:
+    """Give each record its nodule's box, where the recipe crops to nodules."""
+    if not SOURCES[job.recipe.stages[-1][0]].roi:
+        return records
+    boxes = pd.Series(preprocess.regions(records), index=records.index, dtype=object)
+    return records.assign(roi=boxes)[boxes.notna()].reset_index(drop=True)
 
 
 _INNER_FOLDS = 6
@@ -286,26 +374,66 @@ def _reported(table: pd.DataFrame) -> pd.Series:
     return real if real.any() else ~real
 
 
-def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str, Any]]) -> Path:
-    stage = job.stage(job.recipe.stages[-1][1])
-    records = _records(job)
-    size = stage.input_size or spec.input_size
-    frames = load_frames(records, CLASSES, size)
-    network = _built(spec, stage, len(CLASSES), size, job.recipe.network_head)
-    starts.apply(network, spec, start)
-    trainer = _Trainer(job, spec, stage, records, frames, network)
-    found, epochs = trainer.out_of_fold()
+def cross_validate(job: Job) -> pd.DataFrame:
+    """Score every thyroid frame with a chain that never saw its group, without a bundle.
+
+    Parameters
+    ----------
+    job : Job
+        What to run; its `out` is left alone.
+
+    Returns
+    -------
+    DataFrame
+        One row an image and head, as in `work/oof.csv`, which is written: `path, group,
+        source, label, fold, head, probability`.
+
+    Raises
+    ------
+    RecipeError, DataError
+        As from `run`.
+    """
+    spec = backbone(job.backbone)
+    _claim(job)
+    history: list[dict[str, Any]] = []
+    start = job.start
+    for source, stage in job.recipe.stages[:-1]:
+        start = _early_stage(job, spec, source, job.stage(stage), start, history)
+    trainer = _Trainer(job, spec, start)
+    found, _ = trainer.out_of_fold()
+    return _publish(found, job)
+
+
+def _publish(found: pd.DataFrame, job: Job) -> pd.DataFrame:
+    table = published(found, (job.work, job.data))
     with whole(job.work / "oof.csv") as temporary:
-        _published(found, job).to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str, Any]]) -> Path:
+    trainer = _Trainer(job, spec, start)
+    records, network, stage = trainer.records, trainer.network, trainer.stage
+    found, epochs = trainer.out_of_fold()
+    _publish(found, job)
+    real = _reported(records)
+    facts = figures(records, found)
+    if (~real).any():
+        apart, _ = trainer.out_of_fold(phantoms=False)
+        facts["with_and_without_phantoms"] = {
+            "with": _by_source(facts["metrics"]),
+            "without": _by_source(_summary(apart[_reported(apart)], None)),
+        }
+    if trainer.rounded is not None:
+        facts["rounding"] = {"mantissa_bits": rounding.BITS, "largest_move": trainer.rounded}
     trainer.final(round(float(np.mean(epochs))))
-    sigmoids = {head: _sigmoid(found[found["head"] == head]) for head in job.recipe.heads}
+    sigmoids = {head: sigmoid(found[found["head"] == head]) for head in job.recipe.heads}
     if "softmax" in sigmoids:
         _calibrate(network, *sigmoids["softmax"])
-    bundle.slim(network)
-    real = _reported(records)
-    features = pooled(network, frames.images)
+    rounding.shorten(network)
+    features = trainer.features()
     fitted: dict[str, Any] = {
-        kind: heads.fit(kind, features, frames.labels, records["group"].to_numpy())
+        kind: heads.fit(kind, features, trainer.frames.labels, records["group"].to_numpy())
         for kind in job.recipe.heads
         if kind != "softmax"
     }
@@ -322,10 +450,10 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
             "phantoms": int((records["source"] == PHANTOM).sum()),
             "classes": len(CLASSES),
             "epochs": round(float(np.mean(epochs))),
-            "input size": size,
+            "input size": trainer.size,
         }
     )
-    facts = {
+    facts |= {
         "name": job.out.name,
         "title": job.title or spec.title,
         "backbone": spec.name,
@@ -333,8 +461,9 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         # A path of this machine would tell readers of the card about the machine alone.
         "start": _relative(job.start, (Path.cwd(),)),
         "classes": list(CLASSES),
-        "input_size": size,
+        "input_size": trainer.size,
         "cam_layer": spec.cam_layer,
+        "region": "roi" if SOURCES[job.recipe.stages[-1][0]].roi else "scan",
         "heads": list(job.recipe.heads),
         "primary": job.recipe.primary,
         "chain": history,
@@ -342,14 +471,52 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "familiarity_limit": limit,
         # Phantoms too: whoever draws the same cohort would measure on what was trained on.
         "training_images": sorted(sha256(path) for path in records["path"]),
-        **_figures(records, found),
     }
-    return bundle.write(job.out, facts, network, fitted, card.write(facts))
+    extra = {}
+    if spec.name in _KEEPS_STAGES:
+        for row in history[:-1]:
+            file = job.work / row["stage"] / "network.keras"
+            if file.exists() and row["stage"] in manifest.CHECKPOINTS:
+                extra[row["stage"]] = keras.saving.load_model(file, compile=False)
+                rounding.shorten(extra[row["stage"]])
+    if extra:
+        facts["checkpoints"] = {
+            f"{name}.keras": f"the network after the stage {name}" for name in extra
+        }
+    return bundle.write(job.out, facts, network, fitted, card.write(facts), extra)
 
 
-def _published(found: pd.DataFrame, job: Job) -> pd.DataFrame:
-    """Give the columns of `oof.csv`, its paths relative to the data or the work folder."""
-    paths = [_relative(path, (job.work, job.data)) for path in found["path"]]
+_KEEPS_STAGES = ("efficientnet-b0",)
+"""Networks whose bundle holds its earlier stages too; those of the others are too large."""
+
+
+def _by_source(summary: dict[str, Any]) -> dict[str, Any]:
+    """Keep the AUROC of each head, over all and within each source."""
+    return {
+        head: {
+            "all": figures["auroc"],
+            "by_source": {name: within["auroc"] for name, within in figures["by_source"].items()},
+        }
+        for head, figures in summary["heads"].items()
+    }
+
+
+def published(found: pd.DataFrame, folders: tuple[Path, ...]) -> pd.DataFrame:
+    """Give the columns of `oof.csv`.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Out-of-fold scores, as `score_features` gives them.
+    folders : tuple of Path
+        Folders that the paths are to be relative to, the first that fits.
+
+    Returns
+    -------
+    DataFrame
+        `path, group, source, label, fold, head, probability`.
+    """
+    paths = [_relative(path, folders) for path in found["path"]]
     table = found.assign(path=paths).rename(columns={"score": "probability"})
     return table[["path", "group", "source", "label", "fold", "head", "probability"]]
 
@@ -362,74 +529,147 @@ def _relative(path: str, folders: tuple[Path, ...]) -> str:
     return absolute.name
 
 
+_PHANTOM_VIEWS = 10
+"""Phantoms that take turns in each phantom's place, pass by pass."""
+
+
 class _Trainer:
     """The last stage of a recipe, fold by fold and on all rows."""
 
-    def __init__(
-        self,
-        job: Job,
-        spec: BackboneSpec,
-        stage: Stage,
-        records: pd.DataFrame,
-        frames: Frames,
-        network: keras.Model,
-    ):
-        self.job, self.spec, self.stage = job, spec, stage
-        self.records, self.frames, self.network = records, frames, network
-        self.first = network.get_weights()
+    def __init__(self, job: Job, spec: BackboneSpec, start: str):
+        self.job, self.spec = job, spec
+        self.stage = job.stage(job.recipe.stages[-1][1])
+        self.folder = job.work / self.stage.name
+        self.size = self.stage.input_size or spec.input_size
+        self.records = thyroid_records(job)
+        self.frames = load_frames(self.records, CLASSES, self.size)
+        self.network = _built(spec, self.stage, len(CLASSES), self.size, job.recipe.network_head)
+        starts.apply(self.network, spec, start)
         self.views: Views | None = None
-        self.folder = job.work / stage.name
+        self.exact: np.ndarray | None = None
+        self.rounded: float | None = None
+        if boundary(spec, self.stage.trainable) == "features":
+            # A frozen body is rounded before anything is fitted on it, so that the figures are
+            # those of the file; the exact features tell what the rounding moved.
+            if start != "none":
+                self.exact = pooled(self.network, self.frames.images)
+            rounding.shorten(self.network)
+        self.first = self.network.get_weights()
 
     def _train(self, stage: Stage, training: np.ndarray, validation: np.ndarray, name: str) -> int:
         """Train from the first weights; the frozen part runs once for all folds."""
         self.network.set_weights(self.first)
-        cached = boundary(self.spec, stage.trainable) is not None
-        if cached and self.views is None:
-            self.views = cache_views(self.network, self.spec, stage, self.frames)
+        cut = boundary(self.spec, stage.trainable)
+        if cut is not None and self.views is None:
+            self.views = self._frozen() if cut == "features" else self._cached()
         rows = train_stage(
             self.network, self.spec, stage, self.frames, training, validation,
             self.folder / name, self.views,
         )  # fmt: skip
         return 1 + _kept(rows, stage)
 
-    def _features(self) -> np.ndarray:
+    def _cached(self) -> Views:
+        return cache_views(self.network, self.spec, self.stage, self.frames)
+
+    def _frozen(self) -> Views:
+        """Pool every view of every frame; a phantom's further views are other phantoms.
+
+        A pass over the frames then meets its share of phantoms and no more, but new ones: so
+        many are needed to learn from them what they teach. Views that only training sees are
+        pooled in the stage's arithmetic, the plain ones always as the bundle will.
+        """
+        plain = pooled(self.network, self.frames.images)
+        views = self.stage.views if self.stage.augmentation is not None else 1
+        quick = self._quick() if self.stage.precision != "float32" else self.network
+        kept = [plain]
+        for view in range(1, views):
+            seed = (self.stage.seed, view)
+            kept.append(pooled(quick, self.frames.images, seed=seed, how=self.stage.augmentation))
+        drawn = np.flatnonzero(~_reported(self.records))
+        if not len(drawn) or len(drawn) == len(plain):
+            return Views(np.stack(kept))
+        every = np.stack([kept[view % views] for view in range(_PHANTOM_VIEWS)])
+        every[1:, drawn] = self._other_phantoms(quick, drawn)
+        return Views(every)
+
+    def _quick(self) -> keras.Model:
+        keras.config.set_dtype_policy(self.stage.precision)
+        try:
+            quick = build(self.spec, len(CLASSES), self.job.recipe.network_head, self.size)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        copy_weights(self.network, quick)
+        return quick
+
+    def _other_phantoms(self, network: keras.Model, rows: np.ndarray) -> np.ndarray:
+        """Pool phantoms of the same labels as some rows, new ones for each further view."""
+        needed = (_PHANTOM_VIEWS - 1) * len(rows)
+        folder = self.job.work / f"phantoms-{needed}"
+        if not (folder / "index.csv").exists():
+            # One half more than needed: labels are drawn, and each has to suffice.
+            patients = round(1.5 * needed / 2)
+            phantom.write(phantom.cohort(patients, frames_per_patient=2, seed=8), folder)
+        records = _marked(self.job, read_phantoms(folder))
+        labels = self.frames.labels[rows]
+        found = (records["label"] == CLASSES[1]).to_numpy(int)
+        order = np.empty(needed, int)
+        wanted = np.tile(labels, _PHANTOM_VIEWS - 1)
+        for label in (0, 1):
+            chosen = np.flatnonzero(found == label)
+            places = np.flatnonzero(wanted == label)
+            order[places] = np.resize(chosen, len(places))
+        frames = load_frames(records.iloc[order], CLASSES, self.size)
+        return pooled(network, frames.images).reshape(_PHANTOM_VIEWS - 1, len(rows), -1)
+
+    def features(self) -> np.ndarray:
         """Pool every image as it is; what is frozen has been run already."""
         cut = boundary(self.spec, self.stage.trainable)
         if cut is None or self.views is None:
             return pooled(self.network, self.frames.images)
         return pooled_above(self.network, cut, self.views.plain)
 
-    def out_of_fold(self) -> tuple[pd.DataFrame, list[int]]:
-        """Score every image with a chain that never saw its group."""
+    def out_of_fold(self, phantoms: bool = True) -> tuple[pd.DataFrame, list[int]]:
+        """Score every image with a chain that never saw its group, nor phantoms unless asked."""
         parts, epochs = [], []
         folds = sorted(set(self.records["fold"]))
+        kind = "fold" if phantoms else "real-fold"
         for fold in tqdm(folds, desc="Cross-validation", unit="fold"):
-            file = self.folder / f"fold{fold}.csv"
-            note = self.folder / f"fold{fold}.json"
+            file = self.folder / f"{kind}{fold}.csv"
+            note = self.folder / f"{kind}{fold}.json"
             if not note.exists():
-                table, best = self._fold(fold)
+                table, facts = self._fold(fold, phantoms, f"{kind}{fold}")
                 with whole(file) as temporary:
                     table.to_csv(temporary, index=False)
                 with whole(note) as temporary:
-                    temporary.write_text(json.dumps(best))
+                    temporary.write_text(json.dumps(facts))
             parts.append(pd.read_csv(file, dtype={"group": str}))
-            epochs.append(int(json.loads(note.read_text())))
-        return _cross_calibrated(pd.concat(parts, ignore_index=True)), epochs
+            facts = json.loads(note.read_text())
+            epochs.append(int(facts["epochs"]))
+        found = pd.concat(parts, ignore_index=True)
+        if phantoms and "exact" in found:
+            moved = cross_calibrated(found)["score"] - cross_calibrated(found, "exact")["score"]
+            self.rounded = float(moved.abs().max())
+        return cross_calibrated(found), epochs
 
-    def _fold(self, fold: int) -> tuple[pd.DataFrame, int]:
+    def _fold(self, fold: int, phantoms: bool, name: str) -> tuple[pd.DataFrame, dict[str, int]]:
+        used = _reported(self.records) | phantoms
         outer = (self.records["fold"] == fold).to_numpy()
-        inner = splits.kfold(self.records[~outer], _INNER_FOLDS, seed=fold)
-        rows = np.flatnonzero(~outer)
+        learned = ~outer & used.to_numpy()
+        inner = splits.kfold(self.records[learned], _INNER_FOLDS, seed=fold)
+        rows = np.flatnonzero(learned)
         chosen = (inner["fold"] == 0).to_numpy()
-        best = self._train(self.stage, rows[~chosen], rows[chosen], f"fold{fold}")
-        features = self._features()
+        best = self._train(self.stage, rows[~chosen], rows[chosen], name)
+        features = self.features()
+        tested = {"raw": features[outer]}
+        if self.exact is not None:
+            tested["exact"] = self.exact[outer]
         scored = _score(
-            self.network, features, self.frames.labels, self.records["group"].to_numpy(),
-            np.flatnonzero(~outer), np.flatnonzero(outer), self.job.recipe.heads,
+            self.network, features[learned], self.frames.labels[learned],
+            self.records["group"].to_numpy()[learned], tested, self.job.recipe.heads,
         )  # fmt: skip
         known = self.records.loc[outer, ["path", "group", "source", "label", "fold"]]
-        tables = [known.assign(head=head, raw=raw) for head, raw in scored]
-        return pd.concat(tables, ignore_index=True), best
+        tables = [known.assign(head=head, **raw) for head, raw in scored]
+        return pd.concat(tables, ignore_index=True), {"epochs": best}
 
     def final(self, epochs: int) -> None:
         """Train on all rows, as long as the folds did on average."""
@@ -440,47 +680,117 @@ class _Trainer:
         self._train(replace(stage, stop_after=epochs), rows, nothing, "final")
 
 
+def score_features(
+    features: np.ndarray,
+    records: pd.DataFrame,
+    kinds: tuple[str, ...] = ("svm",),
+    more: tuple[np.ndarray, pd.DataFrame] | None = None,
+    weights: Callable[[pd.DataFrame], np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Score frames out of fold by heads on the features of a frozen network.
+
+    Parameters
+    ----------
+    features : ndarray of float32 (n, d)
+        Pooled features of a network that has not been trained on these frames.
+    records : DataFrame
+        Their record table with a column `fold`.
+    kinds : tuple of str
+        Kinds of heads; see `heads.fit`.
+    more : tuple of ndarray and DataFrame, optional
+        Features and records of further training rows, each used where its fold is not tested.
+    weights : callable, optional
+        Takes the training rows' records, gives a weight for each.
+
+    Returns
+    -------
+    DataFrame
+        One row a frame and head: `path, group, source, label, fold, head, raw, score`, the
+        scores of each fold calibrated on the others.
+    """
+    table, rows = records, features
+    if more is not None:
+        table = pd.concat([records.assign(tested=True), more[1].assign(tested=False)])
+        rows = np.concatenate([features, more[0]])
+    fold = table["fold"].to_numpy()
+    tested = table["tested"].to_numpy(bool) if "tested" in table else np.ones(len(table), bool)
+    labels = (table["label"] == CLASSES[1]).to_numpy(int)
+    parts = []
+    for held in tqdm(sorted(set(fold)), desc="Heads", unit="fold", leave=False):
+        outer, learned = (fold == held) & tested, fold != held
+        known = table.loc[outer, ["path", "group", "source", "label", "fold"]]
+        shares = None if weights is None else weights(table[learned])
+        for kind in kinds:
+            fitted = heads.fit(
+                kind, rows[learned], labels[learned], table["group"].to_numpy()[learned],
+                weights=shares,
+            )  # fmt: skip
+            parts.append(known.assign(head=kind, raw=CalibratedHead(fitted).raw(rows[outer])))
+    return cross_calibrated(pd.concat(parts, ignore_index=True))
+
+
 def _score(
     network: keras.Model,
     features: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
-    training: np.ndarray,
-    test: np.ndarray,
+    tested: dict[str, np.ndarray],
     kinds: tuple[str, ...],
-) -> list[tuple[str, np.ndarray]]:
-    """Fit every head on the training rows and score the test rows, before calibration."""
+) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Fit every head on features and score those of the test rows, before calibration."""
     found = []
     for kind in kinds:
         if kind == "softmax":
-            logits = upper_part(network, "features")(features[test], training=False).numpy()
-            found.append((kind, logits[:, 1] - logits[:, 0]))
+            upper = upper_part(network, "features")
+            odds = {name: upper(rows, training=False).numpy() for name, rows in tested.items()}
+            found.append((kind, {name: z[:, 1] - z[:, 0] for name, z in odds.items()}))
         else:
-            head = CalibratedHead(
-                heads.fit(kind, features[training], labels[training], groups[training])
-            )
-            found.append((kind, head.raw(features[test])))
+            head = CalibratedHead(heads.fit(kind, features, labels, groups))
+            found.append((kind, {name: head.raw(rows) for name, rows in tested.items()}))
     return found
 
 
-def _cross_calibrated(found: pd.DataFrame) -> pd.DataFrame:
+def cross_calibrated(found: pd.DataFrame, column: str = "raw") -> pd.DataFrame:
     """Calibrate each fold's heads on the other folds' out-of-fold scores.
 
     A sigmoid fitted inside the training part would be too sure of itself: the network has
     seen those images, and their features part the classes better than new ones will.
+
+    Parameters
+    ----------
+    found : DataFrame
+        One row a frame and head, with `raw`, the score before calibration.
+    column : str
+        Which scores to calibrate by the sigmoids of `raw`.
+
+    Returns
+    -------
+    DataFrame
+        With a column `score`, 0–1.
     """
     found = found.copy()
     for head in found["head"].unique():
         for fold in sorted(set(found["fold"])):
             mine = found["head"] == head
             here, others = mine & (found["fold"] == fold), mine & (found["fold"] != fold)
-            slope, intercept = _sigmoid(found[others])
-            found.loc[here, "score"] = expit(slope * found.loc[here, "raw"] + intercept)
+            slope, intercept = sigmoid(found[others])
+            found.loc[here, "score"] = expit(slope * found.loc[here, column] + intercept)
     return found
 
 
-def _sigmoid(scored: pd.DataFrame) -> tuple[float, float]:
-    """Fit slope and intercept on the frames that figures are about: real ones, if any."""
+def sigmoid(scored: pd.DataFrame) -> tuple[float, float]:
+    """Fit slope and intercept on the frames that figures are about: real ones, if any.
+
+    Parameters
+    ----------
+    scored : DataFrame
+        Out-of-fold rows of one head.
+
+    Returns
+    -------
+    slope, intercept : float
+        See `heads.platt`.
+    """
     rows = scored[_reported(scored)]
     return heads.platt(rows["raw"].to_numpy(), (rows["label"] == CLASSES[1]).to_numpy())
 
@@ -495,8 +805,21 @@ def _calibrate(network: keras.Model, slope: float, intercept: float) -> None:
 BASELINE = "image size only"
 
 
-def _figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
-    """Compute thresholds and out-of-fold figures; real frames and phantoms stay apart."""
+def figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
+    """Compute thresholds and out-of-fold figures; real frames and phantoms stay apart.
+
+    Parameters
+    ----------
+    records : DataFrame
+        The frames, with `fold`.
+    found : DataFrame
+        Out-of-fold scores, as `score_features` gives them.
+
+    Returns
+    -------
+    dict
+        "thresholds", "metrics", and "phantom_metrics" where there are phantoms.
+    """
     real = records[_reported(records)]
     scored = found[_reported(found)]
     thresholds = {
@@ -508,11 +831,11 @@ def _figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
         }
         for head, rows in scored.groupby("head", sort=False)
     }
-    figures = {"thresholds": thresholds, "metrics": _summary(scored, _size_rows(real))}
+    facts = {"thresholds": thresholds, "metrics": _summary(scored, _size_rows(real))}
     drawn = found[~_reported(found)]
     if len(drawn):
-        figures["phantom_metrics"] = _summary(drawn, None)
-    return figures
+        facts["phantom_metrics"] = _summary(drawn, None)
+    return facts
 
 
 def _size_rows(real: pd.DataFrame) -> pd.DataFrame | None:

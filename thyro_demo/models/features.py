@@ -5,11 +5,17 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
-from thyro_demo.models.pipeline import batches
+from thyro_demo.models.pipeline import Augmentation, batches
 
 
-def pooled(network: keras.Model, images: np.ndarray, batch: int = 32) -> np.ndarray:
-    """Run a network up to its layer "features" over images as they are.
+def pooled(
+    network: keras.Model,
+    images: np.ndarray,
+    batch: int = 32,
+    seed: tuple[int, int] = (0, 0),
+    how: Augmentation | None = None,
+) -> np.ndarray:
+    """Run a network up to its layer "features" over images, as they are or augmented.
 
     Parameters
     ----------
@@ -19,6 +25,8 @@ def pooled(network: keras.Model, images: np.ndarray, batch: int = 32) -> np.ndar
         RGB.
     batch : int
         Images a forward pass.
+    seed, how : tuple of int and Augmentation, optional
+        Of the views to draw; see `batches`.
 
     Returns
     -------
@@ -27,9 +35,10 @@ def pooled(network: keras.Model, images: np.ndarray, batch: int = 32) -> np.ndar
     """
     part = keras.Model(network.inputs[0], network.get_layer("features").output)
     run = tf.function(lambda x: part(x, training=False), reduce_retracing=True)
-    rows = batches(images, np.arange(len(images)), batch)
+    rows = batches(images, np.arange(len(images)), batch, seed, how)
     steps = -(-len(images) // batch)
-    return np.concatenate([run(x).numpy() for x in tqdm(rows, "Features", steps, leave=False)])
+    found = [run(x).numpy() for x in tqdm(rows, "Features", steps, leave=False)]
+    return np.concatenate(found).astype(np.float32)
 
 
 def pooled_above(

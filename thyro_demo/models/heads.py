@@ -42,6 +42,7 @@ def fit(
     groups: np.ndarray,
     folds: int = 5,
     seed: int = 0,
+    weights: np.ndarray | None = None,
 ) -> CalibratedClassifierCV:
     """Fit a head, its settings chosen and its scores calibrated in grouped inner folds.
 
@@ -60,6 +61,8 @@ def fit(
         Inner folds.
     seed : int
         Of folds and trees.
+    weights : ndarray of float (n,), optional
+        Weight of each row in the fit; the choice of settings counts all rows alike.
 
     Returns
     -------
@@ -97,10 +100,15 @@ def fit(
         search = GridSearchCV(
             make_pipeline(StandardScaler(), machine), grid, scoring="roc_auc", cv=inner, refit=False
         )
-        search.fit(features, labels)
+        search.fit(features, labels, **_weighted(weights))
         estimator = make_pipeline(StandardScaler(), machine).set_params(**search.best_params_)
     calibrated = CalibratedClassifierCV(estimator, method="sigmoid", cv=inner, ensemble=False)
-    return calibrated.fit(features, labels)
+    return calibrated.fit(features, labels, **_weighted(weights))
+
+
+def _weighted(weights: np.ndarray | None) -> dict[str, np.ndarray]:
+    # The machine is the last step of a pipeline, which takes weights under its name.
+    return {} if weights is None else {"svc__sample_weight": weights}
 
 
 def platt(odds: np.ndarray, positive: np.ndarray) -> tuple[float, float]:

@@ -14,15 +14,26 @@ from thyro_demo.errors import BundleError
 
 FORMAT = 1
 REQUIRED = (
-    "format", "name", "title", "backbone", "classes", "input_size", "cam_layer", "heads",
-    "primary", "thresholds", "familiarity_limit", "files", "probe", "training_images",
+    "format", "name", "title", "backbone", "classes", "heads", "primary", "thresholds", "files",
+    "probe", "training_images",
 )  # fmt: skip
 """What every manifest says; the shipped ones say more."""
+
+OF_A_NETWORK = ("input_size", "cam_layer", "familiarity_limit")
+"""What the manifest of a network says besides; an ensemble names its "members" instead."""
+
+KINDS = ("scan", "roi", "ensemble")
+"""Networks that see the scan area, networks that see a marked nodule, ensembles of the first."""
+
+CHECKPOINTS = ("natural-64", "radiographs")
+"""Earlier stages of its chain that a bundle may hold beside its network, each as NAME.keras."""
 
 OPERATING_POINTS = ("youden", "sens95")
 """Thresholds that a bundle brings for each head: best Youden index, sensitivity ≥ 0.95."""
 
-_FILES = {"model.keras", "heads.skops", "manifest.json", "README.md"}
+_FILES = {"model.keras", "heads.skops", "manifest.json", "README.md"} | {
+    f"{name}.keras" for name in CHECKPOINTS
+}
 
 # Names become parts of file names (overlays, reports), so a manifest may not point elsewhere.
 _NAME = re.compile(r"\w[\w .+-]*")
@@ -90,7 +101,8 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
-        missing = [key for key in REQUIRED if key not in manifest]
+        required = REQUIRED if "members" in manifest else REQUIRED + OF_A_NETWORK
+        missing = [key for key in required if key not in manifest]
     except (ValueError, TypeError, RecursionError) as error:
         raise BundleError(
             f"A bundle's manifest has to be undamaged JSON. Received: {file}."
@@ -106,6 +118,22 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
             f"Received: {file} (wrong: {', '.join(wrong)})."
         )
     return manifest
+
+
+def kind(manifest: dict[str, Any]) -> str:
+    """Tell what a bundle is and what it has to be shown.
+
+    Parameters
+    ----------
+    manifest : dict
+        From `read_manifest`.
+
+    Returns
+    -------
+    {"scan", "roi", "ensemble"}
+        One of `KINDS`.
+    """
+    return "ensemble" if "members" in manifest else manifest.get("region", "scan")
 
 
 def check_place(folder: str | Path) -> None:
@@ -138,22 +166,62 @@ def check_place(folder: str | Path) -> None:
 def _misfits(manifest: dict[str, Any]) -> list[str]:
     """Name the entries whose kind or value no manifest of this project has."""
     heads, classes = manifest["heads"], manifest["classes"]
-    size, limit = manifest["input_size"], manifest["familiarity_limit"]
     names = [manifest["name"], *(heads if isinstance(heads, list) else [None])]
     fits = {
         "name or heads": all(isinstance(n, str) and _NAME.fullmatch(n) for n in names),
         "title": isinstance(manifest["title"], str),
         "classes": isinstance(classes, list) and len(classes) >= 2,
-        "input_size": isinstance(size, int) and 0 < size <= 4096,
         "primary": isinstance(heads, list) and manifest["primary"] in heads,
         "thresholds": _are_thresholds(manifest["thresholds"], heads),
-        "familiarity_limit": isinstance(limit, float) and 0 < limit < math.inf,
         "files": isinstance(manifest["files"], dict),
         "probe": isinstance(manifest["probe"], dict)
         and all(isinstance(score, float) for score in manifest["probe"].values()),
         "training_images": isinstance(manifest["training_images"], list),
     }
+    fits |= _fits_of_an_ensemble(manifest) if "members" in manifest else _fits_of_one(manifest)
     return [name for name, fit in fits.items() if not fit]
+
+
+def _fits_of_one(manifest: dict[str, Any]) -> dict[str, bool]:
+    """Tell which entries of a network's manifest are sound."""
+    size, limit = manifest["input_size"], manifest["familiarity_limit"]
+    return {
+        "input_size": isinstance(size, int) and 0 < size <= 4096,
+        "familiarity_limit": isinstance(limit, float) and 0 < limit < math.inf,
+        "region": manifest.get("region", "scan") in ("scan", "roi"),
+    }
+
+
+def _fits_of_an_ensemble(manifest: dict[str, Any]) -> dict[str, bool]:
+    """Tell which entries of an ensemble's manifest are sound."""
+    members, heads = manifest["members"], manifest["heads"]
+    sound = isinstance(members, list) and all(
+        isinstance(member, dict)
+        and all(isinstance(member.get(key), str) for key in ("name", "sha256", "heads_sha256"))
+        and _NAME.fullmatch(member["name"])
+        for member in members
+    )
+    names = [member["name"] for member in members] if sound else []
+    return {
+        "heads": isinstance(heads, list) and set(map(str, heads)) <= {"svm", "average"},
+        "members": sound and len(set(names)) == len(names) >= 2,
+        "region": manifest.get("region", "scan") == "scan",
+        "average": heads == ["svm"] or _is_average(manifest.get("average"), names),
+    }
+
+
+def _is_average(average: Any, names: list[str]) -> bool:
+    """Tell whether an entry names heads of members and the sigmoid over their mean."""
+    if not isinstance(average, dict) or not isinstance(average.get("of"), list):
+        return False
+    sigmoid = (average.get("slope"), average.get("intercept"))
+    return (
+        all(isinstance(number, int | float) and math.isfinite(number) for number in sigmoid)
+        and len(average["of"]) > 0
+        and all(
+            isinstance(pair, list) and len(pair) == 2 and pair[0] in names for pair in average["of"]
+        )
+    )
 
 
 def _are_thresholds(thresholds: Any, heads: Any) -> bool:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from thyro_demo.data.images import decode
-from thyro_demo.data.preprocess import Box, prepare
+from thyro_demo.data.preprocess import NODULE_MARGIN, Box, prepare, widen
 from thyro_demo.errors import DataError
 
 
@@ -73,7 +73,8 @@ def load_frames(
     Parameters
     ----------
     records : DataFrame
-        Record table with `path` and `label`.
+        Record table with `path` and `label`; where it has a column `roi` (a `Box` in each
+        row), frames are cropped to that box and a margin instead.
     classes : sequence of str
         Class names in the order of the network's outputs.
     size : int
@@ -99,14 +100,17 @@ def load_frames(
         )
     images = np.empty((len(records), size, size, 3), np.uint8)
 
-    def load(row: int, path: str) -> None:
+    boxes = records["roi"] if "roi" in records else [None] * len(records)
+
+    def load(row: int, path: str, roi: Box | None) -> None:
         image = decode(path)
         whole = None if crop else Box(0, 0, image.shape[1], image.shape[0])
-        images[row] = np.round(prepare(image, size, whole)[0]).astype(np.uint8)
+        box = whole if roi is None else widen(roi, NODULE_MARGIN, image.shape)
+        images[row] = np.round(prepare(image, size, box)[0]).astype(np.uint8)
 
     # Pillow decodes and resizes outside Python's lock.
     with ThreadPoolExecutor(2) as pool:
-        jobs = pool.map(load, range(len(records)), records["path"])
+        jobs = pool.map(load, range(len(records)), records["path"], boxes)
         for _ in tqdm(jobs, total=len(records), desc="Reading images", unit="image"):
             pass
     index = {name: number for number, name in enumerate(classes)}
@@ -170,6 +174,7 @@ def batches(
     batch: int,
     seed: tuple[int, int] = (0, 0),
     augmentation: Augmentation | None = None,
+    side: int | None = None,
 ) -> tf.data.Dataset:
     """Give the images of one epoch in a fixed order, batch by batch.
 
@@ -185,6 +190,8 @@ def batches(
         Run and epoch; with the number of the batch it fixes every view.
     augmentation : Augmentation, optional
         None gives the images as they are.
+    side : int, optional
+        Shrink to this side by area averages; None leaves the size.
 
     Returns
     -------
@@ -196,10 +203,12 @@ def batches(
     rows = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64)).batch(batch)
 
     def view(number: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-        picked = tf.gather(held, chosen)
-        if augmentation is None:
-            return tf.cast(picked, tf.float32)
-        key = tf.stack([tf.constant(run, tf.int64), number + 100_003 * epoch])
-        return augment(picked, key, augmentation)
+        picked = tf.cast(tf.gather(held, chosen), tf.float32)
+        if augmentation is not None:
+            key = tf.stack([tf.constant(run, tf.int64), number + 100_003 * epoch])
+            picked = augment(picked, key, augmentation)
+        if side is not None and side != images.shape[1]:
+            picked = tf.image.resize(picked, (side, side), "area")
+        return picked
 
     return rows.enumerate().map(view, num_parallel_calls=2, deterministic=True).prefetch(2)

@@ -73,6 +73,14 @@ class Stage:
         None trains on the images as they are.
     seed : int
         Fixes order, views and dropout.
+    sides : tuple of int
+        Side of the images in each epoch, for a stage that trains all layers: small images
+        first teach the same network in a fraction of the time (progressive learning, Tan &
+        Le 2021, "EfficientNetV2"). The last one goes on; empty keeps `input_size`.
+    precision : {"float32", "mixed_bfloat16"}
+        Of the arithmetic in training; weights are float32 in both.
+    limit : int or None
+        Most images of a stage before the last, drawn in whole groups; None takes all.
     """
 
     name: str
@@ -93,6 +101,9 @@ class Stage:
     views: int = 2
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     seed: int = 0
+    sides: tuple[int, ...] = ()
+    precision: str = "float32"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.trainable not in TRAINABLE:
@@ -108,11 +119,35 @@ class Stage:
             raise RecipeError(
                 f"The schedule has to be constant or cosine. Received: {self.schedule!r}."
             )
+        if self.precision not in ("float32", "mixed_bfloat16"):
+            raise RecipeError(
+                f"The precision has to be float32 or mixed_bfloat16. Received: {self.precision!r}."
+            )
+        if self.sides and self.trainable != "all":
+            raise RecipeError(
+                "Images can grow only in a stage that trains all layers. "
+                f"Received: {self.trainable!r}."
+            )
         if self.epochs < 0 or self.batch < 1 or self.views < 1:
             raise RecipeError(
                 "A stage needs epochs ≥ 0, batch ≥ 1 and views ≥ 1. Received: "
                 f"epochs={self.epochs}, batch={self.batch}, views={self.views}."
             )
+
+    def side(self, epoch: int) -> int | None:
+        """Give the side of the images in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+
+        Returns
+        -------
+        int or None
+            Pixels; None leaves the images as they are loaded.
+        """
+        return self.sides[min(epoch, len(self.sides) - 1)] if self.sides else None
 
 
 def boundary(spec: BackboneSpec, trainable: str) -> str | None:
@@ -427,7 +462,7 @@ def train_stage(
         while not run.finished:
             epoch = len(run.history)
             loss = _epoch(step, run, frames, training, views, epoch)
-            seen = _look(look, stage, frames, validation, views)
+            seen = _look(look, stage, frames, validation, views, epoch)
             rate = learning_rate(stage, epoch + 1)
             run.end_epoch({"epoch": epoch + 1, "learning_rate": rate, "loss": loss, **seen})
             bar.update(1)
@@ -476,26 +511,28 @@ def _steps(
 
 
 def _chosen(
-    frames: Frames, order: np.ndarray, stage: Stage, views: Views | None, epoch: int | None
+    frames: Frames,
+    order: np.ndarray,
+    stage: Stage,
+    views: Views | None,
+    epoch: int,
+    plain: bool = False,
 ) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
-    """Give batches of inputs and labels; `epoch` None means the plain view."""
+    """Give an epoch's batches of inputs and labels, augmented or `plain`."""
     starts = range(0, len(order), stage.batch)
     if views is None:
-        how = None if epoch is None else stage.augmentation
-        seed = (stage.seed, 0 if epoch is None else epoch + 1)
-        inputs: Iterator[tf.Tensor] = iter(batches(frames.images, order, stage.batch, seed, how))
+        how = None if plain else stage.augmentation
+        seed = (stage.seed, epoch + 1)
+        inputs: Iterator[tf.Tensor] = iter(
+            batches(frames.images, order, stage.batch, seed, how, stage.side(epoch))
+        )
         for start, x in zip(starts, inputs, strict=True):
             yield x, frames.labels[order[start : start + stage.batch]]
         return
-    pick = np.random.default_rng((stage.seed, 2, epoch or 0)).integers(
-        len(views.every), size=len(order)
-    )
+    pick = np.random.default_rng((stage.seed, 2, epoch)).integers(len(views.every), size=len(order))
     for start in starts:
         rows = order[start : start + stage.batch]
-        if epoch is None:
-            x = views.plain[rows]
-        else:
-            x = views.every[pick[start : start + stage.batch], rows]
+        x = views.plain[rows] if plain else views.every[pick[start : start + stage.batch], rows]
         yield tf.constant(x), frames.labels[rows]
 
 
@@ -523,20 +560,30 @@ def _epoch(
     chosen = _chosen(frames, order, stage, views, epoch)
     name = f"epoch {epoch + 1}"
     hidden = len(order) < 2_000
-    for number, (x, y) in enumerate(tqdm(chosen, name, steps, leave=False, disable=hidden)):
+    seen = 0
+    bar = tqdm(chosen, name, steps, leave=False, disable=hidden)
+    for number, (x, y) in enumerate(bar):
         run.optimiser.learning_rate.assign(learning_rate(stage, epoch + (number + 1) / steps))
         total += float(step(x, tf.constant(y))) * len(y)
+        seen += len(y)
+        if number % 20 == 0:
+            bar.set_postfix({"loss": f"{total / seen:.3f}"})
     return total / len(order)
 
 
 def _look(
-    look: Any, stage: Stage, frames: Frames, validation: np.ndarray, views: Views | None
+    look: Any,
+    stage: Stage,
+    frames: Frames,
+    validation: np.ndarray,
+    views: Views | None,
+    epoch: int,
 ) -> dict[str, float]:
     """Give loss and accuracy on the validation part, NaN where there is none."""
     if len(validation) == 0:
         return {"validation_loss": math.nan, "validation_accuracy": math.nan}
     loss = hits = 0.0
-    for x, y in _chosen(frames, validation, stage, views, None):
+    for x, y in _chosen(frames, validation, stage, views, epoch, plain=True):
         batch_loss, batch_hits = look(x, tf.constant(y))
         loss, hits = loss + float(batch_loss), hits + float(batch_hits)
     count = len(validation)

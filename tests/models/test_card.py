@@ -1,0 +1,148 @@
+"""A model card shows what its manifest holds, and nothing of what it lacks."""
+
+import re
+
+import pytest
+
+from thyro_demo.models import card
+
+FIGURES = ("auroc", "sensitivity", "specificity", "accuracy", "f1", "ece", "brier")
+OPTIONAL = (
+    "Where the heatmaps look", "With and without phantoms", "Stage checkpoints", "mantissa",
+    "Shown on phantoms",
+)  # fmt: skip
+
+
+def figure(value):
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+def by_source(value):
+    return {"all": figure(value), "by_source": {"ddti": figure(value), "other": figure(value)}}
+
+
+@pytest.fixture
+def bare():
+    """Give the manifest of a bundle without anything that is optional."""
+    figures = {name: figure(0.7) for name in FIGURES}
+    head = figures | {"by_source": {"ddti": figures, "other": figures}}
+    metrics = {
+        "n": 48, "groups": 24, "positives": 30, "positive": "malignant", "unit": "group",
+        "interval": {"resamples": 2000}, "heads": {"svm": head, "forest": head},
+    }  # fmt: skip
+    stage = {
+        "stage": "thyroid", "trained": "head", "input size": 224, "classes": 2, "images": 48,
+        "phantoms": 12, "epochs": 6,
+    }  # fmt: skip
+    return {
+        "name": "b0", "title": "B0", "backbone": "efficientnet-b0", "recipe": "head",
+        "start": "none", "input_size": 224, "heads": ["svm", "forest"], "primary": "svm",
+        "thresholds": {name: {"youden": 0.5, "sens95": 0.3} for name in ("svm", "forest")},
+        "chain": [stage], "metrics": metrics,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def full(bare):
+    """Give a manifest with everything that a card can show."""
+    pair = {"pointing": figure(0.61), "energy": figure(0.42)}
+    gains = {"pointing_gain": figure(-0.02), "energy_gain": figure(0.25)}
+    without = {"svm": by_source(0.73), "forest": by_source(0.74)}
+    return bare | {
+        "localisation": {
+            "n": 31, "groups": 29, "unit": "group", "heads": {"svm": pair | gains},
+            "gaussian": {"pointing": figure(0.63), "energy": figure(0.17)},
+        },
+        "phantom_failures": [
+            {"pitfall": "calipers", "share": 0.4, "n": 50, "sentence": "Calipers move the score."},
+            {"pitfall": "split", "share": 0.2, "n": 50, "sentence": "Split screens do, too."},
+        ],
+        "with_and_without_phantoms": {
+            "with": {"svm": by_source(0.71), "forest": by_source(0.72), "size": by_source(0.55)},
+            "without": without,
+        },
+        "checkpoints": {"natural-64.keras": "after natural images"},
+        "rounding": {"mantissa_bits": 7, "largest_move": 0.00441},
+    }  # fmt: skip
+
+
+def sections(text):
+    """Give the text under each heading of the second level."""
+    return dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+
+
+def test_sections_that_the_checklists_name_are_in_the_card(bare, full):
+    for manifest in (bare, full):
+        text = card.write(manifest)
+        named = set(re.findall(r'Card, "([^"]+)"', text))
+        assert len(named) >= 5
+        assert named <= set(sections(text))
+
+
+def test_checklists_stand_folded_at_the_end(bare):
+    text = card.write(bare)
+    assert list(sections(text))[-1] == "Checklists"
+    assert text.count("<details>") == text.count("</details>") == 2
+    # The page takes off what stands between the first two of these lines.
+    assert re.findall(r"^---$", text, re.MULTILINE) == ["---", "---"]
+
+
+def test_a_bundle_without_the_optional_facts_is_told_nothing_of_them(bare):
+    text = card.write(bare)
+    assert not any(words in text for words in OPTIONAL)
+    assert "\n\n\n" not in text
+
+
+def test_every_optional_fact_is_told(full):
+    text = card.write(full)
+    assert all(words in text for words in OPTIONAL)
+    assert "\n\n\n" not in text
+
+
+def test_heatmaps_stand_beside_the_gaussian_with_signed_gains(full):
+    told = sections(card.write(full))["Where the heatmaps look"]
+    assert (
+        "| svm | 0.610 (0.510–0.710) | -0.020 (-0.120 to +0.080) "
+        "| 0.420 (0.320–0.520) | +0.250 (+0.150 to +0.350) |"
+    ) in told
+    assert "| Gaussian at the centre | 0.630 (0.530–0.730) | – | 0.170 (0.070–0.270) | – |" in told
+    assert "31 DDTI frames in 29 groups, out of fold" in told
+
+
+def test_heatmaps_of_one_group_have_no_interval(full):
+    for name in ("pointing", "energy", "pointing_gain", "energy_gain"):
+        full["localisation"]["heads"]["svm"][name] |= {"low": None, "high": None}
+    assert "| svm | 0.610 | -0.020 | 0.420 | +0.250 |" in card.write(full)
+
+
+def test_training_with_and_without_phantoms_is_told_head_by_head(full):
+    told = sections(card.write(full))["How it did"].split("### With and without phantoms")[1]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in told.splitlines()[4:]]
+    rows = [row for row in rows if row]
+    assert rows[0] == ["Head", "Phantoms", "All", "DDTI frames (560×360)", "the rest"]
+    told = [(head, run, all_frames[:5]) for head, run, all_frames, *_ in rows[2:]]
+    # The baseline of the image's size has no run without phantoms: it sees none.
+    assert told == [
+        ("svm", "with", "0.710"), ("svm", "without", "0.730"),
+        ("forest", "with", "0.720"), ("forest", "without", "0.740"),
+    ]  # fmt: skip
+
+
+def test_each_known_failure_is_a_bullet_where_it_fails(full):
+    told = sections(card.write(full))["Where it fails"]
+    after = told.split("Shown on phantoms")[1]
+    assert re.findall(r"^- (.+)$", after, re.MULTILINE) == [
+        "Calipers move the score.", "Split screens do, too.",
+    ]  # fmt: skip
+
+
+def test_checkpoints_and_rounding_are_told_with_the_network(full):
+    told = sections(card.write(full))["What it is"]
+    assert "- `natural-64.keras`: after natural images" in told
+    assert re.search(r"7 bits of mantissa.*move of any out-of-fold score was 0\.0044\.", told, re.S)
+
+
+def test_a_network_that_sees_marked_nodules_is_not_said_to_see_the_scan_area(bare):
+    assert "cropped to its scan area" in card.write(bare)
+    told = sections(card.write(bare | {"region": "roi"}))["What it is"]
+    assert "scan area" not in told

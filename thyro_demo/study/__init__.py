@@ -1,0 +1,1 @@
+"""Questions asked of whole chains: cross-validation, ensembles, the middle stage, shortcuts."""

@@ -1,0 +1,144 @@
+"""Train an ensemble of shipped bundles: joined features, and averaged probabilities."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from thyro_demo.errors import RecipeError
+from thyro_demo.files import sha256, whole
+from thyro_demo.models import bundle, card, chain, ensemble, heads, manifest
+from thyro_demo.models.chain import CLASSES, Job
+from thyro_demo.models.features import pooled
+from thyro_demo.models.pipeline import load_frames
+from thyro_demo.models.recipes import recipe
+
+MEMBERS = ("vgg16", "resnet50", "efficientnet-b0")
+PRIMARY = "svm"
+"""Named before any test fold was scored."""
+
+_SURE = 1e-6
+
+
+def cross_validate(
+    root: Path, data: Path, work: Path, members: tuple[str, ...] = MEMBERS
+) -> pd.DataFrame:
+    """Score every thyroid frame by an ensemble that never saw its group.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the members' bundles, whose networks were frozen on thyroid frames.
+    data : Path
+        The thyroid set, or the folder that holds all sets by name.
+    work : Path
+        Where `oof.csv` and the phantoms go.
+    members : tuple of str
+        Names of the bundles.
+
+    Returns
+    -------
+    DataFrame
+        Content of `oof.csv`.
+
+    Raises
+    ------
+    RecipeError
+        If a member's network was trained on thyroid frames.
+    BundleError, DataError
+        If a member or the frames cannot be read.
+    """
+    _, _, found = _scored(root, data, work, members)
+    return _written(found, data, work)
+
+
+def train(
+    root: Path, data: Path, work: Path, out: Path, members: tuple[str, ...] = MEMBERS
+) -> Path:
+    """Fit an ensemble on all thyroid frames and write its bundle beside its members.
+
+    Parameters
+    ----------
+    root, data, work, members
+        As for `cross_validate`.
+    out : Path
+        Folder of the bundle.
+
+    Returns
+    -------
+    Path
+        The bundle.
+
+    Raises
+    ------
+    RecipeError, BundleError, DataError
+        As from `cross_validate`, or if no bundle can be written to `out`.
+    """
+    manifest.check_place(out)
+    records, features, found = _scored(root, data, work, members)
+    _written(found, data, work)
+    joined = np.concatenate([features[name] for name in members], axis=1)
+    labels = (records["label"] == CLASSES[1]).to_numpy(int)
+    fitted = heads.fit("svm", joined, labels, records["group"].to_numpy())
+    heads.recalibrate(fitted, *chain.sigmoid(found[found["head"] == "svm"]))
+    heads.slim(fitted)
+    slope, intercept = chain.sigmoid(found[found["head"] == "average"])
+    facts: dict[str, Any] = {
+        "name": out.name,
+        "title": "Ensemble of the three networks",
+        "backbone": "ensemble",
+        "recipe": "ensemble",
+        "start": "none",
+        "classes": list(CLASSES),
+        "members": [ensemble.member(root / name) for name in members],
+        "average": {
+            "of": [[name, "svm"] for name in members],
+            "slope": slope,
+            "intercept": intercept,
+        },
+        "heads": ["svm", "average"],
+        "primary": PRIMARY,
+        "chain": [],
+        "training_images": sorted(sha256(path) for path in records["path"]),
+        **chain.figures(records, found),
+    }
+    return ensemble.write(out, facts, {"svm": fitted}, card.write(facts))
+
+
+def _scored(
+    root: Path, data: Path, work: Path, members: tuple[str, ...]
+) -> tuple[pd.DataFrame, dict[str, np.ndarray], pd.DataFrame]:
+    """Give the frames, each member's features of them, and out-of-fold scores of both heads."""
+    one_stage = recipe("progressive")
+    job = Job(
+        replace(one_stage, stages=one_stage.stages[-1:]), members[0], data, work, work / "none"
+    )
+    records = chain.thyroid_records(job)
+    features = {name: _features(root / name, records) for name in members}
+    parts = [chain.score_features(np.concatenate(list(features.values()), axis=1), records)]
+    alone = [chain.score_features(features[name], records) for name in members]
+    mean = np.mean([found["score"] for found in alone], axis=0)
+    raw = logit(np.clip(mean, _SURE, 1 - _SURE))
+    parts.append(chain.cross_calibrated(alone[0].assign(head="average", raw=raw)))
+    return records, features, pd.concat(parts, ignore_index=True)
+
+
+def _features(folder: Path, records: pd.DataFrame) -> np.ndarray:
+    member = bundle.load(folder)
+    if member.manifest["chain"][-1]["trained"] != "head":
+        raise RecipeError(
+            "The members of an ensemble need networks that were frozen on thyroid frames, so that "
+            f"its folds stay unseen. Received: {folder}."
+        )
+    frames = load_frames(records, CLASSES, member.input_size)
+    return pooled(member.network, frames.images)
+
+
+def _written(found: pd.DataFrame, data: Path, work: Path) -> pd.DataFrame:
+    table = chain.published(found, (work, data))
+    with whole(work / "oof.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    return table

@@ -1,0 +1,264 @@
+"""Does the middle stage help? One table over starts and chains, with paired differences."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from thyro_demo.errors import RecipeError
+from thyro_demo.evaluate import intervals, metrics
+from thyro_demo.files import whole
+from thyro_demo.models import chain, starts
+from thyro_demo.models.backbones import backbone, build
+from thyro_demo.models.chain import CLASSES, Job
+from thyro_demo.models.features import pooled
+from thyro_demo.models.pipeline import Frames, load_frames
+from thyro_demo.models.recipes import precision, recipe
+
+BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
+REFERENCE = "natural"
+"""What every other chain is compared with: the same network without a middle stage."""
+
+SIDE = 128
+"""Side of the images of every middle stage here, pixels: all depths in an hour, not a day."""
+
+IMAGES = 800
+"""Most images of a middle stage here."""
+
+EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One chain before the frozen network meets the thyroid frames.
+
+    Parameters
+    ----------
+    name : str
+        As the table has it.
+    base : str or None
+        The row whose network it goes on from; None starts from random weights.
+    recipe : str or None
+        The recipe that trains it; None takes the network as it is.
+    """
+
+    name: str
+    base: str | None
+    recipe: str | None
+
+
+ROWS = (
+    Row("random", None, None),
+    Row(REFERENCE, None, "natural-64"),
+    Row("radiographs alone", "random", "radiographs-all"),
+    Row("natural → radiographs, last block", REFERENCE, "radiographs"),
+    Row("natural → radiographs, last two blocks", REFERENCE, "radiographs-two-blocks"),
+    Row("natural → radiographs, all", REFERENCE, "radiographs-all"),
+    Row("natural → breast", REFERENCE, "breast"),
+    Row("natural → radiographs → breast", "natural → radiographs, last block", "breast"),
+)
+
+
+def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
+    """Train every chain on every network and score the thyroid frames out of fold.
+
+    Parameters
+    ----------
+    data : Path
+        Folder that holds all sets by name.
+    work : Path
+        Where networks, features and results go; what is there is not computed again.
+    networks : dict of str to Path
+        For each backbone the `.keras` file of its natural stage.
+
+    Returns
+    -------
+    DataFrame
+        One row a backbone and chain: `backbone, chain`, and for each source and "all" an
+        AUROC with `low` and `high`, and `gain`, `gain_low`, `gain_high` against `REFERENCE`.
+
+    Raises
+    ------
+    RecipeError
+        If a network file is missing, or a chain cannot be run.
+    DataError
+        If a set is not in the layout that is read.
+    """
+    for name, file in networks.items():
+        if not file.is_file():
+            raise RecipeError(
+                f"The study of {name} starts from the network of its natural stage, as `train "
+                f"natural-64 --backbone {name}` writes it. Received: {file}, which is missing."
+            )
+    records = chain.thyroid_records(_thyroid(data, work))
+    size = backbone(next(iter(networks))).input_size
+    frames = load_frames(records, CLASSES, size)
+    tables = []
+    with tqdm(total=len(networks) * len(ROWS), desc="Chains", unit="chain") as bar:
+        for name, file in networks.items():
+            scored: dict[str, pd.DataFrame] = {}
+            for row in ROWS:
+                scored[row.name] = _scored(row, name, file, data, work, records, frames)
+                bar.update(1)
+            tables.append(_compared(name, scored))
+    table = pd.concat(tables, ignore_index=True)
+    with whole(work / "middle.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    with whole(work / "middle.png") as temporary:
+        draw(table).savefig(temporary, dpi=120)
+    return table
+
+
+def _thyroid(data: Path, work: Path) -> Job:
+    known = recipe("progressive")
+    alone = replace(known, stages=known.stages[-1:], phantoms=0.0)
+    return Job(alone, alone.backbones[0], data, work / "thyroid", work / "none")
+
+
+def _scored(
+    row: Row,
+    name: str,
+    natural: Path,
+    data: Path,
+    work: Path,
+    records: pd.DataFrame,
+    frames: Frames,
+) -> pd.DataFrame:
+    """Give a chain's out-of-fold scores, computed once and kept."""
+    folder = work / name / row.name.replace("→", "to").replace(",", "").replace(" ", "-")
+    file = folder / "oof.csv"
+    if not file.exists():
+        network = _network(row, name, natural, data, work)
+        features = _features(name, network, frames)
+        found = chain.score_features(features, records)
+        with whole(file) as temporary:
+            found.to_csv(temporary, index=False)
+    return pd.read_csv(file, dtype={"group": str})
+
+
+def _network(row: Row, name: str, natural: Path, data: Path, work: Path) -> str:
+    """Give the start that holds a chain's network, trained if it has to be."""
+    if row.recipe is None:
+        return "none"
+    if row.recipe == "natural-64":
+        return str(natural)
+    base = next(other for other in ROWS if other.name == row.base)
+    start = _network(base, name, natural, data, work)
+    chosen = recipe(row.recipe, name)
+    ((source, stage),) = chosen.stages
+    small = replace(stage, input_size=SIDE, limit=IMAGES, epochs=EPOCHS, patience=None)
+    folder = work / name / row.name.replace("→", "to").replace(",", "").replace(" ", "-")
+    out = folder / "network.keras"
+    if not out.exists():
+        job = Job(replace(chosen, stages=((source, small),)), name, data, folder, out, start)
+        chain.run(job)
+    return str(out)
+
+
+def _features(name: str, start: str, frames: Frames) -> np.ndarray:
+    """Pool the frames by a frozen network, in the faster arithmetic."""
+    import keras
+
+    spec = backbone(name)
+    keras.config.set_dtype_policy(precision(name))
+    try:
+        keras.utils.set_random_seed(0)
+        network = build(spec, len(CLASSES))
+        starts.apply(network, spec, start)
+        return pooled(network, frames.images)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _compared(name: str, scored: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Set each chain beside the one without a middle stage, on the same frames."""
+    reference = scored[REFERENCE]
+    rows = []
+    for title, found in scored.items():
+        for source, mask in _sources(found):
+            labels = (found["label"] == CLASSES[1])[mask]
+            groups, scores = found["group"][mask], found["score"][mask]
+            value = intervals.group_bootstrap(metrics.auroc, labels, scores, groups)
+            gain = intervals.paired_group_bootstrap(
+                metrics.auroc, labels, scores, reference["score"][mask], groups
+            )
+            rows.append(
+                {"backbone": name, "chain": title, "source": source,
+                 "auroc": value.value, "low": value.low, "high": value.high,
+                 "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _sources(found: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    yield "all", np.ones(len(found), bool)
+    for source in sorted(found["source"].unique()):
+        yield source, (found["source"] == source).to_numpy()
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the gain of each chain over natural images alone, a panel a network.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `run`.
+
+    Returns
+    -------
+    Figure
+        Points with 95 % intervals; zero is the network without a middle stage.
+    """
+    rows = table[(table["source"] == "all") & (table["chain"] != REFERENCE)]
+    networks = list(dict.fromkeys(rows["backbone"]))
+    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(networks), sharey=True, sharex=True))
+    for axes, name in zip(panels, networks, strict=True):
+        mine = rows[rows["backbone"] == name].iloc[::-1]
+        places = np.arange(len(mine))
+        ends = np.stack([mine["gain"] - mine["gain_low"], mine["gain_high"] - mine["gain"]])
+        axes.errorbar(mine["gain"], places, xerr=ends, fmt="o", color="#1f4e79", capsize=3)
+        axes.axvline(0, color="#888888", linewidth=1)
+        axes.set_yticks(places, mine["chain"])
+        axes.set_title(backbone(name).title)
+        axes.set_xlabel("AUROC minus that of natural alone")
+    return figure
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write the table that the README shows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `run`.
+
+    Returns
+    -------
+    str
+        Markdown: for each chain and network the AUROC over all frames and, in brackets, its
+        gain over natural images alone with a 95 % interval.
+    """
+    rows = table[table["source"] == "all"]
+    networks = list(dict.fromkeys(rows["backbone"]))
+    lines = ["| Chain | " + " | ".join(backbone(name).title for name in networks) + " |"]
+    lines.append("|---" * (1 + len(networks)) + "|")
+    for title in dict.fromkeys(rows["chain"]):
+        cells = []
+        for name in networks:
+            (row,) = rows[(rows["backbone"] == name) & (rows["chain"] == title)].to_dict("records")
+            cells.append(_cell(row, title == REFERENCE))
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any], plain: bool) -> str:
+    if plain:
+        return f"{row['auroc']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
+    gain = f"{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})"
+    return f"{row['auroc']:.3f}, {gain}".replace("-", "−")

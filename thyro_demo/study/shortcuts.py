@@ -1,0 +1,206 @@
+"""What each means against the source shortcut does to the figures within the sources."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm.auto import tqdm
+
+from thyro_demo.data.images import decode
+from thyro_demo.data.preprocess import Box, prepare
+from thyro_demo.evaluate import intervals, metrics
+from thyro_demo.files import whole
+from thyro_demo.models import bundle, chain
+from thyro_demo.models.chain import CLASSES, Job
+from thyro_demo.models.features import pooled
+from thyro_demo.models.recipes import recipe
+
+_MIDDLE, _SPREAD = 110.0, 55.0
+"""Grey level and deviation that intensity normalisation gives every frame, 0–255."""
+
+_COARSE = 160
+"""Side through which scale normalisation passes every frame: the resolution of the smallest."""
+
+
+def whole_frame(frame: np.ndarray, size: int) -> np.ndarray:
+    """Resize without a crop: borders, text and aspect ratio tell the source."""
+    return prepare(frame, size, Box(0, 0, frame.shape[1], frame.shape[0]))[0]
+
+
+def scan_area(frame: np.ndarray, size: int) -> np.ndarray:
+    """Crop to the scan area, as everywhere in this project."""
+    return prepare(frame, size)[0]
+
+
+def even_intensity(frame: np.ndarray, size: int) -> np.ndarray:
+    """Crop, then give every frame the same mean and deviation of grey levels."""
+    square = prepare(frame, size)[0]
+    spread = max(float(square.std()), 1.0)
+    return np.clip((square - square.mean()) / spread * _SPREAD + _MIDDLE, 0, 255)
+
+
+def even_scale(frame: np.ndarray, size: int) -> np.ndarray:
+    """Crop, then blur every frame to the resolution of the coarsest source."""
+    coarse = Image.fromarray(np.round(prepare(frame, _COARSE)[0]).astype(np.uint8))
+    return np.asarray(coarse.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+
+
+def balanced(records: pd.DataFrame) -> np.ndarray:
+    """Weigh rows so that every pair of source and class counts alike.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Training rows with `source` and `label`.
+
+    Returns
+    -------
+    ndarray of float (n,)
+        Weights with mean 1.
+    """
+    pairs = records["source"].astype(str) + records["label"]
+    counts = pairs.map(pairs.value_counts())
+    return (len(records) / pairs.nunique() / counts).to_numpy(float)
+
+
+def mixed(
+    images: np.ndarray, records: pd.DataFrame, seed: int = 0
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Blend each frame with one of the same class and fold, from another source where it can.
+
+    Mixup (Zhang et al. 2018) within a class: the label stays true, the source does not. A pair
+    stays within its fold, so that no blend carries a test frame into training.
+
+    Parameters
+    ----------
+    images : ndarray of uint8 (n, s, s, 3)
+        Frames.
+    records : DataFrame
+        Their records, with `fold`.
+    seed : int
+        Of partners and shares.
+
+    Returns
+    -------
+    ndarray of uint8 (n, s, s, 3)
+        Blends.
+    DataFrame
+        The records of the first frame of each, grouped apart from all others.
+    """
+    rng = np.random.default_rng(seed)
+    blends = np.empty_like(images)
+    for row in range(len(images)):
+        mine = records.iloc[row]
+        alike = (records["label"] == mine["label"]) & (records["fold"] == mine["fold"])
+        other = alike & (records["source"] != mine["source"])
+        partner = rng.choice(np.flatnonzero(other if other.any() else alike))
+        share = rng.uniform(0.4, 0.6)
+        blend = share * images[row] + (1 - share) * images[partner]
+        blends[row] = np.round(blend).astype(np.uint8)
+    return blends, records.copy()
+
+
+_VIEWS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "whole frame": whole_frame,
+    "scan area": scan_area,
+    "scan area, even intensity": even_intensity,
+    "scan area, even scale": even_scale,
+}
+PLAIN = "scan area"
+"""What every other means is compared with."""
+
+
+def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
+    """Measure every means on the frozen network of a bundle.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle whose network was frozen on thyroid frames.
+    data : Path
+        The thyroid set, or the folder that holds all sets by name.
+    work : Path
+        Where `shortcuts.csv` goes.
+
+    Returns
+    -------
+    DataFrame
+        One row a means and source ("all" first): `means, source, auroc, low, high`, and
+        `gain, gain_low, gain_high` against `PLAIN` on the same frames.
+    """
+    network = bundle.load(folder).network
+    size = network.input_shape[1]
+    known = recipe("progressive")
+    alone = replace(known, stages=known.stages[-1:], phantoms=0.0)
+    records = chain.thyroid_records(
+        Job(alone, alone.backbones[0], data, work / "thyroid", work / "none")
+    )
+    scored, plain = {}, np.empty(0)
+    for means, view in tqdm(_VIEWS.items(), "Means", unit="means"):
+        images = np.stack([np.round(view(decode(path), size)) for path in records["path"]])
+        features = pooled(network, images.astype(np.uint8))
+        scored[means] = chain.score_features(features, records)
+        if means == PLAIN:
+            plain = features
+            blends, blended = mixed(images.astype(np.uint8), records)
+            more = (pooled(network, blends), blended)
+            scored["scan area, classes mixed across sources"] = chain.score_features(
+                plain, records, more=more
+            )
+    scored["scan area, source × class balanced"] = chain.score_features(
+        plain, records, weights=balanced
+    )
+    table = _compared(scored)
+    with whole(work / "shortcuts.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    return table
+
+
+def _compared(scored: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    reference = scored[PLAIN]
+    rows = []
+    for means, found in scored.items():
+        for source in ("all", *sorted(found["source"].unique())):
+            mask = (found["source"] == source) | (source == "all")
+            labels, groups = (found["label"] == CLASSES[1])[mask], found["group"][mask]
+            scores, others = found["score"][mask], reference["score"][mask]
+            value = intervals.group_bootstrap(metrics.auroc, labels, scores, groups)
+            gain = intervals.paired_group_bootstrap(metrics.auroc, labels, scores, others, groups)
+            rows.append(
+                {"means": means, "source": source,
+                 "auroc": value.value, "low": value.low, "high": value.high,
+                 "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write the table that the README shows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `run`.
+
+    Returns
+    -------
+    str
+        Markdown: AUROC of each means over all frames and within each source, with 95 %
+        intervals, and below each its gain over the plain crop.
+    """
+    sources = list(dict.fromkeys(table["source"]))
+    lines = ["| Means | " + " | ".join(sources) + " |", "|---" * (1 + len(sources)) + "|"]
+    for means in dict.fromkeys(table["means"]):
+        cells = []
+        for source in sources:
+            rows = table[(table["means"] == means) & (table["source"] == source)]
+            (row,) = rows.to_dict("records")
+            cell = f"{row['auroc']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
+            if means != PLAIN:
+                cell += f", {row['gain']:+.3f}".replace("-", "−")
+            cells.append(cell)
+        lines.append(f"| {means} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
