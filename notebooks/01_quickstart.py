@@ -92,7 +92,7 @@ from thyro_demo.evaluate import intervals, metrics, report
 from thyro_demo.explain.overlay import overlay
 from thyro_demo.models import bundle
 from thyro_demo.models.chain import Job, run
-from thyro_demo.models.manifest import names, read_manifest, weights_root
+from thyro_demo.models.manifest import kind, names, read_manifest, weights_root
 from thyro_demo.models.recipes import recipe
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.launch import launch
@@ -288,9 +288,9 @@ print("Dealt by group: nothing crosses.")
 # We keep the network itself **frozen**: none of its weights change. That is quick, and with few
 # images it is often wise, for four million weights can learn a hundred images by heart.
 #
-# The network comes from this project's `weights/` folder, where it has learned from photographs,
-# chest radiographs and thyroid frames. If that folder is empty, it starts from random weights, and
-# its features are those of a network that has learned nothing.
+# The network comes from this project's `weights/` folder. It has learned from photographs, then
+# from chest radiographs; thyroid frames taught its heads alone. If that folder is empty, it starts
+# from random weights, and its features are those of a network that has learned nothing.
 #
 # A **control** belongs to every experiment. Ours is a tiny network of two layers with *random*
 # filters, and the same three heads. What a head scores there, it scores without any learned
@@ -441,12 +441,13 @@ Image(page.parent / "roc.png", width=520)
 
 # %%
 engine = Engine(HERE / "bundles")
-for shipped in names():
-    engine.add(bundle.load(weights_root() / shipped))
+shipped = [name for name in names() if kind(read_manifest(weights_root() / name)) == "scan"]
+for name in shipped:
+    engine.add(bundle.load(weights_root() / name))
 patient = phantom.draw(suspicious, size_mm=16, seed=900 + SEED, patient="a new patient")
 frame = np.dstack([patient.frame] * 3)  # networks expect red, green and blue
 HEADS = ("softmax", "svm", "forest")
-compared = engine.compare(frame, names=[*MODELS, *names()], maps=HEADS)
+compared = engine.compare(frame, names=[*MODELS, *shipped], maps=HEADS)
 for notice in compared.notices:
     print("Note:", notice)
 print(compared.agreement)

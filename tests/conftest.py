@@ -49,7 +49,7 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
     frames, labels = spotted_frames
     keras.utils.set_random_seed(0)
     network = backbones.build(backbones.backbone("two-layer-cnn"), input_size=64)
-    rows = features.pooled(network, frames)
+    rows = features.pooled(network, frames)[0]
     line = LogisticRegression(max_iter=2000).fit(rows, labels)
     network.get_layer("logits").set_weights(
         [np.outer(line.coef_, [-0.5, 0.5]), line.intercept_ * [-0.5, 0.5]]

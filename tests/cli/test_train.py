@@ -30,8 +30,8 @@ def frames(tmp_path_factory):
 def test_the_list_names_every_recipe_and_its_networks(capsys):
     assert main(["train", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(RECIPES)
-    for line, recipe in zip(lines, RECIPES.values(), strict=True):
+    assert [line.split()[0] for line in lines] == [*RECIPES, "ensemble"]
+    for line, recipe in zip(lines, RECIPES.values(), strict=False):
         assert recipe.summary in line
         assert all(name in line for name in recipe.backbones)
 
@@ -46,6 +46,10 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
         (["two-layer-cnn", "--backbone", "vgg16", "--data", "{data}"], "Received: 'vgg16'."),
         (["head", "--work", "{data}/index.csv", "--data", "{data}"], "Received: the file "),
         (["two-layer-cnn", "--epochs", "0", "--data", "{data}"], "Received: 0."),
+        (["radiographs", "--data", "{data}", "--out", "network"], "Received: network."),
+        (["radiographs", "--data", "{data}", "--out", "{empty}"], "Received: the folder "),
+        (["ensemble"], "Received: None."),
+        (["ensemble", "--data", "{data}", "--out", "{data}/index.csv"], "Received: the file "),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(

@@ -389,6 +389,7 @@ def test_a_nodule_is_found_in_every_way_a_table_tells_of_it(tmp_path):
     outline = np.array([[10.0, 5.0], [49.0, 5.0], [49.2, 24.0]])
     told = [
         {"roi": [None, "10 5 50 25"]},
+        {"roi": [None, Box(10, 5, 50, 25)]},
         {"x0": [None, 10], "y0": [None, 5], "x1": [None, 50], "y1": [None, 25]},
         {"polygons": [[], [outline / 2, outline]]},
         {"mask_path": paths},

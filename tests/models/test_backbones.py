@@ -13,7 +13,15 @@ import tensorflow as tf
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.models import backbones
-from thyro_demo.models.backbones import BACKBONES, backbone, build, copy_weights, normalise
+from thyro_demo.models.backbones import (
+    BACKBONES,
+    backbone,
+    build,
+    copy_weights,
+    fold_normalisation,
+    normalise,
+    silence_branches,
+)
 from thyro_demo.models.pipeline import Frames
 from thyro_demo.models.transfer import Stage, freeze, lower_part, train_stage, upper_part
 
@@ -188,6 +196,75 @@ def test_a_network_of_another_size_and_number_of_classes_takes_over_the_body(sma
     )
     for old, new in zip(head, target.get_layer("logits").get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def weighted(network):
+    return {layer.name: [w.shape for w in layer.weights] for layer in network.layers
+            if layer.weights}  # fmt: skip
+
+
+def test_folded_normalisation_computes_what_the_trained_network_does():
+    """VGG-16 learns with batch normalisation and is kept without: no feature may move."""
+    keras.utils.set_random_seed(0)
+    trained = build(backbone("vgg16"), scratch=True)
+    plain = build(backbone("vgg16"), input_size=32)
+    assert len(weighted(trained)) == 2 * 13 + 1
+    assert len(weighted(plain)) == 13 + 1
+    rng = np.random.default_rng(0)
+    for layer in trained.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = (w.shape for w in layer.weights)
+            layer.set_weights([
+                rng.uniform(0.5, 2.0, gamma), rng.normal(0.2, 0.3, beta),
+                rng.normal(0, 0.3, mean), rng.uniform(0.2, 2.0, variance),
+            ])  # fmt: skip
+    fold_normalisation(trained, plain)
+    images = frames_of(2, side=32)
+    expected = lower_part(trained, "features")(images, training=False).numpy()
+    assert expected.std() > 0
+    found = lower_part(plain, "features")(images, training=False).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
+    for old, new in zip(trained.get_layer("logits").get_weights(),
+                        plain.get_layer("logits").get_weights(), strict=True):  # fmt: skip
+        np.testing.assert_array_equal(new, old)
+
+
+def test_normalisation_that_the_plain_network_keeps_is_copied_as_it_is(small):
+    source, target = small(), small()
+    source.set_weights([w + 0.5 for w in source.get_weights()])
+    fold_normalisation(source, target)
+    for new, old in zip(target.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize("network", ["resnet50"], indirect=True)
+def test_every_residual_branch_of_a_resnet_starts_silent(network):
+    gammas = {layer.name: layer.get_weights()[0] for layer in network.layers
+              if isinstance(layer, keras.layers.BatchNormalization)}  # fmt: skip
+    assert silence_branches(network) == 16
+    silent = {f"conv{stage}_block{block}_3_bn" for stage, blocks in ((2, 3), (3, 4), (4, 6), (5, 3))
+              for block in range(1, blocks + 1)}  # fmt: skip
+    for name, before in gammas.items():
+        expected = np.zeros_like(before) if name in silent else before
+        np.testing.assert_array_equal(network.get_layer(name).get_weights()[0], expected)
+
+
+@pytest.mark.parametrize("network", ["efficientnet-b0"], indirect=True)
+def test_what_efficientnet_learns_without_dropout_fits_the_network_with_it(network):
+    keras.utils.set_random_seed(1)
+    scratch = build(backbone("efficientnet-b0"), scratch=True)
+    dropouts = [[layer for layer in each.layers if isinstance(layer, keras.layers.Dropout)]
+                for each in (network, scratch)]  # fmt: skip
+    assert len(dropouts[0]) == 9
+    assert dropouts[1] == []
+    assert weighted(scratch) == weighted(network)
+    assert silence_branches(scratch) == 9
+    fold_normalisation(scratch, network)
+    images = frames_of(1)
+    expected = lower_part(scratch, "features")(images, training=False).numpy()
+    assert expected.std() > 0
+    found = lower_part(network, "features")(images, training=False).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_mlp_head_is_that_of_p1(small):

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +14,10 @@ from scipy.special import expit
 from thyro_demo.data import datasets, phantom
 from thyro_demo.errors import BundleError, DataError, RecipeError
 from thyro_demo.evaluate import metrics
-from thyro_demo.models import bundle, card, chain, heads
-from thyro_demo.models.backbones import backbone
+from thyro_demo.models import bundle, card, chain, heads, rounding
+from thyro_demo.models.backbones import backbone, build
 from thyro_demo.models.chain import Job, run
+from thyro_demo.models.features import pooled
 from thyro_demo.models.recipes import RECIPES, SOURCES, Recipe, Source
 from thyro_demo.models.transfer import Stage
 
@@ -252,9 +254,10 @@ def test_a_place_that_is_no_bundles_is_refused_before_training(out, clinic, tmp_
     assert not (tmp_path / "work").exists()
 
 
-def test_a_recipe_for_other_networks_is_refused(clinic, tmp_path):
+@pytest.mark.parametrize("act", [run, chain.cross_validate])
+def test_a_recipe_for_other_networks_is_refused(act, clinic, tmp_path):
     with pytest.raises(RecipeError, match=r"made for two-layer-cnn\. Received: 'vgg16'\.$"):
-        run(Job(RECIPE, "vgg16", clinic, tmp_path, tmp_path / "out"))
+        act(Job(RECIPE, "vgg16", clinic, tmp_path, tmp_path / "out"))
 
 
 def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, monkeypatch):
@@ -283,6 +286,94 @@ def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, 
     second = bundle.load(run(again))
     for a, b in zip(first.network.get_weights(), second.network.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+ALONE = Recipe(
+    "alone", "for this test",
+    (("natural", Stage("first", "all", 2, input_size=32, sides=(16, 32), seed=4,
+                       precision="mixed_bfloat16")),),
+    ("two-layer-cnn",), heads=(), primary="",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def alone(clinic, quick, tmp_path_factory):
+    """Run a recipe without a bundle, on growing images in short arithmetic."""
+    work = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SOURCES, "natural", Source("frames", datasets.load, crop=False))
+        run(Job(ALONE, "two-layer-cnn", clinic.parent, work, work / "net.keras"))
+    return work
+
+
+def test_a_recipe_without_a_bundle_writes_a_network_for_plain_keras(alone):
+    network = keras.saving.load_model(alone / "net.keras")
+    assert network.input_shape == (None, 32, 32, 3)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(network(images).numpy().sum(axis=1), 1.0, atol=1e-6)
+    # It is the network of its last stage, which was trained, in fewer bits.
+    stage = keras.saving.load_model(alone / "first" / "network.keras")
+    rounding.shorten(stage)
+    for kept, trained in zip(network.get_weights(), stage.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, trained)
+    keras.utils.set_random_seed(4)
+    fresh = build(backbone("two-layer-cnn"), input_size=32).get_layer("conv2").get_weights()[0]
+    assert np.abs(network.get_layer("conv2").get_weights()[0] - fresh).max() > 1e-3
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_short_arithmetic_ends_with_its_stage(fails, clinic, quick, alone, tmp_path, monkeypatch):
+    """Also on images of another side than the network's own, and where a stage fails."""
+    monkeypatch.setitem(SOURCES, "natural", Source("frames", datasets.load, crop=False))
+    stage = Stage("next", "last block", 1, input_size=48, precision="mixed_bfloat16", views=1)
+    recipe = replace(ALONE, stages=(("natural", stage),))
+    seen, train = [], chain.train_stage
+
+    def watched(network, *arguments):
+        seen.append((keras.config.dtype_policy().name, network.get_layer("conv2").compute_dtype))
+        if fails:
+            raise KeyboardInterrupt
+        return train(network, *arguments)
+
+    monkeypatch.setattr(chain, "train_stage", watched)
+    start = alone / "net.keras"
+    job = Job(recipe, "two-layer-cnn", clinic.parent, tmp_path, tmp_path / "b.keras", str(start))
+    if fails:
+        with pytest.raises(KeyboardInterrupt):
+            run(job)
+    else:
+        before, after = (keras.saving.load_model(file) for file in (start, run(job)))
+        moved = {name: (before.get_layer(name).get_weights()[0]
+                        != after.get_layer(name).get_weights()[0]).any()
+                 for name in ("conv1", "conv2")}  # fmt: skip
+        assert moved == {"conv1": False, "conv2": True}
+    assert seen == [("mixed_bfloat16", "bfloat16")]
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_network_is_written_to_a_keras_file_or_not_at_all(clinic, tmp_path):
+    with pytest.raises(RecipeError, match=r"to a file named \*\.keras\. Received: .*net\.$"):
+        run(Job(ALONE, "two-layer-cnn", clinic, tmp_path / "work", tmp_path / "net"))
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("limit", [None, 3, 17, 40, 99])
+def test_a_limited_stage_keeps_whole_groups_and_as_many_as_fit(limit):
+    sizes = [1, 5, 2, 4, 3, 6, 1, 2, 9, 7]
+    groups = [group for name, size in zip("abcdefghij", sizes, strict=True)
+              for group in [name] * size]  # fmt: skip
+    table = pd.DataFrame({"path": [f"{row}.png" for row in range(40)], "group": groups})
+    table.loc[table["group"].isin(["a", "g"]), "group"] = np.nan
+    kept = chain._limited(table, Stage("some", "all", 1, limit=limit))
+    assert list(kept.index) == list(range(len(kept)))
+    assert kept["path"].is_unique
+    if limit is None or limit >= 40:
+        assert len(kept) == 40
+        return
+    assert limit - 9 < len(kept) <= limit
+    whole = table["group"].value_counts()
+    assert all(count == whole[group] for group, count in kept["group"].value_counts().items())
 
 
 @pytest.mark.parametrize(
@@ -334,3 +425,116 @@ def test_a_set_too_small_for_its_folds_is_refused_before_training(quick, tmp_pat
     job = Job(RECIPE, "two-layer-cnn", frames, tmp_path / "w", tmp_path / "out" / "b", epochs=1)
     with pytest.raises(DataError, match=r"Received: 5 of (benign|malignant)\.$"):
         run(job)
+
+
+def test_a_frozen_network_is_rounded_first_and_meets_a_fifth_of_phantoms(
+    clinic, quick, alone, tmp_path, monkeypatch
+):
+    """What the card says of rounding and phantoms, and that no pass has more than a fifth."""
+    exact = keras.saving.load_model(alone / "first" / "network.keras")
+    head = Stage("thyroid", "head", 2, input_size=32, precision="mixed_bfloat16", views=2)
+    recipe = replace(RECIPES["head"], heads=("softmax", "svm"), folds=2, phantoms=0.2,
+                     stages=(("thyroid", head),))  # fmt: skip
+    runs, train = {}, chain.train_stage
+
+    def watched(network, spec, stage, frames, training, validation, folder, views):
+        runs[folder.name] = np.concatenate([training, validation]), views
+        return train(network, spec, stage, frames, training, validation, folder, views)
+
+    monkeypatch.setattr(chain, "train_stage", watched)
+    start = alone / "first" / "network.keras"
+    job = Job(recipe, "two-layer-cnn", clinic, tmp_path / "w", tmp_path / "out", str(start))
+    out = run(job)
+    facts = json.loads((out / "manifest.json").read_text("utf-8"))
+    scores = pd.read_csv(job.work / "oof.csv")
+
+    # The frozen body of the bundle is the start's, in fewer bits.
+    rounding.shorten(exact)
+    kept = bundle.load(out).network
+    for name in ("conv1", "conv2", "conv1_bn", "conv2_bn"):
+        for a, b in zip(kept.get_layer(name).get_weights(), exact.get_layer(name).get_weights(),
+                        strict=True):  # fmt: skip
+            np.testing.assert_array_equal(a, b)
+    assert facts["rounding"]["mantissa_bits"] == rounding.BITS
+    assert 0 < facts["rounding"]["largest_move"] < 0.2
+
+    # Figures of the real frames follow from the scores; those without phantoms stand beside.
+    both = facts["with_and_without_phantoms"]
+    for name, rows in scores[scores["source"] != "phantom"].groupby("head"):
+        value = metrics.auroc(rows["label"] == "malignant", rows["probability"])
+        assert facts["metrics"]["heads"][name]["auroc"]["value"] == pytest.approx(value, abs=1e-9)
+        assert both["with"][name]["all"] == facts["metrics"]["heads"][name]["auroc"]
+        assert set(both["without"][name]["by_source"]) == {"east", "west"}
+        assert both["without"][name] != both["with"][name]
+
+    # 12 phantoms beside 48 frames, each row once a pass; none where they are left out.
+    records = chain.thyroid_records(job)
+    drawn = (records["source"] == "phantom").to_numpy()
+    frames = chain.load_frames(records, chain.CLASSES, 32)
+    assert (len(drawn), drawn.sum()) == (60, 12)
+    assert set(runs) == {"fold0", "fold1", "real-fold0", "real-fold1", "final"}
+    for name, (rows, views) in runs.items():
+        assert views.every.shape[:2] == (2, 60)
+        assert len(set(rows)) == len(rows)
+        assert drawn[rows].any() != name.startswith("real")
+        (plain,) = pooled(kept, frames.images)
+        np.testing.assert_allclose(views.plain, plain, atol=1e-4)
+        assert (views.every[1] != plain).any(axis=1).all()
+    assert drawn[runs["final"][0]].mean() == pytest.approx(0.2)
+    for fold in ("fold0", "fold1"):
+        assert drawn[runs[fold][0]].mean() <= 0.25
+
+
+@pytest.fixture(scope="module")
+def telling():
+    """Give features that tell the label of a row by its group alone: no other group helps."""
+    groups = np.repeat(np.arange(24), 2)
+    labels = groups // 2 % 2
+    records = pd.DataFrame(
+        {
+            "path": [f"{row}.png" for row in range(48)],
+            "group": groups.astype(str),
+            "source": "east",
+            "label": np.where(labels == 1, "malignant", "benign"),
+            "fold": groups // 8,
+        }
+    )
+    features = np.eye(24)[groups] * np.where(labels == 1, 1.0, -1.0)[:, None]
+    return features.astype(np.float32), records
+
+
+def _aurocs(found):
+    return [metrics.auroc(rows["label"] == "malignant", rows["raw"])
+            for _, rows in found.groupby("fold")]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [False, True], ids=["alone", "with more rows"])
+def test_heads_never_learn_from_the_fold_they_are_tested_on(more, telling):
+    features, records = telling
+    # The same rows once more would give their own labels away.
+    found = chain.score_features(features, records, more=telling if more else None)
+    assert list(found["path"]) == list(records["path"])
+    assert found["score"].between(0, 1).all()
+    assert max(_aurocs(found)) < 0.6
+
+
+def test_heads_do_learn_from_more_rows_of_other_folds(telling):
+    features, records = telling
+    elsewhere = records.assign(fold=(records["fold"] + 1) % 3)
+    found = chain.score_features(features, records, more=(features, elsewhere))
+    assert len(found) == len(records)
+    assert min(_aurocs(found)) > 0.9
+
+
+def test_weights_of_training_rows_reach_the_heads(telling):
+    _, records = telling
+    noise = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
+    met = []
+
+    def weights(rows):
+        met.append(rows["fold"].unique())
+        return np.where(rows["label"] == "malignant", 20.0, 1.0)
+
+    even, tilted = (chain.score_features(noise, records, weights=how) for how in (None, weights))
+    assert [sorted(folds) for folds in met] == [[1, 2], [0, 2], [0, 1]]
+    assert tilted["raw"].mean() > even["raw"].mean() + 0.2

@@ -101,6 +101,22 @@ def test_an_unknown_kind_is_refused(vectors):
         heads.fit("tree", *vectors)
 
 
+@every_kind
+def test_weights_of_rows_reach_the_fit(kind, vectors, monkeypatch):
+    """Rows without weight are as good as absent: their wrong labels teach nothing."""
+    monkeypatch.setattr(heads, "TREES", 20)
+    features, labels, groups = vectors
+    wrong = groups % 3 == 0
+    told = np.where(wrong, 1 - labels, labels)
+    even, weighted = (
+        CalibratedHead(heads.fit(kind, features, told, groups, weights=weights)).raw(features)
+        for weights in (None, np.where(wrong, 1e-3, 1.0))
+    )
+    apart = [raw[wrong & (labels == 1)].mean() - raw[wrong & (labels == 0)].mean()
+             for raw in (even, weighted)]  # fmt: skip
+    assert apart[1] > apart[0] + 0.1
+
+
 def test_platt_finds_the_slope_that_was_drawn():
     rng = np.random.default_rng(0)
     odds = rng.normal(scale=2, size=20_000)

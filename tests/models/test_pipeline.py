@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from thyro_demo.data.preprocess import Box, resize
 from thyro_demo.errors import DataError
 from thyro_demo.models.pipeline import Augmentation, augment, batches, load_frames
 
@@ -97,3 +98,37 @@ def test_batches_follow_the_order_and_the_epoch(spotted_frames):
     )
     np.testing.assert_array_equal(first, again)
     assert (first != second).any()
+
+
+def _overlaps(many, few):
+    """Tell which share of each of `few` equal parts of a line each of `many` pixels covers."""
+    edges = np.arange(few + 1) * many / few
+    low, high = edges[:-1, None], edges[1:, None]
+    pixels = np.arange(many)
+    shared = np.minimum(high, pixels + 1) - np.maximum(low, pixels)
+    return np.clip(shared, 0, None) * few / many
+
+
+@pytest.mark.parametrize("side", [16, 24])
+def test_smaller_images_are_exact_means_of_areas(side, spotted_frames):
+    """Also where a pixel of the small image covers parts of pixels: 64 into 24."""
+    images = spotted_frames[0][:5]
+    order = np.array([4, 0, 3])
+    found = np.concatenate([batch.numpy() for batch in batches(images, order, 2, side=side)])
+    rows = _overlaps(64, side)
+    expected = np.einsum("ih,nhwc,jw->nijc", rows, images[order].astype(float), rows)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_the_side_that_images_have_leaves_them_alone(spotted_frames):
+    images = spotted_frames[0][:2]
+    (found,) = batches(images, np.arange(2), 2, side=64)
+    np.testing.assert_array_equal(found, images)
+
+
+def test_a_record_with_its_nodules_box_is_cropped_to_it_and_a_margin(records, spotted_frames):
+    boxes = [Box(10, 20, 30, 40), *[Box(0, 0, 64, 64)] * 5]
+    cropped = load_frames(records.assign(roi=boxes), ("benign", "malignant"), 64).images
+    around = spotted_frames[0][0][16:44, 6:34]
+    np.testing.assert_allclose(cropped[0], resize(around, 64), atol=0.51)
+    np.testing.assert_array_equal(cropped[1:], spotted_frames[0][1:6])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thyro_demo.errors import RecipeError
-from thyro_demo.models import transfer
+from thyro_demo.models import backbones, transfer
 from thyro_demo.models.backbones import backbone
 from thyro_demo.models.pipeline import Augmentation, Frames, batches
 from thyro_demo.models.transfer import Stage, cache_views, learning_rate, lower_part, train_stage
@@ -193,6 +193,53 @@ def test_the_log_says_what_the_history_says(small, frames, tmp_path):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
 
 
+def test_images_grow_from_epoch_to_epoch_and_a_killed_run_goes_on(frames, tmp_path):
+    """Killed in its second epoch, a run meets the images of that epoch again."""
+    sides = []
+
+    def scratch():
+        keras.utils.set_random_seed(0)
+        return backbones.build(SPEC, scratch=True)
+
+    def train(folder):
+        network = scratch()
+        stage = stage_of("all", 2, sides=(16, 32), optimiser="adamw", augmentation=None)
+        return network, train_stage(network, SPEC, stage, frames, training, validation, folder)
+
+    training, validation = np.arange(30), np.arange(30, 40)
+    plain = transfer.batches
+
+    def watched(*arguments):
+        sides.append(arguments[-1])
+        return plain(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "batches", watched)
+        expected, history = train(tmp_path / "whole")
+    assert sides == [16, 16, 32, 32]
+
+    def killed(run, row):
+        if row["epoch"] == 2:
+            raise Killed
+        kept(run, row)
+
+    kept = transfer._Run.end_epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer._Run, "end_epoch", killed)
+        with pytest.raises(Killed):
+            train(tmp_path / "killed")
+    resumed, again = train(tmp_path / "killed")
+    np.testing.assert_allclose(weights_of(resumed), weights_of(expected), atol=1e-6)
+    assert [row["loss"] for row in again] == pytest.approx([row["loss"] for row in history])
+    assert (weights_of(expected) != weights_of(scratch())).any()
+
+
+def test_the_last_side_goes_on():
+    stage = stage_of("all", 9, sides=(32, 48, 64))
+    assert [stage.side(epoch) for epoch in range(5)] == [32, 48, 64, 64, 64]
+    assert stage_of("all").side(0) is None
+
+
 @pytest.mark.parametrize("stage", [stage_of("none"), stage_of("all", 0)])
 def test_a_stage_without_training_changes_nothing(stage, small, frames):
     network = small()
@@ -225,6 +272,8 @@ def test_a_constant_schedule_is_constant():
         {"epochs": -1},
         {"batch": 0},
         {"views": 0},
+        {"sides": (32,), "trainable": "last block"},
+        {"precision": "float16"},
     ],
 )
 def test_settings_that_cannot_be_run_are_refused(wrong):

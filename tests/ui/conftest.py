@@ -13,14 +13,22 @@ from thyro_demo.ui.launch import launch
 
 THRESHOLD = 0.42
 
+EVERY_KIND = {
+    "efficientnet-b0": "EfficientNet-B0",
+    "efficientnet-b0-roi": "EfficientNet-B0 ROI",
+    "ensemble": "Ensemble",
+    "resnet50": "ResNet-50",
+    "vgg16": "VGG-16",
+}
+
 
 class FakeEngine:
-    """Three models with three heads each; scores follow from the brightness of the frame.
+    """Models with three heads each; scores follow from the brightness of the frame.
 
     Parameters
     ----------
     titles : dict of str to str, optional
-        Models and their display names.
+        Models and their display names; by default three networks.
     """
 
     def __init__(self, titles: dict[str, str] | None = None) -> None:
@@ -30,13 +38,17 @@ class FakeEngine:
             "efficientnet-b0": "EfficientNet-B0",
         }
         self.explained: list[tuple[str, str]] = []
+        self.marked: list[Box | None] = []
         self.warm = threading.Event()
 
     def names(self) -> list[str]:
         return list(self.titles)
 
     def heads(self, name: str) -> list[str]:
-        return ["softmax", "svm", "forest"]
+        return ["svm", "average"] if name == "ensemble" else ["softmax", "svm", "forest"]
+
+    def kind(self, name: str) -> str:
+        return {"ensemble": "ensemble", "efficientnet-b0-roi": "roi"}.get(name, "scan")
 
     def title(self, name: str) -> str:
         return self.titles[name]
@@ -48,10 +60,12 @@ class FakeEngine:
         self.warm.set()
 
     def compare(self, image, names=None, maps=("softmax",), roi=None, operating_point="youden"):
+        self.marked.append(roi)
         predictions = [
             self._predict(image, name, head, head in maps)
             for name in names or self.names()
             for head in self.heads(name)
+            if roi or self.kind(name) != "roi"
         ]
         above = sum(prediction.positive for prediction in predictions)
         height, width = image.shape[:2]
@@ -64,10 +78,12 @@ class FakeEngine:
             notices=[notice] if colourful else [],
             agreement=f"{above} of {len(predictions)} heads read above their threshold.",
             milliseconds=187.0,
+            roi=roi,
         )
 
     def explain(self, image, name, head, roi=None, operating_point="youden"):
         self.explained.append((name, head))
+        self.marked.append(roi)
         return self._predict(image, name, head, True)
 
     def _predict(self, image: np.ndarray, name: str, head: str, mapped: bool) -> Prediction:
@@ -105,6 +121,11 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
+def engine_of_every_kind() -> FakeEngine:
+    return FakeEngine(EVERY_KIND)
+
+
+@pytest.fixture
 def speckle() -> np.ndarray:
     return draw_speckle()
 
@@ -115,6 +136,15 @@ def examples() -> list[Example]:
         Example("hypoechoic", "Hypoechoic", "Drawn with 4 points.", draw_speckle),
         Example("test chart", "Not ultrasound", "Not a frame.", draw_chart),
     ]
+
+
+@pytest.fixture(scope="module")
+def served_every_kind() -> Iterator[tuple[str, FakeEngine]]:
+    """Address of a running app with networks, one that reads nodules, and an ensemble."""
+    engine = FakeEngine(EVERY_KIND)
+    app = launch(engine, prevent_thread_lock=True)
+    yield app.local_url, engine
+    app.close(verbose=False)
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,20 @@ DESK, PHONE = (1280, 900), (390, 844)
 @pytest.fixture
 def page(request, browser, served) -> Iterator:
     """Open the page; when it closes, every request it made must have stayed here."""
-    width, height = getattr(request, "param", DESK)
-    context = browser.new_context(viewport={"width": width, "height": height})
+    yield from _opened(browser, served[0], getattr(request, "param", DESK))
+
+
+@pytest.fixture
+def page_of_every_kind(request, browser, served_every_kind) -> Iterator:
+    """Open the page with networks, one that reads a marked nodule, and an ensemble."""
+    yield from _opened(browser, served_every_kind[0], getattr(request, "param", DESK))
+
+
+def _opened(browser, address, size) -> Iterator:
+    width, height = size
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, has_touch=size == PHONE
+    )
     asked: list[str] = []
     broken: list[str] = []
     missed: list[str] = []
@@ -49,7 +61,7 @@ def page(request, browser, served) -> Iterator:
     page = context.new_page()
     page.set_default_timeout(15_000)
     page.on("pageerror", lambda error: broken.append(str(error)))
-    page.goto(served[0])
+    page.goto(address)
     page.wait_for_selector("#thyro-compare")
     yield page
     context.close()
@@ -111,6 +123,49 @@ def test_from_an_example_to_three_heatmaps_further_heads_and_back(page, served):
     playwright.expect(page.locator(".thyro-tile")).to_have_count(0)
     playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
     playwright.expect(page.locator("[data-example][aria-pressed=true]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("page_of_every_kind", [DESK, PHONE], ids=["desk", "phone"], indirect=True)
+def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
+    page_of_every_kind, served_every_kind
+):
+    page, engine = page_of_every_kind, served_every_kind[1]
+    ticked = page.locator("#thyro-models input:checked")
+    playwright.expect(ticked).to_have_count(4)
+    mark = page.locator("#thyro-mark rect").first
+    choose_example(page)
+    playwright.expect(mark).to_be_visible()
+    assert not scrolls_sideways(page)
+    page.get_by_label("EfficientNet-B0 ROI", exact=True).check()
+    compare(page, tiles=4)
+    assert engine.marked[-1].width == int(mark.get_attribute("width"))
+    playwright.expect(page.locator("#thyro-summary")).to_contain_text("Marked nodule")
+
+    page.click("#thyro-unmark")
+    playwright.expect(mark).to_have_count(0)
+    playwright.expect(page.locator("#thyro-unmark")).to_be_hidden()
+
+    # A point of the picture is the same share of the frame, whatever room the page gives it.
+    image = page.locator("#thyro-frame img")
+    image.scroll_into_view_if_needed()
+    shown = image.bounding_box()
+    # The box around the picture may be wider than the picture in it.
+    scale = min(shown["width"] / 480, shown["height"] / 360)
+    left = (shown["width"] - 480 * scale) / 2
+    top = (shown["height"] - 360 * scale) / 2
+    press = page.touchscreen.tap if page.viewport_size["width"] == PHONE[0] else page.mouse.click
+    for x, y in ((120, 90), (300, 270)):
+        lines = page.locator("#thyro-mark path, #thyro-mark rect")
+        before = lines.count()
+        press(shown["x"] + left + x * scale, shown["y"] + top + y * scale)
+        playwright.expect(lines).to_have_count(before + 1)
+    found = [float(mark.get_attribute(side)) for side in ("x", "y", "width", "height")]
+    np.testing.assert_allclose(found, (120, 90, 180, 180), atol=3 / scale)
+    assert not scrolls_sideways(page)
+
+    page.click("#thyro-reset")
+    playwright.expect(mark).to_have_count(0)
+    playwright.expect(ticked).to_have_count(4)
 
 
 def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):

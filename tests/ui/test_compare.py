@@ -3,11 +3,14 @@
 import base64
 import io
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo.data.preprocess import Box
 from thyro_demo.errors import BundleError
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.compare import ComparePage
@@ -121,7 +124,7 @@ def test_an_upload_is_shown_as_the_models_will_see_it(page, tmp_path):
     deep = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
     path = tmp_path / "deep.tif"
     Image.fromarray(deep).save(path)
-    shown, message, _ = page.accept(str(path))
+    shown, message, *_ = page.accept(str(path))
     assert message == ""
     assert shown.dtype == np.uint8
     assert np.ptp(shown) == 255
@@ -130,7 +133,7 @@ def test_an_upload_is_shown_as_the_models_will_see_it(page, tmp_path):
 def test_an_upload_that_is_no_image_is_one_sentence(page, tmp_path):
     path = tmp_path / "text.jpg"
     path.write_text("not an image")
-    shown, message, _ = page.accept(str(path))
+    shown, message, *_ = page.accept(str(path))
     assert shown is None
     assert message.count("Received:") == 1
 
@@ -139,9 +142,9 @@ def test_an_example_brings_what_is_known_of_it(page, speckle):
     class Event:
         name = "hypoechoic"
 
-    frame, message, truth = page.choose(Event())
+    frame, message, truth, mark, *_ = page.choose(Event())
     np.testing.assert_array_equal(frame, speckle)
-    assert (message, truth) == ("", "Drawn with 4 points.")
+    assert (message, truth, mark) == ("", "Drawn with 4 points.", ())
 
 
 def test_without_a_bundle_the_page_stands_and_says_what_is_missing(engine, examples, frame):
@@ -163,6 +166,70 @@ def test_a_damaged_bundle_takes_only_itself_off_the_page(engine, examples, monke
     page = ComparePage(engine, examples, None)
     assert "Received: vgg16." in page._standing_message()
     assert list(page._titles) == ["resnet50", "efficientnet-b0"]
+
+
+@pytest.fixture
+def every_kind(engine_of_every_kind, examples) -> ComparePage:
+    """Open a page with networks, one that reads a marked nodule, and an ensemble."""
+    marked = replace(examples[0], roi=Box(90, 60, 210, 170))
+    return ComparePage(engine_of_every_kind, [marked], None)
+
+
+def click(page, frame, mark, x, y):
+    return page.mark(frame, mark, SimpleNamespace(index=[x, y]))[0]
+
+
+def test_networks_come_first_and_what_needs_a_mark_is_not_ticked(every_kind):
+    names = ["efficientnet-b0", "resnet50", "vgg16", "efficientnet-b0-roi", "ensemble"]
+    assert list(every_kind._titles) == names
+    assert every_kind._ticked == [name for name in names if name != "efficientnet-b0-roi"]
+
+
+def test_two_clicks_on_opposite_corners_mark_a_nodule_for_those_that_read_one(every_kind, frame):
+    mark = ()
+    for x, y in ((200, 40), (201, 41), (120, 150)):
+        # The second click is that of a double click.
+        mark = click(every_kind, frame, mark, x, y)
+    assert mark == (120, 40, 201, 151)
+    shown = last(every_kind.compare(frame, ["ensemble", "efficientnet-b0-roi"], "", mark))
+    assert every_kind._engine.marked[-1] == Box(*mark)
+    assert "81 × 111 pixels" in shown[1]
+    last(every_kind.explain(shown[-1], ["svm"]))
+    assert every_kind._engine.marked[-1] == Box(*mark)
+    last(every_kind.compare(frame, ["vgg16"], "", mark))
+    assert every_kind._engine.marked[-1] is None
+    assert click(every_kind, frame, mark, 5, 6) == (5, 6)
+
+
+def test_one_corner_is_no_mark(every_kind, frame):
+    last(every_kind.compare(frame, ["efficientnet-b0-roi"], "", (200, 40)))
+    assert every_kind._engine.marked == [None]
+
+
+def test_an_example_brings_its_nodule_and_another_frame_brings_none(every_kind, frame):
+    _, _, _, mark, picture, button = every_kind.choose(SimpleNamespace(name="hypoechoic"))
+    assert mark == (90, 60, 210, 170)
+    assert '<rect x="90" y="60" width="120" height="110"/>' in picture
+    assert '<rect x="66" y="38" width="168" height="154" stroke-dasharray' in picture
+    assert button.visible
+    for cleared in (every_kind.accept(frame)[3:], every_kind.accept(None)[3:]):
+        assert cleared[0] == ()
+        assert "<svg" not in cleared[1]
+        assert "EfficientNet-B0 ROI" in cleared[1]
+
+
+def test_a_click_on_a_frame_that_has_gone_marks_nothing(every_kind, tmp_path):
+    assert click(every_kind, str(tmp_path / "gone.png"), (3, 4), 50, 60) == ()
+    assert click(every_kind, None, (3, 4), 50, 60) == ()
+
+
+def test_an_ensemble_alone_shows_the_map_of_its_first_head(every_kind, frame):
+    answer = last(every_kind.compare(frame, ["ensemble"], ""))
+    assert answer[4].count("<figure") == 1
+    assert answer[3].value == ["svm"]
+    answer = last(every_kind.compare(frame, ["ensemble", "vgg16"], ""))
+    assert "<h3>Softmax</h3>" in answer[4]
+    assert answer[3].value == []
 
 
 def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):

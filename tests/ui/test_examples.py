@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from thyro_demo.data import phantom
+from thyro_demo.data.preprocess import crop
 from thyro_demo.ui.examples import collect, draw_chart, gallery
 
 
@@ -15,6 +16,11 @@ def test_every_phantom_example_is_offered_with_its_points_and_its_label(tmp_path
         assert name == examples[name].caption
         assert ("TI-RADS" in examples[name].truth) == (drawn.features is not None)
         assert f" {drawn.label}" in examples[name].truth
+        assert (examples[name].roi is None) == (drawn.features is None)
+        if examples[name].roi is not None:
+            outside = drawn.mask.copy()
+            crop(outside, examples[name].roi)[:] = False
+            assert not outside.any()
 
 
 def test_one_example_is_no_ultrasound_at_all(tmp_path):

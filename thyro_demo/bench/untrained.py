@@ -96,7 +96,7 @@ def untrained(name: str, rows: int = ROWS, input_size: int | None = None) -> Unt
     # Around what the network really gives, so that an image walks the trees as deep as a
     # training image would.
     features = (
-        pooled(network, frame)
+        pooled(network, frame)[0]
         * rng.lognormal(0, 0.5, (rows, 1))
         * rng.lognormal(0, 0.5, (rows, network.get_layer("features").output.shape[-1]))
     )

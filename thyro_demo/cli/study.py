@@ -100,7 +100,7 @@ def _cv(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
 def _middle(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
     from thyro_demo.study import middle
 
-    files = {name: Path(args.natural.format(backbone=name)) for name in middle.BACKBONES}
+    files = {name: Path(args.natural.replace("{backbone}", name)) for name in middle.BACKBONES}
     table = middle.run(data, out, files)
     return [middle.markdown(table), f"Wrote {out / 'middle.csv'} and {out / 'middle.png'}."]
 

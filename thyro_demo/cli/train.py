@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.recipe == "ensemble":
         return _ensemble(arguments)
-    chosen = recipe(arguments.recipe, arguments.backbone)
+    chosen = recipe(arguments.recipe, arguments.backbone, arguments.start)
     if arguments.heads and chosen.gives_bundle:
         kept = tuple(dict.fromkeys(arguments.heads))
         primary = chosen.primary if chosen.primary in kept else kept[0]
@@ -99,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     backbone = arguments.backbone or chosen.backbones[0]
     work = Path(arguments.work or f"runs/{backbone}-{chosen.name}")
     bundle = chosen.gives_bundle
-    usual = f"weights/{backbone}" if bundle else f"runs/{backbone}-{chosen.name}.keras"
+    roi = "-roi" if chosen.name == "nodule" else ""
+    usual = f"weights/{backbone}{roi}" if bundle else f"runs/{backbone}-{chosen.name}.keras"
     out = Path(arguments.out or usual)
     check_writable(work, folder=True)
     check_writable(out, folder=bundle)

@@ -240,10 +240,10 @@ def regions(records: "pd.DataFrame") -> list[Box | None]:
     ----------
     records : DataFrame
         Record table that says where the nodule is, in the first of these that it has:
-        a column `roi` ("left top right bottom" in pixels, right and bottom exclusive),
-        columns `x0`, `y0`, `x1`, `y1` of the same meaning, `polygons` as
-        `datasets.ddti` gives them, of which the largest counts (others are a second view,
-        or a second nodule), or `mask_path` as `datasets.phantoms` gives it.
+        a column `roi` (a `Box`, or "left top right bottom" in pixels), columns `x0`, `y0`,
+        `x1` and `y1` of the same meaning, `polygons` as `datasets.ddti` gives them, of which
+        the largest counts (others are a second view, or a second nodule), or `mask_path` as
+        `datasets.phantoms` gives it.
 
     Returns
     -------
@@ -274,6 +274,8 @@ def regions(records: "pd.DataFrame") -> list[Box | None]:
 
 def _written_box(cell: object) -> Box | None:
     """Read "left top right bottom"; an empty cell, or NaN in each place, is no box."""
+    if isinstance(cell, Box):
+        return cell
     text = str(cell).strip()
     if not set(text.lower().split()) - {"nan", "none", "<na>"}:
         return None

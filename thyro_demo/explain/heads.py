@@ -16,6 +16,7 @@ from PIL import Image
 
 from thyro_demo.errors import BundleError
 from thyro_demo.explain.cam import grad_cam, scale
+from thyro_demo.models.pooling import FLOOR
 
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
@@ -95,7 +96,7 @@ def _rbf_slope(machine: Any, rows: np.ndarray) -> np.ndarray:
 def forest_occlusion(
     head: ScoringHead,
     feature_map: np.ndarray,
-    pool: Callable[[np.ndarray], np.ndarray] | None = None,
+    pool: str | Callable[[np.ndarray], np.ndarray] = "average",
 ) -> np.ndarray:
     """Draw which cells of the feature map hold up the score of a forest.
 
@@ -111,9 +112,9 @@ def forest_occlusion(
         Of kind "forest"; anything with ``scores((n, d)) -> (n,)`` serves.
     feature_map : ndarray of float32, shape (h, w, c)
         Output of the last convolutional block.
-    pool : callable, optional
-        Takes feature maps (n, h, w, c), gives what the head reads, (n, d). By default
-        the global average, which needs no copy of the map per cell.
+    pool : {"average", "deviation"} or callable
+        What the head reads. Of the two named ones the effect of a cell is known without a
+        copy of the map; a callable takes feature maps (n, h, w, c) and gives (n, d).
 
     Returns
     -------
@@ -132,9 +133,15 @@ def forest_occlusion(
     if len(cells) == 1:
         return np.zeros((height, width), np.float32)
     others = (cells.sum(axis=0, dtype=np.float32) - cells) / (len(cells) - 1)
-    if pool is None:
+    if pool == "average":
         # The average over a map whose cell i is the mean of the others is that mean.
         rows = np.concatenate([cells.mean(axis=0, keepdims=True), others])
+    elif isinstance(pool, str):
+        # The cell adds nothing to the sum of squares about the mean of the others.
+        squares = np.einsum("ij,ij->j", cells, cells) - cells**2
+        spread = squares / len(cells) - others**2 * (len(cells) - 1) / len(cells)
+        whole = cells.var(axis=0, keepdims=True)
+        rows = np.sqrt(np.maximum(np.concatenate([whole, spread]), 0) + FLOOR)
     else:
         occluded = np.repeat(cells[None], len(cells) + 1, axis=0)
         index = np.arange(len(cells))
@@ -179,9 +186,9 @@ def heatmap(
     classifier = bundle.heads[head]
     if classifier.kind == "svm":
         return _svm_map(bundle, forwards, classifier, row)
-    averaged = forwards[0].features.shape[1] == feature_map.shape[-1]
-    pool = None if averaged else bundle.networks[0].pool
-    return forest_occlusion(classifier, feature_map, pool)
+    network = bundle.networks[0]
+    known = forwards[0].features.shape[1] == feature_map.shape[-1]
+    return forest_occlusion(classifier, feature_map, network.pooling if known else network.pool)
 
 
 def _svm_map(
@@ -200,9 +207,11 @@ def _svm_map(
     ):
         feature_map = forward.feature_map[row]
         gradient = network.pull_back(feature_map[None], part[None])[0]
-        # Grad-CAM's weighted sum (`cam.grad_cam`), left at its own scale: scaled one by
+        # Gradient times activation, cell by cell (HiResCAM, Draelos and Carin 2020): under
+        # average pooling it is Grad-CAM's weighted sum, under a deviation, whose gradients
+        # add up to zero, Grad-CAM would see nothing. Left at its own scale: scaled one by
         # one, a network that hardly moves the machine would be drawn like one that does.
-        evidence = feature_map @ gradient.mean(axis=(0, 1), dtype=np.float32)
+        evidence = np.einsum("hwc,hwc->hw", feature_map, gradient).astype(np.float32)
         # Per area of the image, so that a map of many small cells counts as one of few.
         maps.append(evidence * evidence.size)
     return scale(np.sum(_on_one_grid(maps), axis=0))

@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256, whole
 from thyro_demo.models import familiarity, heads
+from thyro_demo.models.features import readout
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.manifest import CHECKPOINTS, FORMAT, check_place, read_manifest
 
@@ -86,14 +87,14 @@ class Bundle:
         self.heads = {
             name: CalibratedHead(fitted[name]) for name in manifest["heads"] if name != "softmax"
         }
-        self.dims: int = network.get_layer("features").output.shape[-1]
+        self.pooling: str = manifest.get("pooling", "average")
+        read = readout(network, self.cam_layer, self.pooling)
+        self.dims: int = read.shape[-1]
         # What has to run for its heads; an ensemble has several.
         self.networks = (self,)
         map_tensor = network.get_layer(self.cam_layer).output
         self._lower = keras.Model(network.inputs[0], map_tensor)
-        self._upper = keras.Model(
-            map_tensor, [network.get_layer("features").output, network.get_layer("logits").output]
-        )
+        self._upper = keras.Model(map_tensor, [read, network.get_layer("logits").output])
 
     @cached_property
     def _run(self) -> Any:

@@ -34,8 +34,8 @@ def _what(manifest: dict[str, Any]) -> str:
         names = ", ".join(f"`{member['name']}`" for member in manifest["members"])
         return (
             f"{manifest['title']} has no network of its own. It joins the bundles {names}, which "
-            f"lie beside it,\nwith the heads {heads}: a machine on their pooled features, one after "
-            "the other, and the\naverage of the scores of their own machines."
+            f"lie beside it,\nwith the heads {heads}: a machine on their pooled features, one "
+            "after the other, and the\naverage of the scores of their own machines."
         )
     seen = "the nodule marked on it" if manifest.get("region") == "roi" else "its scan area"
     side = manifest["input_size"]
@@ -103,7 +103,7 @@ def results_table(manifests: list[dict[str, Any]]) -> str:
     -------
     str
         Markdown: AUROC of every head, overall and within each source, with the command
-        that trains the bundle and computes its rows.
+        that computes its rows again from the bundle and the frames.
     """
     sources = list(_SOURCES)
     lines = [
@@ -111,14 +111,13 @@ def results_table(manifests: list[dict[str, Any]]) -> str:
         "|---" * (4 + len(sources)) + "|",
     ]
     for manifest in manifests:
-        command = (
-            f"python -m thyro_demo train {manifest['recipe']} --backbone {manifest['backbone']}"
-        )
-        if manifest["start"] != "none":
-            command += f" --start {manifest['start']}"
+        command = f"python -m thyro_demo study cv {manifest['recipe']}"
+        if "members" not in manifest:
+            command += f" --backbone {manifest['backbone']}"
         for head, figures in manifest["metrics"]["heads"].items():
-            within = [figures["by_source"][source]["auroc"] for source in sources]
-            shown = " | ".join(_figure(figure) for figure in (figures["auroc"], *within))
+            within = [figures["by_source"].get(source, {"auroc": None}) for source in sources]
+            known = [figures["auroc"], *(part["auroc"] for part in within)]
+            shown = " | ".join("–" if figure is None else _figure(figure) for figure in known)
             name = f"**{head}**" if head == manifest["primary"] else head
             lines.append(f"| `{manifest['name']}` | {name} | {shown} | `{command}` |")
     return "\n".join(lines)
@@ -254,10 +253,10 @@ def _localisation(manifest: dict[str, Any]) -> str:
     return f"""## Where the heatmaps look
 
 On {found["n"]} DDTI frames of {found["groups"]} cases that gave no training image, against the
-outline that was drawn of the nodule. *Pointing game*: how often the maximum of the map lies inside the outline.
-*Energy*: what share of the map does. Beside each stands the gain over a Gaussian at the centre of
-the scan area, which has seen no image: the mean difference on the same frames. 95 % intervals over
-whole groups ({found["unit"]}).
+outline that was drawn of the nodule. *Pointing game*: how often the maximum of the map lies inside
+the outline. *Energy*: what share of the map does. Beside each stands the gain over a Gaussian at
+the centre of the scan area, which has seen no image: the mean difference on the same frames. 95 %
+intervals over whole groups ({found["unit"]}).
 
 | Head | Pointing game | Gain | Energy | Gain |
 |---|---|---|---|---|

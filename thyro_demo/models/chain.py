@@ -29,7 +29,7 @@ from thyro_demo.models.backbones import (
     fold_normalisation,
     silence_branches,
 )
-from thyro_demo.models.features import pooled, pooled_above
+from thyro_demo.models.features import pooled, pooled_above, readout
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import SOURCES, Recipe
@@ -122,12 +122,7 @@ def run(job: Job) -> Path:
     BundleError
         If no bundle can be written to `out`.
     """
-    if job.backbone not in job.recipe.backbones:
-        raise RecipeError(
-            f"The recipe {job.recipe.name} is made for {', '.join(job.recipe.backbones)}. "
-            f"Received: {job.backbone!r}."
-        )
-    spec = backbone(job.backbone)
+    spec = _spec(job)
     if job.recipe.gives_bundle:
         manifest.check_place(job.out)
     elif job.out.suffix != ".keras":
@@ -148,6 +143,16 @@ def run(job: Job) -> Path:
     with whole(job.out) as temporary:
         bundle.save_network(network, temporary)
     return job.out
+
+
+def _spec(job: Job) -> BackboneSpec:
+    """Look up the network of a job, or refuse one that its recipe is not made for."""
+    if job.backbone not in job.recipe.backbones:
+        raise RecipeError(
+            f"The recipe {job.recipe.name} is made for {', '.join(job.recipe.backbones)}. "
+            f"Received: {job.backbone!r}."
+        )
+    return backbone(job.backbone)
 
 
 def _claim(job: Job) -> None:
@@ -181,6 +186,8 @@ def _claim(job: Job) -> None:
 def _read(job: Job, source: str, stage: Stage) -> pd.DataFrame:
     """Read the images of a stage, and refuse others than those that its done parts come from."""
     root = _folder(job, source)
+    if source == "phantoms" and not (root / "index.csv").exists():
+        phantom.write(phantom.cohort(_PATIENTS, frames_per_patient=2, seed=11), root)
     records = SOURCES[source].read(str(root))
     folder = job.work / stage.name
     note, content = folder / "data.sha256", _content(records, root)
@@ -206,7 +213,13 @@ def _content(records: pd.DataFrame, root: Path) -> str:
     return hashlib.sha256(facts.to_csv(index=False).encode()).hexdigest()
 
 
+_PATIENTS = 1000
+"""Simulated patients of the phantom stage; those of the last stage are others."""
+
+
 def _folder(job: Job, source: str) -> Path:
+    if source == "phantoms":
+        return job.work / "drawn"
     named = job.data / SOURCES[source].folder
     return job.data if len(job.recipe.stages) == 1 and not named.is_dir() else named
 
@@ -258,14 +271,14 @@ def _early_stage(
 
 
 def _limited(records: pd.DataFrame, stage: Stage) -> pd.DataFrame:
-    """Draw whole groups until a stage has its fill; an image without a group is its own."""
+    """Draw whole groups while they fit into a stage; an image without a group is its own."""
     if stage.limit is None or len(records) <= stage.limit:
         return records
     groups = records["group"].where(records["group"].notna(), records["path"])
     order = np.random.default_rng(stage.seed).permutation(groups.unique())
-    rank = groups.map({group: place for place, group in enumerate(order)})
-    kept = np.sort(np.argsort(rank.to_numpy(), kind="stable")[: stage.limit])
-    return records.iloc[kept].reset_index(drop=True)
+    filled = groups.value_counts()[order].cumsum()
+    kept = filled.index[filled <= stage.limit]
+    return records[groups.isin(kept)].reset_index(drop=True)
 
 
 def _trained(
@@ -283,7 +296,8 @@ def _trained(
     keras.config.set_dtype_policy(stage.precision)
     try:
         keras.utils.set_random_seed(stage.seed)
-        trained = build(spec, len(frames.classes), scratch=bool(stage.sides))
+        side = frames.images.shape[1]
+        trained = build(spec, len(frames.classes), input_size=side, scratch=bool(stage.sides))
         copy_weights(network, trained)
         if start == "none":
             silence_branches(trained)
@@ -393,7 +407,7 @@ def cross_validate(job: Job) -> pd.DataFrame:
     RecipeError, DataError
         As from `run`.
     """
-    spec = backbone(job.backbone)
+    spec = _spec(job)
     _claim(job)
     history: list[dict[str, Any]] = []
     start = job.start
@@ -431,7 +445,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     if "softmax" in sigmoids:
         _calibrate(network, *sigmoids["softmax"])
     rounding.shorten(network)
-    features = trainer.features()
+    _, features = trainer.features()
     fitted: dict[str, Any] = {
         kind: heads.fit(kind, features, trainer.frames.labels, records["group"].to_numpy())
         for kind in job.recipe.heads
@@ -453,9 +467,10 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
             "input size": trainer.size,
         }
     )
+    region = "roi" if SOURCES[job.recipe.stages[-1][0]].roi else "scan"
     facts |= {
         "name": job.out.name,
-        "title": job.title or spec.title,
+        "title": job.title or f"{spec.title}{' ROI' if region == 'roi' else ''}",
         "backbone": spec.name,
         "recipe": job.recipe.name,
         # A path of this machine would tell readers of the card about the machine alone.
@@ -463,7 +478,8 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "classes": list(CLASSES),
         "input_size": trainer.size,
         "cam_layer": spec.cam_layer,
-        "region": "roi" if SOURCES[job.recipe.stages[-1][0]].roi else "scan",
+        "pooling": trainer.pooling,
+        "region": region,
         "heads": list(job.recipe.heads),
         "primary": job.recipe.primary,
         "chain": history,
@@ -529,10 +545,6 @@ def _relative(path: str, folders: tuple[Path, ...]) -> str:
     return absolute.name
 
 
-_PHANTOM_VIEWS = 10
-"""Phantoms that take turns in each phantom's place, pass by pass."""
-
-
 class _Trainer:
     """The last stage of a recipe, fold by fold and on all rows."""
 
@@ -544,17 +556,32 @@ class _Trainer:
         self.records = thyroid_records(job)
         self.frames = load_frames(self.records, CLASSES, self.size)
         self.network = _built(spec, self.stage, len(CLASSES), self.size, job.recipe.network_head)
+        head = upper_part(self.network, "features")
+        untaught = head.get_weights()
         starts.apply(self.network, spec, start)
+        # The head of a start may have been trained on the very frames that a fold tests.
+        head.set_weights(untaught)
         self.views: Views | None = None
-        self.exact: np.ndarray | None = None
+        self.read: np.ndarray | None = None
+        self.exact: list[np.ndarray] | None = None
         self.rounded: float | None = None
+        # An MLP flattens the map; its heads read what it reads.
+        self.pooling = job.recipe.pooling if job.recipe.network_head == "softmax" else "average"
         if boundary(spec, self.stage.trainable) == "features":
             # A frozen body is rounded before anything is fitted on it, so that the figures are
             # those of the file; the exact features tell what the rounding moved.
             if start != "none":
-                self.exact = pooled(self.network, self.frames.images)
+                self.exact = pooled(self.network, self.frames.images, self._tensors())
             rounding.shorten(self.network)
         self.first = self.network.get_weights()
+
+    def _tensors(self, network: keras.Model | None = None) -> list[keras.KerasTensor]:
+        """Give what the softmax reads, and what the other heads read."""
+        network = network or self.network
+        return [
+            network.get_layer("features").output,
+            readout(network, self.spec.cam_layer, self.pooling),
+        ]
 
     def _train(self, stage: Stage, training: np.ndarray, validation: np.ndarray, name: str) -> int:
         """Train from the first weights; the frozen part runs once for all folds."""
@@ -572,25 +599,19 @@ class _Trainer:
         return cache_views(self.network, self.spec, self.stage, self.frames)
 
     def _frozen(self) -> Views:
-        """Pool every view of every frame; a phantom's further views are other phantoms.
+        """Pool every view of every frame.
 
-        A pass over the frames then meets its share of phantoms and no more, but new ones: so
-        many are needed to learn from them what they teach. Views that only training sees are
-        pooled in the stage's arithmetic, the plain ones always as the bundle will.
+        Views that only training sees are pooled in the stage's arithmetic, the plain ones
+        always as the bundle will.
         """
-        plain = pooled(self.network, self.frames.images)
+        plain, self.read = pooled(self.network, self.frames.images, self._tensors())
         views = self.stage.views if self.stage.augmentation is not None else 1
         quick = self._quick() if self.stage.precision != "float32" else self.network
         kept = [plain]
         for view in range(1, views):
             seed = (self.stage.seed, view)
-            kept.append(pooled(quick, self.frames.images, seed=seed, how=self.stage.augmentation))
-        drawn = np.flatnonzero(~_reported(self.records))
-        if not len(drawn) or len(drawn) == len(plain):
-            return Views(np.stack(kept))
-        every = np.stack([kept[view % views] for view in range(_PHANTOM_VIEWS)])
-        every[1:, drawn] = self._other_phantoms(quick, drawn)
-        return Views(every)
+            kept += pooled(quick, self.frames.images, seed=seed, how=self.stage.augmentation)
+        return Views(np.stack(kept))
 
     def _quick(self) -> keras.Model:
         keras.config.set_dtype_policy(self.stage.precision)
@@ -601,32 +622,14 @@ class _Trainer:
         copy_weights(self.network, quick)
         return quick
 
-    def _other_phantoms(self, network: keras.Model, rows: np.ndarray) -> np.ndarray:
-        """Pool phantoms of the same labels as some rows, new ones for each further view."""
-        needed = (_PHANTOM_VIEWS - 1) * len(rows)
-        folder = self.job.work / f"phantoms-{needed}"
-        if not (folder / "index.csv").exists():
-            # One half more than needed: labels are drawn, and each has to suffice.
-            patients = round(1.5 * needed / 2)
-            phantom.write(phantom.cohort(patients, frames_per_patient=2, seed=8), folder)
-        records = _marked(self.job, read_phantoms(folder))
-        labels = self.frames.labels[rows]
-        found = (records["label"] == CLASSES[1]).to_numpy(int)
-        order = np.empty(needed, int)
-        wanted = np.tile(labels, _PHANTOM_VIEWS - 1)
-        for label in (0, 1):
-            chosen = np.flatnonzero(found == label)
-            places = np.flatnonzero(wanted == label)
-            order[places] = np.resize(chosen, len(places))
-        frames = load_frames(records.iloc[order], CLASSES, self.size)
-        return pooled(network, frames.images).reshape(_PHANTOM_VIEWS - 1, len(rows), -1)
-
-    def features(self) -> np.ndarray:
-        """Pool every image as it is; what is frozen has been run already."""
+    def features(self) -> list[np.ndarray]:
+        """Pool every image as it is, for the softmax and for the other heads."""
         cut = boundary(self.spec, self.stage.trainable)
-        if cut is None or self.views is None:
-            return pooled(self.network, self.frames.images)
-        return pooled_above(self.network, cut, self.views.plain)
+        if self.views is not None and self.read is not None:
+            return [self.views.plain, self.read]
+        if cut is None or cut == "features" or self.views is None:
+            return pooled(self.network, self.frames.images, self._tensors())
+        return pooled_above(self.network, cut, self.views.plain, self._tensors())
 
     def out_of_fold(self, phantoms: bool = True) -> tuple[pd.DataFrame, list[int]]:
         """Score every image with a chain that never saw its group, nor phantoms unless asked."""
@@ -659,12 +662,12 @@ class _Trainer:
         rows = np.flatnonzero(learned)
         chosen = (inner["fold"] == 0).to_numpy()
         best = self._train(self.stage, rows[~chosen], rows[chosen], name)
-        features = self.features()
-        tested = {"raw": features[outer]}
+        average, read = self.features()
+        tested = {"raw": (average[outer], read[outer])}
         if self.exact is not None:
-            tested["exact"] = self.exact[outer]
+            tested["exact"] = (self.exact[0][outer], self.exact[1][outer])
         scored = _score(
-            self.network, features[learned], self.frames.labels[learned],
+            self.network, read[learned], self.frames.labels[learned],
             self.records["group"].to_numpy()[learned], tested, self.job.recipe.heads,
         )  # fmt: skip
         known = self.records.loc[outer, ["path", "group", "source", "label", "fold"]]
@@ -734,19 +737,22 @@ def _score(
     features: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
-    tested: dict[str, np.ndarray],
+    tested: dict[str, tuple[np.ndarray, np.ndarray]],
     kinds: tuple[str, ...],
 ) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Fit every head on features and score those of the test rows, before calibration."""
+    """Fit every head on features and score those of the test rows, before calibration.
+
+    `tested` holds for each column what the softmax reads and what the other heads read.
+    """
     found = []
     for kind in kinds:
         if kind == "softmax":
             upper = upper_part(network, "features")
-            odds = {name: upper(rows, training=False).numpy() for name, rows in tested.items()}
+            odds = {name: upper(rows, training=False).numpy() for name, (rows, _) in tested.items()}
             found.append((kind, {name: z[:, 1] - z[:, 0] for name, z in odds.items()}))
         else:
             head = CalibratedHead(heads.fit(kind, features, labels, groups))
-            found.append((kind, {name: head.raw(rows) for name, rows in tested.items()}))
+            found.append((kind, {name: head.raw(rows) for name, (_, rows) in tested.items()}))
     return found
 
 

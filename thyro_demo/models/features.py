@@ -1,4 +1,6 @@
-"""Pooled features of a network: the vectors that SVM and forest heads read."""
+"""What heads read of a feature map: its average, or how much it varies across the frame."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -6,16 +8,45 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from thyro_demo.models.pipeline import Augmentation, batches
+from thyro_demo.models.pooling import FLOOR
+
+
+def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTensor:
+    """Give the tensor that machines and forests read.
+
+    The standard deviation of each channel over the feature map, second-order pooling cut
+    down to its diagonal (Carreira et al. 2012), tells how much of a pattern stands out
+    somewhere, whatever its average: texture, rather than brightness.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network from `backbones.build`.
+    cam_layer : str
+        Its last feature map.
+    pooling : {"average", "deviation"}
+        "average" is the network's own layer "features".
+
+    Returns
+    -------
+    KerasTensor
+        float32 (n, d).
+    """
+    if pooling == "average":
+        return network.get_layer("features").output
+    cells = keras.ops.cast(network.get_layer(cam_layer).output, "float32")
+    return keras.ops.sqrt(keras.ops.var(cells, axis=(1, 2)) + FLOOR)
 
 
 def pooled(
     network: keras.Model,
     images: np.ndarray,
+    tensors: Sequence[keras.KerasTensor] | None = None,
     batch: int = 32,
     seed: tuple[int, int] = (0, 0),
     how: Augmentation | None = None,
-) -> np.ndarray:
-    """Run a network up to its layer "features" over images, as they are or augmented.
+) -> list[np.ndarray]:
+    """Run a network over images, as they are or augmented, up to some of its tensors.
 
     Parameters
     ----------
@@ -23,6 +54,8 @@ def pooled(
         Network from `backbones.build`.
     images : ndarray of uint8 (n, s, s, 3)
         RGB.
+    tensors : sequence of KerasTensor, optional
+        What to give, each (n, d); the layer "features" without it.
     batch : int
         Images a forward pass.
     seed, how : tuple of int and Augmentation, optional
@@ -30,21 +63,30 @@ def pooled(
 
     Returns
     -------
-    ndarray of float32 (n, d)
-        Features.
+    list of ndarray of float32 (n, d)
+        One for each tensor.
     """
-    part = keras.Model(network.inputs[0], network.get_layer("features").output)
-    run = tf.function(lambda x: part(x, training=False), reduce_retracing=True)
+    wanted = list(tensors or [network.get_layer("features").output])
+    part = keras.Model(network.inputs[0], wanted)
+    # One tensor comes back bare, several in a list.
+    run = tf.function(lambda x: tf.nest.flatten(part(x, training=False)), reduce_retracing=True)
     rows = batches(images, np.arange(len(images)), batch, seed, how)
     steps = -(-len(images) // batch)
-    found = [run(x).numpy() for x in tqdm(rows, "Features", steps, leave=False)]
-    return np.concatenate(found).astype(np.float32)
+    found = [run(x) for x in tqdm(rows, "Features", steps, leave=False)]
+    return [
+        np.concatenate([tf.cast(batch_found[place], tf.float32).numpy() for batch_found in found])
+        for place in range(len(wanted))
+    ]
 
 
 def pooled_above(
-    network: keras.Model, cut: str, activations: np.ndarray, batch: int = 64
-) -> np.ndarray:
-    """Run a network from a frozen boundary up to its layer "features".
+    network: keras.Model,
+    cut: str,
+    activations: np.ndarray,
+    tensors: Sequence[keras.KerasTensor],
+    batch: int = 64,
+) -> list[np.ndarray]:
+    """Run a network from a frozen boundary up to some of its tensors.
 
     Parameters
     ----------
@@ -54,19 +96,21 @@ def pooled_above(
         Layer that gave the activations.
     activations : ndarray of float32 (n, …)
         Output of `cut` for every image.
+    tensors : sequence of KerasTensor
+        As for `pooled`, above `cut`.
     batch : int
         Images a pass.
 
     Returns
     -------
-    ndarray of float32 (n, d)
-        Features, as `pooled` gives them.
+    list of ndarray of float32 (n, d)
+        As `pooled` gives them.
     """
-    if cut == "features":
-        return activations
-    part = keras.Model(network.get_layer(cut).output, network.get_layer("features").output)
-    run = tf.function(lambda x: part(x, training=False), reduce_retracing=True)
+    part = keras.Model(network.get_layer(cut).output, list(tensors))
+    run = tf.function(lambda x: tf.nest.flatten(part(x, training=False)), reduce_retracing=True)
     starts = range(0, len(activations), batch)
-    return np.concatenate(
-        [run(tf.constant(activations[start : start + batch])).numpy() for start in starts]
-    )
+    found = [run(tf.constant(activations[start : start + batch])) for start in starts]
+    return [
+        np.concatenate([batch_found[place].numpy() for batch_found in found])
+        for place in range(len(tensors))
+    ]

@@ -92,23 +92,25 @@ def fit(
     else:
         dims = features.shape[1]
         if kind == "svm":
-            gammas = [factor / dims for factor in (0.1, 0.3, 1.0)]
-            grid = {"svc__C": [0.3, 1.0, 3.0, 10.0], "svc__gamma": gammas}
+            gammas = [factor / dims for factor in (0.3, 1.0, 3.0)]
+            grid = {"svc__C": [1.0, 3.0, 10.0], "svc__gamma": gammas}
         else:
             grid = {"svc__C": [0.0003, 0.001, 0.01, 0.1]}
         machine = SVC(kernel="rbf" if kind == "svm" else "linear")
         search = GridSearchCV(
             make_pipeline(StandardScaler(), machine), grid, scoring="roc_auc", cv=inner, refit=False
         )
-        search.fit(features, labels, **_weighted(weights))
+        search.fit(features, labels, **_weighted(kind, weights))
         estimator = make_pipeline(StandardScaler(), machine).set_params(**search.best_params_)
     calibrated = CalibratedClassifierCV(estimator, method="sigmoid", cv=inner, ensemble=False)
-    return calibrated.fit(features, labels, **_weighted(weights))
+    return calibrated.fit(features, labels, **_weighted(kind, weights))
 
 
-def _weighted(weights: np.ndarray | None) -> dict[str, np.ndarray]:
-    # The machine is the last step of a pipeline, which takes weights under its name.
-    return {} if weights is None else {"svc__sample_weight": weights}
+def _weighted(kind: str, weights: np.ndarray | None) -> dict[str, np.ndarray]:
+    if weights is None:
+        return {}
+    # A machine is the last step of a pipeline, which takes weights under its name.
+    return {"sample_weight" if kind == "forest" else "svc__sample_weight": weights}
 
 
 def platt(odds: np.ndarray, positive: np.ndarray) -> tuple[float, float]:

@@ -63,6 +63,7 @@ SOURCES = {
     "natural": Source("tiny_imagenet", _tiny_imagenet, crop=False),
     "radiographs": Source("radiographs", datasets.radiographs, crop=False),
     "breast": Source("busi", datasets.busi, crop=True),
+    "phantoms": Source("phantoms", datasets.phantoms, crop=True),
     "thyroid": Source("thyroid_us", datasets.load, crop=True),
     "nodule": Source("thyroid_us", _outlined_thyroid, crop=True, roi=True),
 }
@@ -90,6 +91,8 @@ class Recipe:
         The head that is quoted first, named before any test fold is scored.
     folds : int
         Grouped folds of the out-of-fold figures.
+    pooling : {"average", "deviation"}
+        What machines and forests read of the last feature map; see `features.readout`.
     phantoms : float
         Share of phantom frames among the training images of the last stage, 0–0.5.
     """
@@ -102,6 +105,7 @@ class Recipe:
     network_head: str = "softmax"
     primary: str = "svm"
     folds: int = 5
+    pooling: str = "deviation"
     phantoms: float = 0.0
 
     @property
@@ -115,7 +119,7 @@ class Recipe:
 _NATURAL_SIDES = {
     "efficientnet-b0": (64,) * 3,
     "resnet50": (64,) * 2,
-    "vgg16": (32,) * 3,
+    "vgg16": (32,) * 2,
 }
 
 
@@ -186,6 +190,7 @@ RADIOGRAPHS = Stage(
     limit=2400,
 )
 BREAST = replace(RADIOGRAPHS, name="breast", epochs=8, patience=8, limit=None)
+PHANTOMS = replace(RADIOGRAPHS, name="phantoms", epochs=4, patience=4, limit=None)
 HEAD = Stage(
     "thyroid",
     trainable="head",
@@ -232,8 +237,13 @@ def _radiographs(depth: str) -> tuple[tuple[str, Stage], ...]:
 _RECIPES = (
     Recipe(
         "progressive",
-        "natural images, then chest radiographs, then thyroid ultrasound",
-        (("natural", NATURAL), ("radiographs", RADIOGRAPHS), ("thyroid", HEAD)),
+        "natural images, chest radiographs, drawn phantoms, then thyroid ultrasound",
+        (
+            ("natural", NATURAL),
+            ("radiographs", RADIOGRAPHS),
+            ("phantoms", PHANTOMS),
+            ("thyroid", HEAD),
+        ),
         _NETWORKS,
         phantoms=0.2,
     ),
@@ -304,7 +314,7 @@ _RECIPES = (
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _RECIPES}
 
 
-def recipe(name: str, backbone: str | None = None) -> Recipe:
+def recipe(name: str, backbone: str | None = None, start: str = "none") -> Recipe:
     """Look a recipe up by name.
 
     Parameters
@@ -313,6 +323,9 @@ def recipe(name: str, backbone: str | None = None) -> Recipe:
         A key of `RECIPES`.
     backbone : str, optional
         The network it is to run on; the recipe's first one without it.
+    start : str
+        See `starts.apply`. Whoever brings weights needs no stage of natural images, so that it
+        is left out of a longer chain.
 
     Returns
     -------
@@ -322,15 +335,34 @@ def recipe(name: str, backbone: str | None = None) -> Recipe:
     Raises
     ------
     RecipeError
-        If no recipe has this name.
+        If no recipe has this name, or it has to start from random weights and does not.
     """
     if name not in RECIPES:
         raise RecipeError(f"A recipe has to be one of {', '.join(RECIPES)}. Received: {name!r}.")
     known = RECIPES[name]
+    if start != "none" and known.stages[0][1] is NATURAL:
+        known = replace(known, stages=known.stages[1:])
+        if not known.stages:
+            raise RecipeError(
+                f"The recipe {name} starts from random weights. Received: --start {start}."
+            )
     network = backbone or known.backbones[0]
-    arithmetic = precision(network)
-    stages = tuple(
-        (source, natural(network) if stage is NATURAL else replace(stage, precision=arithmetic))
-        for source, stage in known.stages
-    )
+    stages = tuple((source, _fitted(stage, network)) for source, stage in known.stages)
     return replace(known, stages=stages)
+
+
+def _fitted(stage: Stage, network: str) -> Stage:
+    """Adapt a stage to a network: what is quick on one is slow on another."""
+    if stage is NATURAL:
+        return natural(network)
+    stage = replace(stage, precision=precision(network))
+    if stage.name == "phantoms" and network == "efficientnet-b0":
+        return replace(stage, trainable="last two blocks", epochs=8, patience=8, learning_rate=1e-3)
+    if stage.name == "thyroid" and stage.trainable == "head" and network in _WIDE:
+        return replace(stage, input_size=_WIDE[network])
+    return stage
+
+
+_WIDE = {"resnet50": 288, "efficientnet-b0": 288}
+"""Side of the thyroid frames where it is not the network's own: a frozen network reads more of
+the speckle from a larger frame; VGG-16 is left at 224 for its time."""

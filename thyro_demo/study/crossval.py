@@ -9,7 +9,6 @@ import pandas as pd
 from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import plots, report
 from thyro_demo.models import chain, manifest
-from thyro_demo.models.backbones import BACKBONES
 from thyro_demo.models.chain import Job
 from thyro_demo.models.recipes import recipe
 
@@ -58,20 +57,35 @@ def run(name: str, backbone: str | None, data: Path, start: str | None, work: Pa
         known = not scratch and (shipped / "manifest.json").is_file()
         start = str(shipped) if known else "none"
     if start != "none":
-        _check_unseen(start)
+        check_unseen(start)
         chosen = replace(chosen, stages=chosen.stages[-1:])
     return chain.cross_validate(Job(chosen, network, data, work, work / network, start))
 
 
-def _check_unseen(start: str) -> None:
-    """Refuse a bundle whose network was trained on thyroid frames: it would score its own."""
-    if start in BACKBONES or not (Path(start) / "manifest.json").is_file():
+def check_unseen(start: str | Path) -> None:
+    """Refuse a bundle whose network was trained on thyroid frames: it would score its own.
+
+    Parameters
+    ----------
+    start : str or Path
+        A bundle's folder or its network; anything else says nothing of its frames.
+
+    Raises
+    ------
+    RecipeError
+        If the last stage of the bundle trained more than its head.
+    """
+    path = Path(start)
+    folder = path.parent if path.name == "model.keras" else path
+    if not (folder / "manifest.json").is_file():
         return
-    last = manifest.read_manifest(Path(start)).get("chain", [{}])[-1]
-    if last.get("trained") not in _FROZEN:
+    facts = manifest.read_manifest(folder)
+    # An ensemble has no network to start from, which is for `starts.apply` to tell.
+    trained = [str(stage.get("trained")) for stage in facts.get("chain", [])[-1:]]
+    if manifest.kind(facts) != "ensemble" and not set(trained) & set(_FROZEN):
         raise RecipeError(
-            "Cross-validation needs a start that has seen no thyroid frame; give the network of "
-            f"an earlier stage. Received: {start}, whose {last.get('trained')} was trained on them."
+            "Cross-validation needs a network that has seen no thyroid frame; give that of an "
+            f"earlier stage. Received: {start}, trained on them: {' '.join(trained) or 'unknown'}."
         )
 
 

@@ -12,7 +12,7 @@ from thyro_demo.errors import RecipeError
 from thyro_demo.files import sha256, whole
 from thyro_demo.models import bundle, card, chain, ensemble, heads, manifest
 from thyro_demo.models.chain import CLASSES, Job
-from thyro_demo.models.features import pooled
+from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.pipeline import load_frames
 from thyro_demo.models.recipes import recipe
 
@@ -134,7 +134,8 @@ def _features(folder: Path, records: pd.DataFrame) -> np.ndarray:
             f"its folds stay unseen. Received: {folder}."
         )
     frames = load_frames(records, CLASSES, member.input_size)
-    return pooled(member.network, frames.images)
+    read = readout(member.network, member.cam_layer, member.pooling)
+    return pooled(member.network, frames.images, [read])[0]
 
 
 def _written(found: pd.DataFrame, data: Path, work: Path) -> pd.DataFrame:

@@ -13,10 +13,10 @@ from tqdm.auto import tqdm
 from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.files import whole
-from thyro_demo.models import chain, starts
+from thyro_demo.models import chain, manifest, starts
 from thyro_demo.models.backbones import backbone, build
 from thyro_demo.models.chain import CLASSES, Job
-from thyro_demo.models.features import pooled
+from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import precision, recipe
 
@@ -24,10 +24,10 @@ BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
 REFERENCE = "natural"
 """What every other chain is compared with: the same network without a middle stage."""
 
-SIDE = 128
+SIDE = 112
 """Side of the images of every middle stage here, pixels: all depths in an hour, not a day."""
 
-IMAGES = 800
+IMAGES = 600
 """Most images of a middle stage here."""
 
 EPOCHS = 3
@@ -44,7 +44,8 @@ class Row:
     base : str or None
         The row whose network it goes on from; None starts from random weights.
     recipe : str or None
-        The recipe that trains it; None takes the network as it is.
+        The recipe that trains it, on `IMAGES` images of `SIDE` pixels; "shipped" takes the
+        network of the shipped bundle, None that of the base as it is.
     """
 
     name: str
@@ -59,6 +60,7 @@ ROWS = (
     Row("natural → radiographs, last block", REFERENCE, "radiographs"),
     Row("natural → radiographs, last two blocks", REFERENCE, "radiographs-two-blocks"),
     Row("natural → radiographs, all", REFERENCE, "radiographs-all"),
+    Row("natural → radiographs, as shipped", REFERENCE, "shipped"),
     Row("natural → breast", REFERENCE, "breast"),
     Row("natural → radiographs → breast", "natural → radiographs, last block", "breast"),
 )
@@ -147,6 +149,8 @@ def _network(row: Row, name: str, natural: Path, data: Path, work: Path) -> str:
         return "none"
     if row.recipe == "natural-64":
         return str(natural)
+    if row.recipe == "shipped":
+        return str(manifest.weights_root() / name)
     base = next(other for other in ROWS if other.name == row.base)
     start = _network(base, name, natural, data, work)
     chosen = recipe(row.recipe, name)
@@ -170,7 +174,8 @@ def _features(name: str, start: str, frames: Frames) -> np.ndarray:
         keras.utils.set_random_seed(0)
         network = build(spec, len(CLASSES))
         starts.apply(network, spec, start)
-        return pooled(network, frames.images)
+        read = readout(network, spec.cam_layer, "deviation")
+        return pooled(network, frames.images, [read])[0]
     finally:
         keras.config.set_dtype_policy("float32")
 

@@ -15,8 +15,9 @@ from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.files import whole
 from thyro_demo.models import bundle, chain
 from thyro_demo.models.chain import CLASSES, Job
-from thyro_demo.models.features import pooled
+from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.recipes import recipe
+from thyro_demo.study import crossval
 
 _MIDDLE, _SPREAD = 110.0, 55.0
 """Grey level and deviation that intensity normalisation gives every frame, 0–255."""
@@ -88,7 +89,7 @@ def mixed(
     ndarray of uint8 (n, s, s, 3)
         Blends.
     DataFrame
-        The records of the first frame of each, grouped apart from all others.
+        The records of the first frame of each, its group included.
     """
     rng = np.random.default_rng(seed)
     blends = np.empty_like(images)
@@ -130,9 +131,18 @@ def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
     DataFrame
         One row a means and source ("all" first): `means, source, auroc, low, high`, and
         `gain, gain_low, gain_high` against `PLAIN` on the same frames.
+
+    Raises
+    ------
+    RecipeError
+        If the network was trained on thyroid frames.
+    BundleError, DataError
+        If the bundle or the frames cannot be read.
     """
-    network = bundle.load(folder).network
-    size = network.input_shape[1]
+    crossval.check_unseen(folder)
+    shipped = bundle.load(folder)
+    network, size = shipped.network, shipped.input_size
+    read = [readout(network, shipped.cam_layer, shipped.pooling)]
     known = recipe("progressive")
     alone = replace(known, stages=known.stages[-1:], phantoms=0.0)
     records = chain.thyroid_records(
@@ -141,12 +151,12 @@ def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
     scored, plain = {}, np.empty(0)
     for means, view in tqdm(_VIEWS.items(), "Means", unit="means"):
         images = np.stack([np.round(view(decode(path), size)) for path in records["path"]])
-        features = pooled(network, images.astype(np.uint8))
+        (features,) = pooled(network, images.astype(np.uint8), read)
         scored[means] = chain.score_features(features, records)
         if means == PLAIN:
             plain = features
             blends, blended = mixed(images.astype(np.uint8), records)
-            more = (pooled(network, blends), blended)
+            more = (pooled(network, blends, read)[0], blended)
             scored["scan area, classes mixed across sources"] = chain.score_features(
                 plain, records, more=more
             )

@@ -17,7 +17,8 @@ from thyro_demo.data.images import decode
 from thyro_demo.engine import Comparison, Engine, Prediction
 from thyro_demo.errors import ThyroError
 from thyro_demo.explain.overlay import COLOUR_SCALES
-from thyro_demo.ui import results
+from thyro_demo.models.manifest import KINDS
+from thyro_demo.ui import marks, results
 from thyro_demo.ui.examples import Example, gallery
 from thyro_demo.ui.figure import compose
 from thyro_demo.ui.scripts import (
@@ -71,7 +72,7 @@ class Shown:
     maps: tuple[Prediction, ...]
 
     def ordered(self, heads: Sequence[str]) -> list[Prediction]:
-        """Give the heatmaps to show: softmax first, then the heads asked for."""
+        """Give the heatmaps to show: softmax, where there is one, then the heads asked for."""
         wanted = ["softmax", *heads]
         chosen = [shown for shown in self.maps if shown.head in wanted]
         return sorted(chosen, key=lambda shown: wanted.index(shown.head))
@@ -94,7 +95,9 @@ class ComparePage:
         self._engine = engine
         self._examples = {example.name: example for example in examples}
         self._warm_up = warm_up
-        self._titles, self._refused = _readable(engine)
+        self._titles, self._refused, kinds = _readable(engine)
+        self._nodule_readers = [name for name, kind in kinds.items() if kind == "roi"]
+        self._ticked = [name for name in self._titles if name not in self._nodule_readers]
 
     def build(self) -> None:
         """Lay the page out and connect its events, inside the current ``gr.Blocks``."""
@@ -120,11 +123,15 @@ class ComparePage:
             elem_id="thyro-frame",
         )
         self._upload_message = _html(elem_id="thyro-upload-message")
+        self._mark = gr.State(())
+        with gr.Column(visible=bool(self._nodule_readers), elem_id="thyro-mark"):
+            self._sketch = _html(self._drawn(None, ())[1])
+            self._unmark = gr.Button("Clear mark", size="sm", visible=False, elem_id="thyro-unmark")
         _html(_PRIVACY)
         self._models = gr.CheckboxGroup(
             label="Models",
             choices=[(title, name) for name, title in self._titles.items()],
-            value=list(self._titles),
+            value=self._ticked,
             elem_id="thyro-models",
         )
         with gr.Row():
@@ -191,21 +198,30 @@ class ComparePage:
     # Events
 
     def _connect_input(self) -> None:
+        marked = [self._mark, self._sketch, self._unmark]
         self._image.upload(
             self.accept,
             self._image,
-            [self._image, self._upload_message, self._truth],
+            [self._image, self._upload_message, self._truth, *marked],
             concurrency_id="images",
             concurrency_limit=2,
             **_QUIET,
         ).then(fn=None, js=UNPRESS_EXAMPLES)
         self._image.clear(
-            lambda: ("", ""), None, [self._upload_message, self._truth], **_QUIET
+            lambda: ("", "", *self._drawn(None, ())),
+            None,
+            [self._upload_message, self._truth, *marked],
+            **_QUIET,
         ).then(fn=None, js=UNPRESS_EXAMPLES)
+        if self._nodule_readers:
+            self._image.select(
+                self.mark, [self._image, self._mark], marked, trigger_mode="multiple", **_QUIET
+            )
+        self._unmark.click(lambda: self._drawn(None, ()), None, marked, **_QUIET)
         self._gallery.select(
             self.choose,
             None,
-            [self._image, self._upload_message, self._truth],
+            [self._image, self._upload_message, self._truth, *marked],
             **_QUIET,
         ).then(fn=None, js=SHOW_FRAME)
         self._image.change(fn=None, js=MARK_STALE)
@@ -223,7 +239,7 @@ class ComparePage:
         ]
         self._compare.click(
             self.compare,
-            [self._image, self._models, self._truth],
+            [self._image, self._models, self._truth, self._mark],
             answer,
             trigger_mode="once",
             **NETWORKS,
@@ -236,6 +252,9 @@ class ComparePage:
                 self._image,
                 self._upload_message,
                 self._truth,
+                self._mark,
+                self._sketch,
+                self._unmark,
                 self._models,
                 self._opacity,
                 self._scale,
@@ -276,7 +295,7 @@ class ComparePage:
 
     # Handlers
 
-    def accept(self, path: str | None) -> tuple[np.ndarray | None, str, str]:
+    def accept(self, path: str | None) -> tuple:
         """Decode an uploaded file, so that the box shows what the models will see.
 
         Parameters
@@ -287,16 +306,49 @@ class ComparePage:
         Returns
         -------
         tuple
-            Frame, message and what is known of the frame.
+            Frame, message, what is known of the frame, and no mark.
         """
-        if path is None:
-            return None, "", ""
-        try:
-            return decode(path), "", ""
-        except ThyroError as error:
-            return None, results.message(str(error)), ""
+        frame, message = None, ""
+        if path is not None:
+            try:
+                frame = decode(path)
+            except ThyroError as error:
+                message = results.message(str(error))
+        return frame, message, "", *self._drawn(None, ())
 
-    def choose(self, event: gr.EventData) -> tuple[np.ndarray, str, str]:
+    def mark(self, path: str | None, mark: marks.Mark, event: gr.SelectData) -> tuple:
+        """Take a click on the frame as a corner of the box around the nodule.
+
+        Parameters
+        ----------
+        path : str or None
+            The frame.
+        mark : tuple of int
+            What is marked so far.
+        event : gr.SelectData
+            Carries the pixel that was clicked.
+
+        Returns
+        -------
+        tuple
+            The mark, its picture and the button that clears it.
+        """
+        try:
+            frame = None if path is None else decode(path)
+        except ThyroError:
+            # It has gone; the comparison that asks for it says so.
+            frame = None
+        if frame is None:
+            return self._drawn(None, ())
+        x, y = event.index
+        return self._drawn(frame, marks.click(mark, int(x), int(y)))
+
+    def _drawn(self, frame: np.ndarray | None, mark: marks.Mark) -> tuple:
+        """Give a mark, its picture and the button that clears it."""
+        readers = " and ".join(self._titles[name] for name in self._nodule_readers)
+        return mark, marks.sketch(frame, mark, readers), gr.Button(visible=bool(mark))
+
+    def choose(self, event: gr.EventData) -> tuple:
         """Put an example into the box.
 
         Parameters
@@ -307,12 +359,15 @@ class ComparePage:
         Returns
         -------
         tuple
-            Frame, message and what is known of the frame.
+            Frame, message, what is known of the frame, and the mark it brings.
         """
         example = self._examples[event.name]
-        return example.read(), "", example.truth
+        frame, mark = example.read(), () if example.roi is None else tuple(example.roi)
+        return frame, "", example.truth, *self._drawn(frame, mark)
 
-    def compare(self, path: str | None, names: list[str], truth: str) -> Iterator[tuple]:
+    def compare(
+        self, path: str | None, names: list[str], truth: str, mark: marks.Mark = ()
+    ) -> Iterator[tuple]:
         """Compare the chosen models on the frame in the box.
 
         Parameters
@@ -323,6 +378,8 @@ class ComparePage:
             The chosen models.
         truth : str
             What is known of the frame.
+        mark : tuple of int
+            What is marked on it.
 
         Yields
         ------
@@ -334,7 +391,7 @@ class ComparePage:
             busy = "Loading the networks: a few seconds, only the first time …"
         yield (results.message(busy, "busy"), *(gr.skip() for _ in range(6)))
         try:
-            comparison = self._ask(path, names)
+            comparison = self._ask(path, names, mark)
         except ThyroError as error:
             yield (results.message(str(error)), *_nothing_shown())
             return
@@ -343,12 +400,13 @@ class ComparePage:
             yield (results.message(_DEFECT), *_nothing_shown())
             raise
         shown = Shown(comparison, tuple(comparison.predictions))
+        heads = self._first_heads(names)
         yield (
             "",
             results.summary(comparison, self._titles, truth),
             gr.Column(visible=True),
-            gr.CheckboxGroup(choices=_further_heads(comparison), value=[]),
-            results.heatmaps(comparison.frame, shown.ordered([]), self._titles),
+            gr.CheckboxGroup(choices=_further_heads(comparison), value=heads[1:]),
+            results.heatmaps(comparison.frame, shown.ordered(heads[1:]), self._titles),
             "",
             shown,
         )
@@ -377,7 +435,10 @@ class ComparePage:
             for place, prediction in enumerate(maps):
                 if prediction.head in heads and prediction.heatmap is None:
                     maps[place] = self._engine.explain(
-                        shown.comparison.frame, prediction.model, prediction.head
+                        shown.comparison.frame,
+                        prediction.model,
+                        prediction.head,
+                        shown.comparison.roi,
                     )
         except ThyroError as error:
             message = results.message(str(error))
@@ -441,7 +502,8 @@ class ComparePage:
         tuple
             A value for each component that can have changed.
         """
-        opened = (None, "", "", list(self._titles), OPACITY, COLOUR_SCALES[0])
+        unmarked = self._drawn(None, ())
+        opened = (None, "", "", *unmarked, self._ticked, OPACITY, COLOUR_SCALES[0])
         return (*opened, self._standing_message(), *_nothing_shown())
 
     def scores(self, image: str | None, models: list[str]) -> dict[str, Any]:
@@ -462,11 +524,11 @@ class ComparePage:
             The comparison without frame and heatmaps.
         """
         try:
-            return self._ask(image, models).to_dict()
+            return self._ask(image, models, ()).to_dict()
         except ThyroError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def _ask(self, path: str | None, names: list[str]) -> Comparison:
+    def _ask(self, path: str | None, names: list[str], mark: marks.Mark) -> Comparison:
         if path is None:
             raise ThyroError(
                 "Choose an example, or drop, paste or upload a frame first. Received: no frame."
@@ -480,7 +542,16 @@ class ComparePage:
         frame = decode(path)
         if self._warm_up is not None:
             self._warm_up.wait()
-        return self._engine.compare(frame, names)
+        # As they stand on the page, in whatever order they were ticked.
+        names = [name for name in self._titles if name in names]
+        reads = any(name in self._nodule_readers for name in names)
+        roi = marks.region(mark) if reads else None
+        return self._engine.compare(frame, names, self._first_heads(names), roi)
+
+    def _first_heads(self, names: Sequence[str]) -> list[str]:
+        """Name the heads drawn at once: softmax, and an ensemble's first where it is alone."""
+        heads = dict.fromkeys(head for name in names for head in self._engine.heads(name))
+        return ["softmax"] if "softmax" in heads else ["softmax", *list(heads)[:1]]
 
 
 def _file_box(**options: Any) -> gr.Image:
@@ -504,15 +575,20 @@ def _html(value: str = "", **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **options)
 
 
-def _readable(engine: Engine) -> tuple[dict[str, str], list[str]]:
-    """Give the titles of the bundles on offer, and why others are not: one must not stop all."""
-    titles, refused = {}, []
+def _readable(engine: Engine) -> tuple[dict[str, str], list[str], dict[str, str]]:
+    """Give titles and kinds of the bundles on offer, and why others are not.
+
+    One that is damaged must not stop all. Networks stand before what is made of them.
+    """
+    found, refused = [], []
     for name in engine.names():
         try:
-            titles[name] = engine.title(name)
+            found.append((name, engine.title(name), engine.kind(name)))
         except ThyroError as error:
             refused.append(str(error))
-    return titles, refused
+    found.sort(key=lambda one: KINDS.index(one[2]))
+    titles = {name: title for name, title, _ in found}
+    return titles, refused, {name: kind for name, _, kind in found}
 
 
 def _nothing_shown() -> tuple:

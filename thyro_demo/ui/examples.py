@@ -15,6 +15,7 @@ from PIL import Image
 
 from thyro_demo.clinical.tirads import level
 from thyro_demo.data import datasets, images, phantom
+from thyro_demo.data.preprocess import Box, mask_box
 from thyro_demo.errors import ThyroError
 
 FETCHED = Path(__file__).resolve().parents[2] / "data" / "p1"
@@ -39,12 +40,15 @@ class Example:
         reader sees which heads are wrong.
     read : callable
         Gives the frame, uint8 (H, W, 3), RGB.
+    roi : Box or None
+        Box around the nodule, where it is known.
     """
 
     name: str
     caption: str
     truth: str
     read: Callable[[], np.ndarray]
+    roi: Box | None = None
 
 
 def collect(fetched: Path = FETCHED) -> list[Example]:
@@ -125,7 +129,7 @@ def _phantom(name: str) -> Example:
             f"Phantom, drawn with {points}{f' ({grade})' if grade else ''} and "
             f"the label {drawn.label}; the label is a draw that the points make likelier."
         )
-    return Example(name, name, truth, lambda: _rgb(drawn.frame))
+    return Example(name, name, truth, lambda: _rgb(drawn.frame), mask_box(drawn.mask))
 
 
 @functools.cache

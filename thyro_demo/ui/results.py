@@ -15,6 +15,7 @@ from html import escape
 import numpy as np
 from PIL import Image
 
+from thyro_demo.data.preprocess import NODULE_MARGIN, Box
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table
 
@@ -23,6 +24,7 @@ HEADS = {
     "svm": "SVM",
     "linear-svm": "Linear SVM",
     "forest": "Random forest",
+    "average": "Average of networks",
 }
 """Display name of each head; a head that is missing here is shown by its own name."""
 
@@ -69,7 +71,10 @@ def summary(comparison: Comparison, titles: Mapping[str, str], truth: str = "") 
         HTML.
     """
     notices = "".join(message(notice, "notice") for notice in comparison.notices)
-    known = f'<p class="thyro-truth">{escape(truth)}</p>' if truth else ""
+    told = [truth] if truth else []
+    if comparison.roi is not None:
+        told.append(_marked(comparison.roi))
+    known = "".join(f'<p class="thyro-truth">{escape(sentence)}</p>' for sentence in told)
     return (
         f'{notices}<section class="thyro-card"><h2>What the heads read</h2>'
         f'<p class="thyro-agreement">{escape(comparison.agreement)}</p>{known}'
@@ -116,7 +121,7 @@ def heatmaps(
     )
     height, width = frame.shape[:2]
     style = (
-        f"--thyro-frame:url({_jpeg(frame)});--thyro-ratio:{width}/{height};"
+        f"--thyro-frame:url({jpeg(frame)});--thyro-ratio:{width}/{height};"
         f"--thyro-columns:{min(max(len(models), 2), 3)}"
     )
     return f'<div class="thyro-maps" style="{style}">{rows}</div>'
@@ -190,6 +195,31 @@ def reading(prediction: Prediction) -> str:
     return "above threshold" if prediction.positive else "below threshold"
 
 
+def jpeg(frame: np.ndarray) -> str:
+    """Write a frame as a data address.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W, 3)
+        RGB.
+
+    Returns
+    -------
+    str
+        A JPEG, its longer side 960 pixels at most.
+    """
+    stream = io.BytesIO()
+    _fitted(Image.fromarray(frame)).save(stream, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _marked(roi: Box) -> str:
+    return (
+        f"Marked nodule: {roi.width} × {roi.height} pixels at {roi.left}, {roi.top}; models that "
+        f"read a nodule see {100 * NODULE_MARGIN:.0f} % more on each side, others the scan area."
+    )
+
+
 def _table(predictions: Sequence[Prediction], titles: Mapping[str, str]) -> str:
     # Roles are spelled out because a phone lays the rows out as cards, and a table that
     # is not displayed as one loses its meaning to screen readers.
@@ -251,12 +281,6 @@ def _tile(prediction: Prediction, titles: Mapping[str, str]) -> str:
 
 def _values(levels: np.ndarray) -> str:
     return " ".join(f"{level:.3f}" for level in levels)
-
-
-def _jpeg(frame: np.ndarray) -> str:
-    stream = io.BytesIO()
-    _fitted(Image.fromarray(frame)).save(stream, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _png(heatmap: np.ndarray) -> str:

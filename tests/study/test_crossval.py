@@ -1,0 +1,89 @@
+"""A recipe is scored out of fold, from a start that has seen none of the frames."""
+
+from dataclasses import replace
+
+import keras
+import pandas as pd
+import pytest
+
+from thyro_demo.errors import RecipeError
+from thyro_demo.evaluate import metrics
+from thyro_demo.models import chain
+from thyro_demo.models.backbones import backbone, build
+from thyro_demo.models.chain import Job
+from thyro_demo.models.recipes import RECIPES, recipe
+from thyro_demo.models.transfer import Stage
+from thyro_demo.study import crossval
+
+
+def test_a_recipe_that_gives_a_network_alone_is_refused(clinic, tmp_path):
+    with pytest.raises(RecipeError, match=r"ends on thyroid frames.*Received: 'radiographs'\.$"):
+        crossval.run("radiographs", None, clinic, None, tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("given", ["folder", "network", "name"])
+def test_a_start_that_was_trained_on_thyroid_frames_is_refused(given, trained_bundle, clinic,
+                                                               tmp_path, monkeypatch):  # fmt: skip
+    """Also where the folder is named like a network, or its file is given in its place."""
+    folder = trained_bundle("last block")
+    monkeypatch.chdir(folder.parent)
+    start = {"folder": str(folder), "network": str(folder / "model.keras"), "name": folder.name}
+    with pytest.raises(RecipeError, match=r"no thyroid frame.*Received: .*last block\.$"):
+        crossval.run("head", "two-layer-cnn", clinic, start[given], tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+
+
+def test_the_shipped_bundle_is_the_usual_start_and_is_checked_too(trained_bundle, clinic, tmp_path,
+                                                                  monkeypatch):  # fmt: skip
+    monkeypatch.setenv("THYRO_WEIGHTS", str(trained_bundle("all").parent))
+    with pytest.raises(RecipeError, match=r"Received: .*two-layer-cnn, trained on them: all\.$"):
+        crossval.run("head", "two-layer-cnn", clinic, None, tmp_path / "work")
+
+
+@pytest.mark.parametrize("trained", ["head", "none"])
+def test_a_start_whose_network_was_frozen_is_taken(trained, trained_bundle):
+    crossval.check_unseen(trained_bundle(trained))
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_scores_are_those_of_train_whatever_head_the_start_has(clinic, tmp_path, monkeypatch):
+    """A bundle's own head was trained on all the frames, so a fold may not start from it."""
+    stage = Stage("thyroid", "head", 3, learning_rate=1e-3, input_size=48)
+    stages, kinds = (("thyroid", stage),), ("softmax", "svm")
+    monkeypatch.setitem(
+        RECIPES, "head", replace(RECIPES["head"], stages=stages, heads=kinds, folds=2)
+    )
+    keras.utils.set_random_seed(5)
+    network = build(backbone("two-layer-cnn"), input_size=48)
+    starts = [str(tmp_path / f"{name}.keras") for name in ("first", "second")]
+    network.save(starts[0])
+    logits = network.get_layer("logits")
+    logits.set_weights([5.0 * weights + 1.0 for weights in logits.get_weights()])
+    network.save(starts[1])
+    job = Job(recipe("head", "two-layer-cnn"), "two-layer-cnn", clinic, tmp_path / "train",
+              tmp_path / "out", starts[0])  # fmt: skip
+    chain.run(job)
+    found = crossval.run("head", "two-layer-cnn", clinic, starts[1], tmp_path / "study")
+    trained, studied = (tmp_path / name / "oof.csv" for name in ("train", "study"))
+    assert studied.read_bytes() == trained.read_bytes()
+    pd.testing.assert_frame_equal(found, pd.read_csv(studied, dtype={"group": str}))
+    assert not (tmp_path / "study" / "two-layer-cnn").exists()
+
+
+def test_what_is_said_is_what_was_found(scored):
+    """Frames and phantoms apart, each head over all and within each source."""
+    table = scored(1.0).rename(columns={"score": "probability"})
+    drawn = scored(3.0, seed=1).rename(columns={"score": "probability"}).assign(source="phantom")
+    said = crossval.lines(pd.concat([table, drawn], ignore_index=True))
+    assert [line.split(",")[0] for line in said if ":" in line] == [
+        "Frames: 80 in 40 groups", "Phantoms: 80 in 40 groups",
+    ]  # fmt: skip
+    rows = [line.split()[:3] for line in said if line.startswith("  ")]
+    expected = []
+    for source, part in (("all", table), ("east", table[table["source"] == "east"]),
+                         ("west", table[table["source"] == "west"]), ("all", drawn),
+                         ("phantom", drawn)):  # fmt: skip
+        value = metrics.auroc(part["label"] == "malignant", part["probability"])
+        expected.append(["svm", source, f"{value:.3f}"])
+    assert rows == expected
