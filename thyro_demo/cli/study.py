@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="cv: a recipe or 'ensemble'; shortcuts and card: name or folder of a bundle",
     )
-    parser.add_argument("--backbone", help="cv: the network; the recipe's first one without it")
+    parser.add_argument(
+        "--backbone",
+        help="cv: the network, the recipe's first one without it; middle: one network alone",
+    )
     parser.add_argument(
         "--data",
         default=os.environ.get("THYRO_DATA"),
@@ -100,7 +103,8 @@ def _cv(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
 def _middle(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
     from thyro_demo.study import middle
 
-    files = {name: Path(args.natural.replace("{backbone}", name)) for name in middle.BACKBONES}
+    names = (args.backbone,) if args.backbone else middle.BACKBONES
+    files = {name: Path(args.natural.replace("{backbone}", name)) for name in names}
     table = middle.run(data, out, files)
     return [middle.markdown(table), f"Wrote {out / 'middle.csv'} and {out / 'middle.png'}."]
 

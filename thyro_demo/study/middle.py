@@ -60,7 +60,7 @@ ROWS = (
     Row("natural → radiographs, last block", REFERENCE, "radiographs"),
     Row("natural → radiographs, last two blocks", REFERENCE, "radiographs-two-blocks"),
     Row("natural → radiographs, all", REFERENCE, "radiographs-all"),
-    Row("natural → radiographs, as shipped", REFERENCE, "shipped"),
+    Row("natural → radiographs → phantoms, as shipped", REFERENCE, "shipped"),
     Row("natural → breast", REFERENCE, "breast"),
     Row("natural → radiographs → breast", "natural → radiographs, last block", "breast"),
 )
