@@ -36,6 +36,7 @@ class FakeBundle:
     def __init__(self, name="fake", size=32, threshold=0.5, distance=0.5, region="scan"):
         self.name = name
         self.title = name.title()
+        self.pooling = "average"
         self.networks = (self,)
         self.input_size = size
         self.classes = ["benign", "malignant"]

@@ -106,7 +106,7 @@ def test_heatmaps_stand_beside_the_gaussian_with_signed_gains(full):
         "| 0.420 (0.320–0.520) | +0.250 (+0.150 to +0.350) |"
     ) in told
     assert "| Gaussian at the centre | 0.630 (0.530–0.730) | – | 0.170 (0.070–0.270) | – |" in told
-    assert "31 DDTI frames in 29 groups, out of fold" in told
+    assert "31 DDTI frames of 29 cases" in told
 
 
 def test_heatmaps_of_one_group_have_no_interval(full):

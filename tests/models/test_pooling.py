@@ -62,8 +62,6 @@ def test_the_shortcut_for_deviations_equals_real_occlusion():
     feature_map = np.random.default_rng(2).standard_normal((3, 4, 5), np.float32)
     np.testing.assert_allclose(
         forest_occlusion(Head(), feature_map, "deviation"),
-        forest_occlusion(
-            Head(), feature_map, lambda maps: np.sqrt(maps.var(axis=(1, 2)) + 1e-6)
-        ),
+        forest_occlusion(Head(), feature_map, lambda maps: np.sqrt(maps.var(axis=(1, 2)) + 1e-6)),
         atol=1e-5,
     )

@@ -62,10 +62,16 @@ def train(
 
     Parameters
     ----------
-    root, data, work, members
+    root : Path
+        Folder of the members' bundles.
+    data : Path
+        As for `cross_validate`.
+    work : Path
         As for `cross_validate`.
     out : Path
         Folder of the bundle.
+    members : tuple of str
+        Names of the bundles.
 
     Returns
     -------
