@@ -94,7 +94,7 @@ def train(
     slope, intercept = chain.sigmoid(found[found["head"] == "average"])
     facts: dict[str, Any] = {
         "name": out.name,
-        "title": "Ensemble of the three networks",
+        "title": "Ensemble",
         "backbone": "ensemble",
         "recipe": "ensemble",
         "start": "none",

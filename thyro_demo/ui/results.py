@@ -24,7 +24,7 @@ HEADS = {
     "svm": "SVM",
     "linear-svm": "Linear SVM",
     "forest": "Random forest",
-    "average": "Average of networks",
+    "average": "Average",
 }
 """Display name of each head; a head that is missing here is shown by its own name."""
 
