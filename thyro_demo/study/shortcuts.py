@@ -199,7 +199,7 @@ def markdown(table: pd.DataFrame) -> str:
     -------
     str
         Markdown: AUROC of each means over all frames and within each source, with 95 %
-        intervals, and below each its gain over the plain crop.
+        intervals, and over all frames its gain on the plain crop with that of the difference.
     """
     sources = list(dict.fromkeys(table["source"]))
     lines = ["| Means | " + " | ".join(sources) + " |", "|---" * (1 + len(sources)) + "|"]
@@ -208,9 +208,9 @@ def markdown(table: pd.DataFrame) -> str:
         for source in sources:
             rows = table[(table["means"] == means) & (table["source"] == source)]
             (row,) = rows.to_dict("records")
-            cell = f"{row['auroc']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
-            if means != PLAIN:
-                cell += f", {row['gain']:+.3f}".replace("-", "−")
-            cells.append(cell)
+            cells.append(f"{row['auroc']:.3f} ({row['low']:.3f}–{row['high']:.3f})")
+            if source == "all" and means != PLAIN:
+                gain = f"{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f})"
+                cells[-1] += f", {gain}".replace("-", "−")
         lines.append(f"| {means} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
