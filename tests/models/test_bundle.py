@@ -11,7 +11,7 @@ import skops.io
 
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256
-from thyro_demo.models import bundle, heads
+from thyro_demo.models import bundle, heads, rounding
 from thyro_demo.models.backbones import BACKBONES, build
 from thyro_demo.models.bundle import POSITIVE
 from thyro_demo.models.manifest import names, read_manifest, weights_root
@@ -151,10 +151,10 @@ def test_training_images_are_familiar_and_nonsense_is_not(tiny, spotted_frames):
 def test_slimming_hardly_changes_the_scores_and_only_once(small, batch):
     network = small()
     before = network(batch).numpy()
-    bundle.slim(network)
+    rounding.shorten(network)
     once = network.get_weights()
     assert np.abs(network(batch).numpy() - before).max() < 0.01
-    bundle.slim(network)
+    rounding.shorten(network)
     for first, second in zip(once, network.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
 
@@ -163,7 +163,7 @@ def test_slimming_keeps_values_that_half_precision_lacks(small):
     network = small()
     kernel = network.get_layer("logits").get_weights()[0]
     network.get_layer("logits").set_weights([kernel, np.array([1e6, -1e6], np.float32)])
-    bundle.slim(network)
+    rounding.shorten(network)
     np.testing.assert_array_equal(network.get_layer("logits").get_weights()[1], [1e6, -1e6])
 
 

@@ -8,14 +8,15 @@ from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import metrics
 from thyro_demo.models.manifest import weights_root
 from thyro_demo.models.recipes import RECIPES
-from thyro_demo.study import middle
+from thyro_demo.study import differences, middle
 
 
 @pytest.fixture(scope="module")
 def table(scored):
     """Compare three made-up chains on two networks: the second gains, the third loses."""
     chains = {"natural": scored(1.0), "better": scored(2.5), "worse": scored(0.0, seed=2)}
-    parts = [middle._compared(name, chains) for name in ("vgg16", "resnet50")]
+    compared = differences.against(chains, middle.REFERENCE, "chain")
+    parts = [compared.assign(backbone=name) for name in ("vgg16", "resnet50")]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from thyro_demo.errors import RecipeError
-from thyro_demo.study import shortcuts
+from thyro_demo.study import differences, shortcuts
 
 
 @pytest.fixture
@@ -79,7 +79,9 @@ def test_even_scale_leaves_no_more_detail_than_the_coarsest_source_has():
 
 
 def test_a_means_is_compared_with_the_plain_crop_on_the_same_frames(scored):
-    table = shortcuts._compared({shortcuts.PLAIN: scored(1.0), "other": scored(2.5)})
+    table = differences.against(
+        {shortcuts.PLAIN: scored(1.0), "other": scored(2.5)}, shortcuts.PLAIN, "means"
+    )
     assert list(table["source"]) == ["all", "east", "west"] * 2
     plain, other = (table[table["means"] == name].set_index("source") for name in
                     (shortcuts.PLAIN, "other"))  # fmt: skip

@@ -230,25 +230,6 @@ class Bundle:
         return float(far / self.manifest["familiarity_limit"])
 
 
-def slim(network: keras.Model) -> None:
-    """Round all weights to float16 precision, in place, kept as float32.
-
-    The file then deflates to about half. Values beyond float16's range would become
-    infinite; they are left as they are.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Any network.
-    """
-    for variable in network.variables:
-        if variable.dtype == "float32":
-            exact = variable.numpy()
-            with np.errstate(over="ignore"):
-                rounded = exact.astype(np.float16).astype(np.float32)
-            variable.assign(np.where(np.isfinite(rounded), rounded, exact))
-
-
 def save_network(network: keras.Model, path: Path) -> None:
     """Save a network as a standard `.keras` file, its weights deflated.
 
@@ -330,13 +311,13 @@ def write(
     manifest : dict
         All but "format", "files", "probe" and "versions", which are added here.
     network : keras.Model
-        The network, already slimmed: the heads were fitted on its features.
+        The network, already rounded: the heads were fitted on its features.
     fitted : dict of str to object
         Heads by name, and "familiarity".
     card : str
         Markdown of the model card.
     extra : dict of str to keras.Model, optional
-        Networks of earlier stages, already slimmed, by a name of `manifest.CHECKPOINTS`:
+        Networks of earlier stages, already rounded, by a name of `manifest.CHECKPOINTS`:
         each becomes NAME.keras.
 
     Returns

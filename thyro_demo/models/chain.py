@@ -575,12 +575,11 @@ class _Trainer:
             rounding.shorten(self.network)
         self.first = self.network.get_weights()
 
-    def _tensors(self, network: keras.Model | None = None) -> list[keras.KerasTensor]:
+    def _tensors(self) -> list[keras.KerasTensor]:
         """Give what the softmax reads, and what the other heads read."""
-        network = network or self.network
         return [
-            network.get_layer("features").output,
-            readout(network, self.spec.cam_layer, self.pooling),
+            self.network.get_layer("features").output,
+            readout(self.network, self.spec.cam_layer, self.pooling),
         ]
 
     def _train(self, stage: Stage, training: np.ndarray, validation: np.ndarray, name: str) -> int:
@@ -588,15 +587,16 @@ class _Trainer:
         self.network.set_weights(self.first)
         cut = boundary(self.spec, stage.trainable)
         if cut is not None and self.views is None:
-            self.views = self._frozen() if cut == "features" else self._cached()
+            self.views = (
+                self._frozen()
+                if cut == "features"
+                else cache_views(self.network, self.spec, stage, self.frames)
+            )
         rows = train_stage(
             self.network, self.spec, stage, self.frames, training, validation,
             self.folder / name, self.views,
         )  # fmt: skip
         return 1 + _kept(rows, stage)
-
-    def _cached(self) -> Views:
-        return cache_views(self.network, self.spec, self.stage, self.frames)
 
     def _frozen(self) -> Views:
         """Pool every view of every frame.
@@ -627,7 +627,7 @@ class _Trainer:
         cut = boundary(self.spec, self.stage.trainable)
         if self.views is not None and self.read is not None:
             return [self.views.plain, self.read]
-        if cut is None or cut == "features" or self.views is None:
+        if cut is None or self.views is None:
             return pooled(self.network, self.frames.images, self._tensors())
         return pooled_above(self.network, cut, self.views.plain, self._tensors())
 

@@ -1,6 +1,5 @@
 """Does the middle stage help? One table over starts and chains, with paired differences."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from thyro_demo.errors import RecipeError
-from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.files import whole
 from thyro_demo.models import chain, manifest, starts
 from thyro_demo.models.backbones import backbone, build
@@ -19,6 +17,7 @@ from thyro_demo.models.chain import CLASSES, Job
 from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import precision, recipe
+from thyro_demo.study import differences
 
 BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
 REFERENCE = "natural"
@@ -97,7 +96,7 @@ def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
                 f"The study of {name} starts from the network of its natural stage, as `train "
                 f"natural-64 --backbone {name}` writes it. Received: {file}, which is missing."
             )
-    records = chain.thyroid_records(_thyroid(data, work))
+    records = differences.frames(data, work)
     size = backbone(next(iter(networks))).input_size
     frames = load_frames(records, CLASSES, size)
     tables = []
@@ -107,19 +106,15 @@ def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
             for row in ROWS:
                 scored[row.name] = _scored(row, name, file, data, work, records, frames)
                 bar.update(1)
-            tables.append(_compared(name, scored))
+            compared = differences.against(scored, REFERENCE, "chain")
+            compared.insert(0, "backbone", name)
+            tables.append(compared)
     table = pd.concat(tables, ignore_index=True)
     with whole(work / "middle.csv") as temporary:
         table.to_csv(temporary, index=False)
     with whole(work / "middle.png") as temporary:
         draw(table).savefig(temporary, dpi=120)
     return table
-
-
-def _thyroid(data: Path, work: Path) -> Job:
-    known = recipe("progressive")
-    alone = replace(known, stages=known.stages[-1:], phantoms=0.0)
-    return Job(alone, alone.backbones[0], data, work / "thyroid", work / "none")
 
 
 def _scored(
@@ -178,32 +173,6 @@ def _features(name: str, start: str, frames: Frames) -> np.ndarray:
         return pooled(network, frames.images, [read])[0]
     finally:
         keras.config.set_dtype_policy("float32")
-
-
-def _compared(name: str, scored: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Set each chain beside the one without a middle stage, on the same frames."""
-    reference = scored[REFERENCE]
-    rows = []
-    for title, found in scored.items():
-        for source, mask in _sources(found):
-            labels = (found["label"] == CLASSES[1])[mask]
-            groups, scores = found["group"][mask], found["score"][mask]
-            value = intervals.group_bootstrap(metrics.auroc, labels, scores, groups)
-            gain = intervals.paired_group_bootstrap(
-                metrics.auroc, labels, scores, reference["score"][mask], groups
-            )
-            rows.append(
-                {"backbone": name, "chain": title, "source": source,
-                 "auroc": value.value, "low": value.low, "high": value.high,
-                 "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
-            )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _sources(found: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    yield "all", np.ones(len(found), bool)
-    for source in sorted(found["source"].unique()):
-        yield source, (found["source"] == source).to_numpy()
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -1,7 +1,6 @@
 """What each means against the source shortcut does to the figures within the sources."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,10 @@ from tqdm.auto import tqdm
 
 from thyro_demo.data.images import decode
 from thyro_demo.data.preprocess import Box, prepare
-from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.files import whole
 from thyro_demo.models import bundle, chain
-from thyro_demo.models.chain import CLASSES, Job
 from thyro_demo.models.features import pooled, readout
-from thyro_demo.models.recipes import recipe
-from thyro_demo.study import crossval
+from thyro_demo.study import crossval, differences
 
 _MIDDLE, _SPREAD = 110.0, 55.0
 """Grey level and deviation that intensity normalisation gives every frame, 0–255."""
@@ -143,11 +139,7 @@ def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
     shipped = bundle.load(folder)
     network, size = shipped.network, shipped.input_size
     read = [readout(network, shipped.cam_layer, shipped.pooling)]
-    known = recipe("progressive")
-    alone = replace(known, stages=known.stages[-1:], phantoms=0.0)
-    records = chain.thyroid_records(
-        Job(alone, alone.backbones[0], data, work / "thyroid", work / "none")
-    )
+    records = differences.frames(data, work)
     scored, plain = {}, np.empty(0)
     for means, view in tqdm(_VIEWS.items(), "Means", unit="means"):
         images = np.stack([np.round(view(decode(path), size)) for path in records["path"]])
@@ -163,28 +155,10 @@ def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
     scored["scan area, source × class balanced"] = chain.score_features(
         plain, records, weights=balanced
     )
-    table = _compared(scored)
+    table = differences.against(scored, PLAIN, "means")
     with whole(work / "shortcuts.csv") as temporary:
         table.to_csv(temporary, index=False)
     return table
-
-
-def _compared(scored: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    reference = scored[PLAIN]
-    rows = []
-    for means, found in scored.items():
-        for source in ("all", *sorted(found["source"].unique())):
-            mask = (found["source"] == source) | (source == "all")
-            labels, groups = (found["label"] == CLASSES[1])[mask], found["group"][mask]
-            scores, others = found["score"][mask], reference["score"][mask]
-            value = intervals.group_bootstrap(metrics.auroc, labels, scores, groups)
-            gain = intervals.paired_group_bootstrap(metrics.auroc, labels, scores, others, groups)
-            rows.append(
-                {"means": means, "source": source,
-                 "auroc": value.value, "low": value.low, "high": value.high,
-                 "gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
-            )  # fmt: skip
-    return pd.DataFrame(rows)
 
 
 def markdown(table: pd.DataFrame) -> str:
