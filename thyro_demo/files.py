@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -61,3 +61,25 @@ def sha256(path: str | Path) -> str:
     """
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def relative(path: str | Path, folders: Iterable[Path]) -> str:
+    """Name a file by its place in one of several folders, not by its place on a machine.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    folders : iterable of Path
+        The first that holds it counts.
+
+    Returns
+    -------
+    str
+        The path from that folder, with "/"; the bare name where none holds it.
+    """
+    absolute = Path(os.path.abspath(path))
+    for folder in folders:
+        if absolute.is_relative_to(os.path.abspath(folder)):
+            return absolute.relative_to(os.path.abspath(folder)).as_posix()
+    return absolute.name

@@ -14,7 +14,8 @@ from scipy.special import expit
 from thyro_demo.data import datasets, phantom
 from thyro_demo.errors import BundleError, DataError, RecipeError
 from thyro_demo.evaluate import metrics
-from thyro_demo.models import bundle, card, chain, heads, rounding
+from thyro_demo.files import relative
+from thyro_demo.models import bundle, card, chain, heads, out_of_fold, rounding
 from thyro_demo.models.backbones import backbone, build
 from thyro_demo.models.chain import Job, run
 from thyro_demo.models.features import pooled
@@ -131,7 +132,7 @@ def test_figures_are_of_the_real_frames_and_follow_from_the_scores(done, scores)
         value = metrics.auroc(rows["label"] == "malignant", rows["probability"])
         assert figures["heads"][head]["auroc"]["value"] == pytest.approx(value, abs=1e-9)
         assert set(figures["heads"][head]["by_source"]) == {"east", "west"}
-    assert chain.BASELINE in figures["heads"]
+    assert out_of_fold.BASELINE in figures["heads"]
 
 
 def test_phantoms_are_reported_apart(done, scores):
@@ -383,7 +384,7 @@ def test_a_limited_stage_keeps_whole_groups_and_as_many_as_fit(limit):
 )  # fmt: skip
 def test_a_start_is_told_without_the_folders_of_this_machine(start, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert chain._relative(start.format(here=tmp_path), (tmp_path,)) == told
+    assert relative(start.format(here=tmp_path), (tmp_path,)) == told
 
 
 def test_a_stage_that_trains_nothing_hands_its_network_on(clinic, quick, tmp_path, monkeypatch):
@@ -470,7 +471,7 @@ def test_a_frozen_network_is_rounded_first_and_meets_a_fifth_of_phantoms(
     # 12 phantoms beside 48 frames, each row once a pass; none where they are left out.
     records = chain.thyroid_records(job)
     drawn = (records["source"] == "phantom").to_numpy()
-    frames = chain.load_frames(records, chain.CLASSES, 32)
+    frames = chain.load_frames(records, out_of_fold.CLASSES, 32)
     assert (len(drawn), drawn.sum()) == (60, 12)
     assert set(runs) == {"fold0", "fold1", "real-fold0", "real-fold1", "final"}
     for name, (rows, views) in runs.items():
@@ -512,7 +513,7 @@ def _aurocs(found):
 def test_heads_never_learn_from_the_fold_they_are_tested_on(more, telling):
     features, records = telling
     # The same rows once more would give their own labels away.
-    found = chain.score_features(features, records, more=telling if more else None)
+    found = out_of_fold.score_features(features, records, more=telling if more else None)
     assert list(found["path"]) == list(records["path"])
     assert found["score"].between(0, 1).all()
     assert max(_aurocs(found)) < 0.6
@@ -521,7 +522,7 @@ def test_heads_never_learn_from_the_fold_they_are_tested_on(more, telling):
 def test_heads_do_learn_from_more_rows_of_other_folds(telling):
     features, records = telling
     elsewhere = records.assign(fold=(records["fold"] + 1) % 3)
-    found = chain.score_features(features, records, more=(features, elsewhere))
+    found = out_of_fold.score_features(features, records, more=(features, elsewhere))
     assert len(found) == len(records)
     assert min(_aurocs(found)) > 0.9
 
@@ -535,6 +536,8 @@ def test_weights_of_training_rows_reach_the_heads(telling):
         met.append(rows["fold"].unique())
         return np.where(rows["label"] == "malignant", 20.0, 1.0)
 
-    even, tilted = (chain.score_features(noise, records, weights=how) for how in (None, weights))
+    even, tilted = (
+        out_of_fold.score_features(noise, records, weights=how) for how in (None, weights)
+    )
     assert [sorted(folds) for folds in met] == [[1, 2], [0, 2], [0, 1]]
     assert tilted["raw"].mean() > even["raw"].mean() + 0.2

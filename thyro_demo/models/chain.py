@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,22 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 from tqdm.auto import tqdm
 
 from thyro_demo.data import phantom, preprocess, splits
 from thyro_demo.data.datasets import phantoms as read_phantoms
 from thyro_demo.errors import DataError, RecipeError
-from thyro_demo.evaluate import baseline, metrics, report
-from thyro_demo.files import sha256, whole
-from thyro_demo.models import bundle, card, familiarity, heads, manifest, rounding, starts
+from thyro_demo.files import relative, sha256, whole
+from thyro_demo.models import (
+    bundle,
+    card,
+    familiarity,
+    heads,
+    manifest,
+    out_of_fold,
+    rounding,
+    starts,
+)
 from thyro_demo.models.backbones import (
     BackboneSpec,
     backbone,
@@ -31,13 +37,10 @@ from thyro_demo.models.backbones import (
 )
 from thyro_demo.models.features import pooled, pooled_above, readout
 from thyro_demo.models.heads import CalibratedHead
+from thyro_demo.models.out_of_fold import CLASSES, PHANTOM
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import SOURCES, Recipe
 from thyro_demo.models.transfer import Stage, Views, boundary, cache_views, train_stage, upper_part
-
-CLASSES = ("benign", "malignant")
-PHANTOM = "phantom"
-"""Source of drawn frames, which are reported apart from real ones."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ def _content(records: pd.DataFrame, root: Path) -> str:
     files = [path.partition("::")[0] for path in records["path"]]
     sizes = {file: os.path.getsize(file) for file in set(files)}
     facts = records[["label", "group", "source"]].assign(
-        path=[_relative(path, (root,)) for path in records["path"]],
+        path=[relative(path, (root,)) for path in records["path"]],
         size=[sizes[file] for file in files],
     )
     return hashlib.sha256(facts.to_csv(index=False).encode()).hexdigest()
@@ -382,12 +385,6 @@ def _check_enough(records: pd.DataFrame, folds: int) -> None:
         )
 
 
-def _reported(table: pd.DataFrame) -> pd.Series:
-    """Tell the rows that figures are about: real frames, or all where there are phantoms alone."""
-    real = table["source"] != PHANTOM
-    return real if real.any() else ~real
-
-
 def cross_validate(job: Job) -> pd.DataFrame:
     """Score every thyroid frame with a chain that never saw its group, without a bundle.
 
@@ -419,7 +416,7 @@ def cross_validate(job: Job) -> pd.DataFrame:
 
 
 def _publish(found: pd.DataFrame, job: Job) -> pd.DataFrame:
-    table = published(found, (job.work, job.data))
+    table = out_of_fold.published(found, (job.work, job.data))
     with whole(job.work / "oof.csv") as temporary:
         table.to_csv(temporary, index=False)
     return table
@@ -430,18 +427,20 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     records, network, stage = trainer.records, trainer.network, trainer.stage
     found, epochs = trainer.out_of_fold()
     _publish(found, job)
-    real = _reported(records)
-    facts = figures(records, found)
+    real = out_of_fold.reported(records)
+    facts = out_of_fold.figures(records, found)
     if (~real).any():
         apart, _ = trainer.out_of_fold(phantoms=False)
         facts["with_and_without_phantoms"] = {
             "with": _by_source(facts["metrics"]),
-            "without": _by_source(_summary(apart[_reported(apart)], None)),
+            "without": _by_source(out_of_fold.summary(apart[out_of_fold.reported(apart)], None)),
         }
     if trainer.rounded is not None:
         facts["rounding"] = {"mantissa_bits": rounding.BITS, "largest_move": trainer.rounded}
     trainer.final(round(float(np.mean(epochs))))
-    sigmoids = {head: sigmoid(found[found["head"] == head]) for head in job.recipe.heads}
+    sigmoids = {
+        head: out_of_fold.sigmoid(found[found["head"] == head]) for head in job.recipe.heads
+    }
     if "softmax" in sigmoids:
         _calibrate(network, *sigmoids["softmax"])
     rounding.shorten(network)
@@ -474,7 +473,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "backbone": spec.name,
         "recipe": job.recipe.name,
         # A path of this machine would tell readers of the card about the machine alone.
-        "start": _relative(job.start, (Path.cwd(),)),
+        "start": relative(job.start, (Path.cwd(),)),
         "classes": list(CLASSES),
         "input_size": trainer.size,
         "cam_layer": spec.cam_layer,
@@ -515,34 +514,6 @@ def _by_source(summary: dict[str, Any]) -> dict[str, Any]:
         }
         for head, figures in summary["heads"].items()
     }
-
-
-def published(found: pd.DataFrame, folders: tuple[Path, ...]) -> pd.DataFrame:
-    """Give the columns of `oof.csv`.
-
-    Parameters
-    ----------
-    found : DataFrame
-        Out-of-fold scores, as `score_features` gives them.
-    folders : tuple of Path
-        Folders that the paths are to be relative to, the first that fits.
-
-    Returns
-    -------
-    DataFrame
-        `path, group, source, label, fold, head, probability`.
-    """
-    paths = [_relative(path, folders) for path in found["path"]]
-    table = found.assign(path=paths).rename(columns={"score": "probability"})
-    return table[["path", "group", "source", "label", "fold", "head", "probability"]]
-
-
-def _relative(path: str, folders: tuple[Path, ...]) -> str:
-    absolute = Path(os.path.abspath(path))
-    for folder in folders:
-        if absolute.is_relative_to(os.path.abspath(folder)):
-            return absolute.relative_to(os.path.abspath(folder)).as_posix()
-    return absolute.name
 
 
 class _Trainer:
@@ -650,12 +621,15 @@ class _Trainer:
             epochs.append(int(facts["epochs"]))
         found = pd.concat(parts, ignore_index=True)
         if phantoms and "exact" in found:
-            moved = cross_calibrated(found)["score"] - cross_calibrated(found, "exact")["score"]
+            moved = (
+                out_of_fold.cross_calibrated(found)["score"]
+                - out_of_fold.cross_calibrated(found, "exact")["score"]
+            )
             self.rounded = float(moved.abs().max())
-        return cross_calibrated(found), epochs
+        return out_of_fold.cross_calibrated(found), epochs
 
     def _fold(self, fold: int, phantoms: bool, name: str) -> tuple[pd.DataFrame, dict[str, int]]:
-        used = _reported(self.records) | phantoms
+        used = out_of_fold.reported(self.records) | phantoms
         outer = (self.records["fold"] == fold).to_numpy()
         learned = ~outer & used.to_numpy()
         inner = splits.kfold(self.records[learned], _INNER_FOLDS, seed=fold)
@@ -683,55 +657,6 @@ class _Trainer:
         self._train(replace(stage, stop_after=epochs), rows, nothing, "final")
 
 
-def score_features(
-    features: np.ndarray,
-    records: pd.DataFrame,
-    kinds: tuple[str, ...] = ("svm",),
-    more: tuple[np.ndarray, pd.DataFrame] | None = None,
-    weights: Callable[[pd.DataFrame], np.ndarray] | None = None,
-) -> pd.DataFrame:
-    """Score frames out of fold by heads on the features of a frozen network.
-
-    Parameters
-    ----------
-    features : ndarray of float32 (n, d)
-        Pooled features of a network that has not been trained on these frames.
-    records : DataFrame
-        Their record table with a column `fold`.
-    kinds : tuple of str
-        Kinds of heads; see `heads.fit`.
-    more : tuple of ndarray and DataFrame, optional
-        Features and records of further training rows, each used where its fold is not tested.
-    weights : callable, optional
-        Takes the training rows' records, gives a weight for each.
-
-    Returns
-    -------
-    DataFrame
-        One row a frame and head: `path, group, source, label, fold, head, raw, score`, the
-        scores of each fold calibrated on the others.
-    """
-    table, rows = records, features
-    if more is not None:
-        table = pd.concat([records.assign(tested=True), more[1].assign(tested=False)])
-        rows = np.concatenate([features, more[0]])
-    fold = table["fold"].to_numpy()
-    tested = table["tested"].to_numpy(bool) if "tested" in table else np.ones(len(table), bool)
-    labels = (table["label"] == CLASSES[1]).to_numpy(int)
-    parts = []
-    for held in tqdm(sorted(set(fold)), desc="Heads", unit="fold", leave=False):
-        outer, learned = (fold == held) & tested, fold != held
-        known = table.loc[outer, ["path", "group", "source", "label", "fold"]]
-        shares = None if weights is None else weights(table[learned])
-        for kind in kinds:
-            fitted = heads.fit(
-                kind, rows[learned], labels[learned], table["group"].to_numpy()[learned],
-                weights=shares,
-            )  # fmt: skip
-            parts.append(known.assign(head=kind, raw=CalibratedHead(fitted).raw(rows[outer])))
-    return cross_calibrated(pd.concat(parts, ignore_index=True))
-
-
 def _score(
     network: keras.Model,
     features: np.ndarray,
@@ -756,130 +681,8 @@ def _score(
     return found
 
 
-def cross_calibrated(found: pd.DataFrame, column: str = "raw") -> pd.DataFrame:
-    """Calibrate each fold's heads on the other folds' out-of-fold scores.
-
-    A sigmoid fitted inside the training part would be too sure of itself: the network has
-    seen those images, and their features part the classes better than new ones will.
-
-    Parameters
-    ----------
-    found : DataFrame
-        One row a frame and head, with `raw`, the score before calibration.
-    column : str
-        Which scores to calibrate by the sigmoids of `raw`.
-
-    Returns
-    -------
-    DataFrame
-        With a column `score`, 0–1.
-    """
-    found = found.copy()
-    for head in found["head"].unique():
-        for fold in sorted(set(found["fold"])):
-            mine = found["head"] == head
-            here, others = mine & (found["fold"] == fold), mine & (found["fold"] != fold)
-            slope, intercept = sigmoid(found[others])
-            found.loc[here, "score"] = expit(slope * found.loc[here, column] + intercept)
-    return found
-
-
-def sigmoid(scored: pd.DataFrame) -> tuple[float, float]:
-    """Fit slope and intercept on the frames that figures are about: real ones, if any.
-
-    Parameters
-    ----------
-    scored : DataFrame
-        Out-of-fold rows of one head.
-
-    Returns
-    -------
-    slope, intercept : float
-        See `heads.platt`.
-    """
-    rows = scored[_reported(scored)]
-    return heads.platt(rows["raw"].to_numpy(), (rows["label"] == CLASSES[1]).to_numpy())
-
-
 def _calibrate(network: keras.Model, slope: float, intercept: float) -> None:
     """Fold a sigmoid's slope and intercept into the two logits, exactly."""
     dense = network.get_layer("logits")
     kernel, bias = dense.get_weights()
     dense.set_weights([kernel * slope, bias * slope + np.array([0.0, intercept], np.float32)])
-
-
-BASELINE = "image size only"
-
-
-def figures(records: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
-    """Compute thresholds and out-of-fold figures; real frames and phantoms stay apart.
-
-    Parameters
-    ----------
-    records : DataFrame
-        The frames, with `fold`.
-    found : DataFrame
-        Out-of-fold scores, as `score_features` gives them.
-
-    Returns
-    -------
-    dict
-        "thresholds", "metrics", and "phantom_metrics" where there are phantoms.
-    """
-    real = records[_reported(records)]
-    scored = found[_reported(found)]
-    thresholds = {
-        str(head): {
-            "youden": metrics.youden_threshold(rows["label"] == CLASSES[1], rows["score"]),
-            "sens95": metrics.sensitivity_threshold(
-                rows["label"] == CLASSES[1], rows["score"], 0.95
-            ),
-        }
-        for head, rows in scored.groupby("head", sort=False)
-    }
-    facts = {"thresholds": thresholds, "metrics": _summary(scored, _size_rows(real))}
-    drawn = found[~_reported(found)]
-    if len(drawn):
-        facts["phantom_metrics"] = _summary(drawn, None)
-    return facts
-
-
-def _size_rows(real: pd.DataFrame) -> pd.DataFrame | None:
-    """Score the frames by their width and height alone: what the source gives away."""
-    sizes = real.reindex(columns=["width", "height"])
-    if sizes.isna().to_numpy().any():
-        return None
-    known = real[["path", "group", "source", "label", "fold"]]
-    return known.assign(head=BASELINE, score=baseline.image_size_scores(real))
-
-
-def _summary(scored: pd.DataFrame, size: pd.DataFrame | None) -> dict[str, Any]:
-    """Summarise out-of-fold scores; each fold's operating point comes from the others."""
-    decided = [_decisions(rows) for _, rows in scored.groupby("head", sort=False)]
-    table = scored if size is None else pd.concat([scored, size], ignore_index=True)
-    none = {str(head): float("nan") for head in table["head"].unique()}
-    summary = report.summarise(table, none)
-    half = {str(head): 0.5 for head in scored["head"].unique()}
-    at_points = report.summarise(pd.concat(decided, ignore_index=True), half)
-    for head, figures in at_points["heads"].items():
-        _take_over(summary["heads"][head], figures)
-        for source, within in figures["by_source"].items():
-            _take_over(summary["heads"][head]["by_source"][source], within)
-    return summary
-
-
-_AT_A_POINT = ("accuracy", "sensitivity", "specificity", "f1", "confusion")
-
-
-def _take_over(into: dict[str, Any], figures: dict[str, Any]) -> None:
-    into |= {name: figures[name] for name in _AT_A_POINT if name in figures}
-
-
-def _decisions(rows: pd.DataFrame) -> pd.DataFrame:
-    """Turn one head's scores to 0 or 1 at the Youden point of the other folds."""
-    decided = rows.copy()
-    for fold in sorted(set(rows["fold"])):
-        here, others = rows["fold"] == fold, rows[rows["fold"] != fold]
-        point = metrics.youden_threshold(others["label"] == CLASSES[1], others["score"])
-        decided.loc[here, "score"] = (rows.loc[here, "score"] >= point).astype(float)
-    return decided

@@ -8,7 +8,7 @@ import pandas as pd
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import plots, report
-from thyro_demo.models import chain, manifest
+from thyro_demo.models import chain, manifest, out_of_fold
 from thyro_demo.models.chain import Job
 from thyro_demo.models.recipes import recipe
 
@@ -103,7 +103,7 @@ def lines(table: pd.DataFrame) -> list[str]:
         AUROC of each head with its interval, over all frames and within each source.
     """
     said = []
-    for drawn, rows in table.groupby(table["source"] == chain.PHANTOM):
+    for drawn, rows in table.groupby(table["source"] == out_of_fold.PHANTOM):
         summary = summarise(rows)
         said.append(
             f"{'Phantoms' if drawn else 'Frames'}: {summary['n']} in {summary['groups']} groups, "

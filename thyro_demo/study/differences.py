@@ -7,7 +7,8 @@ import pandas as pd
 
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.models import chain
-from thyro_demo.models.chain import CLASSES, Job
+from thyro_demo.models.chain import Job
+from thyro_demo.models.out_of_fold import CLASSES
 from thyro_demo.models.recipes import recipe
 
 
@@ -39,7 +40,7 @@ def against(scored: dict[str, pd.DataFrame], reference: str, column: str) -> pd.
     Parameters
     ----------
     scored : dict of str to DataFrame
-        From `chain.score_features`, on the same frames in the same order.
+        From `out_of_fold.score_features`, on the same frames in the same order.
     reference : str
         The key that the others are compared with.
     column : str

@@ -10,9 +10,10 @@ from scipy.special import logit
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import sha256, whole
-from thyro_demo.models import bundle, card, chain, ensemble, heads, manifest
-from thyro_demo.models.chain import CLASSES, Job
+from thyro_demo.models import bundle, card, chain, ensemble, heads, manifest, out_of_fold
+from thyro_demo.models.chain import Job
 from thyro_demo.models.features import pooled, readout
+from thyro_demo.models.out_of_fold import CLASSES
 from thyro_demo.models.pipeline import load_frames
 from thyro_demo.models.recipes import recipe
 
@@ -89,9 +90,9 @@ def train(
     joined = np.concatenate([features[name] for name in members], axis=1)
     labels = (records["label"] == CLASSES[1]).to_numpy(int)
     fitted = heads.fit("svm", joined, labels, records["group"].to_numpy())
-    heads.recalibrate(fitted, *chain.sigmoid(found[found["head"] == "svm"]))
+    heads.recalibrate(fitted, *out_of_fold.sigmoid(found[found["head"] == "svm"]))
     heads.slim(fitted)
-    slope, intercept = chain.sigmoid(found[found["head"] == "average"])
+    slope, intercept = out_of_fold.sigmoid(found[found["head"] == "average"])
     facts: dict[str, Any] = {
         "name": out.name,
         "title": "Ensemble",
@@ -109,7 +110,7 @@ def train(
         "primary": PRIMARY,
         "chain": [],
         "training_images": sorted(sha256(path) for path in records["path"]),
-        **chain.figures(records, found),
+        **out_of_fold.figures(records, found),
     }
     return ensemble.write(out, facts, {"svm": fitted}, card.write(facts))
 
@@ -124,11 +125,11 @@ def _scored(
     )
     records = chain.thyroid_records(job)
     features = {name: _features(root / name, records) for name in members}
-    parts = [chain.score_features(np.concatenate(list(features.values()), axis=1), records)]
-    alone = [chain.score_features(features[name], records) for name in members]
+    parts = [out_of_fold.score_features(np.concatenate(list(features.values()), axis=1), records)]
+    alone = [out_of_fold.score_features(features[name], records) for name in members]
     mean = np.mean([found["score"] for found in alone], axis=0)
     raw = logit(np.clip(mean, _SURE, 1 - _SURE))
-    parts.append(chain.cross_calibrated(alone[0].assign(head="average", raw=raw)))
+    parts.append(out_of_fold.cross_calibrated(alone[0].assign(head="average", raw=raw)))
     return records, features, pd.concat(parts, ignore_index=True)
 
 
@@ -145,7 +146,7 @@ def _features(folder: Path, records: pd.DataFrame) -> np.ndarray:
 
 
 def _written(found: pd.DataFrame, data: Path, work: Path) -> pd.DataFrame:
-    table = chain.published(found, (work, data))
+    table = out_of_fold.published(found, (work, data))
     with whole(work / "oof.csv") as temporary:
         table.to_csv(temporary, index=False)
     return table

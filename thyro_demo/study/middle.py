@@ -11,10 +11,11 @@ from tqdm.auto import tqdm
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import whole
-from thyro_demo.models import chain, manifest, starts
+from thyro_demo.models import chain, manifest, out_of_fold, starts
 from thyro_demo.models.backbones import backbone, build
-from thyro_demo.models.chain import CLASSES, Job
+from thyro_demo.models.chain import Job
 from thyro_demo.models.features import pooled, readout
+from thyro_demo.models.out_of_fold import CLASSES
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import precision, recipe
 from thyro_demo.study import differences
@@ -132,7 +133,7 @@ def _scored(
     if not file.exists():
         network = _network(row, name, natural, data, work)
         features = _features(name, network, frames)
-        found = chain.score_features(features, records)
+        found = out_of_fold.score_features(features, records)
         with whole(file) as temporary:
             found.to_csv(temporary, index=False)
     return pd.read_csv(file, dtype={"group": str})

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from thyro_demo.data.images import decode
 from thyro_demo.data.preprocess import Box, prepare
 from thyro_demo.files import whole
-from thyro_demo.models import bundle, chain
+from thyro_demo.models import bundle, out_of_fold
 from thyro_demo.models.features import pooled, readout
 from thyro_demo.study import crossval, differences
 
@@ -144,15 +144,15 @@ def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
     for means, view in tqdm(_VIEWS.items(), "Means", unit="means"):
         images = np.stack([np.round(view(decode(path), size)) for path in records["path"]])
         (features,) = pooled(network, images.astype(np.uint8), read)
-        scored[means] = chain.score_features(features, records)
+        scored[means] = out_of_fold.score_features(features, records)
         if means == PLAIN:
             plain = features
             blends, blended = mixed(images.astype(np.uint8), records)
             more = (pooled(network, blends, read)[0], blended)
-            scored["scan area, classes mixed across sources"] = chain.score_features(
+            scored["scan area, classes mixed across sources"] = out_of_fold.score_features(
                 plain, records, more=more
             )
-    scored["scan area, source × class balanced"] = chain.score_features(
+    scored["scan area, source × class balanced"] = out_of_fold.score_features(
         plain, records, weights=balanced
     )
     table = differences.against(scored, PLAIN, "means")
