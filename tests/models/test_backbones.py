@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import efficientnet.tfkeras as efn
 import keras
@@ -23,57 +24,63 @@ from thyro_demo.models.backbones import (
     silence_branches,
 )
 from thyro_demo.models.pipeline import Frames
-from thyro_demo.models.transfer import Stage, freeze, lower_part, train_stage, upper_part
+from thyro_demo.models.transfer import (
+    Stage,
+    base_layers,
+    cut_layer,
+    freeze,
+    lower_part,
+    train_stage,
+    upper_part,
+)
 
-every_backbone = pytest.mark.parametrize("network", BACKBONES, indirect=True)
+SIDE = 64
 
 
-def spec_of(network):
-    return backbone(network.name.replace("_", "-"))
+def side_of(spec):
+    return max(SIDE, spec.smallest)
 
 
-def frames_of(count, side=64):
+def frames_of(count, side=SIDE):
     rng = np.random.default_rng(1)
     return rng.integers(0, 256, (count, side, side, 3)).astype(np.float32)
 
 
-@every_backbone
-def test_every_image_gets_one_distribution_over_the_classes(network):
-    probabilities = network(frames_of(3)).numpy()
-    assert probabilities.shape == (3, 2)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
+@pytest.fixture(scope="module", params=BACKBONES)
+def row(request):
+    """Give a row of the table, its network and two images for it."""
+    # One is built after another, as small as it can be: together they would fill the memory.
+    spec = backbone(request.param)
+    keras.utils.set_random_seed(0)
+    return spec, build(spec, input_size=side_of(spec)), frames_of(2, side_of(spec))
 
 
-@every_backbone
-def test_pooled_features_are_the_means_of_the_last_feature_map(network):
-    spec = spec_of(network)
-    part = keras.Model(
-        network.inputs[0],
-        [network.get_layer(spec.cam_layer).output, network.get_layer("features").output],
-    )
-    feature_map, features = (tensor.numpy() for tensor in part(frames_of(2)))
-    assert feature_map.ndim == 4
-    np.testing.assert_allclose(features, feature_map.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
-
-
-@every_backbone
-def test_the_graph_is_flat(network):
+def test_a_row_is_a_network_from_images_to_one_distribution_over_the_classes(row):
+    spec, network, images = row
+    cuts = [*spec.boundaries.values(), spec.taps["avg"]]
+    ends = [*cuts, spec.cam_layer, "logits", "probabilities"]
+    whole = keras.Model(network.inputs[0], [network.get_layer(name).output for name in ends])
+    found = dict(zip(ends, (tensor.numpy() for tensor in whole(images)), strict=True))
+    assert found["probabilities"].shape == (2, 2)
+    np.testing.assert_allclose(found["probabilities"].sum(axis=1), 1.0, atol=1e-6)
+    # Pooled features are the means of the last feature map.
+    assert found[spec.cam_layer].ndim == 4
+    means = found[spec.cam_layer].mean(axis=(1, 2))
+    np.testing.assert_allclose(found["features"], means, rtol=1e-4, atol=1e-5)
+    # The graph passes through one tensor at every boundary: Keras would refuse the upper part of
+    # one that does not.
+    uppers = [upper_part(network, cut) for cut in cuts]
+    np.testing.assert_allclose(
+        uppers[0](found[cuts[0]]), found["logits"],
+        rtol=1e-4, atol=1e-5 * np.abs(found["logits"]).max(),
+    )  # fmt: skip
     assert not any(isinstance(layer, keras.Model) for layer in network.layers)
 
 
-@every_backbone
-def test_the_graph_passes_through_one_tensor_at_every_boundary(network):
-    images = frames_of(2)
-    whole = upper_part(network, None)(images).numpy()
-    for cut in (*spec_of(network).boundaries.values(), "features"):
-        parts = upper_part(network, cut)(lower_part(network, cut)(images)).numpy()
-        np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
-
-
-@every_backbone
-def test_gradients_reach_every_weight_that_is_trained(network):
+def test_gradients_reach_every_weight_that_is_trained(row):
+    _, network, images = row
     with tf.GradientTape() as tape:
-        loss = keras.losses.sparse_categorical_crossentropy(np.array([0, 1]), network(frames_of(2)))
+        loss = keras.losses.sparse_categorical_crossentropy(np.array([0, 1]), network(images))
     variables = network.trainable_variables
     gradients = tape.gradient(loss, variables)
     unreached = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
@@ -90,17 +97,25 @@ def eagerly():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.fixture
+def restored(row):
+    """Leave the network as it was built."""
+    weights = row[1].get_weights()
+    yield
+    row[1].set_weights(weights)
+    freeze(row[1], row[0], "all")
+
+
 @pytest.mark.filterwarnings("ignore:Even though the:UserWarning")  # tf.data traces all the same
-@pytest.mark.usefixtures("eagerly")
-@every_backbone
-def test_a_training_step_leaves_the_frozen_part_as_it_was(network):
-    spec = spec_of(network)
+@pytest.mark.usefixtures("eagerly", "restored")
+def test_a_training_step_leaves_the_frozen_part_as_it_was(row):
+    spec, network, images = row
     trainable = next(iter(spec.boundaries))
     trained = set(freeze(network, spec, trainable))
     before = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
-    frames = Frames(frames_of(4).astype(np.uint8), np.array([0, 1, 0, 1]), ("benign", "malignant"))
+    frames = Frames(images.astype(np.uint8), np.array([0, 1]), ("benign", "malignant"))
     stage = Stage("step", trainable, epochs=1, augmentation=None)
-    train_stage(network, spec, stage, frames, np.arange(4), np.empty(0, np.int64))
+    train_stage(network, spec, stage, frames, np.arange(2), np.empty(0, np.int64))
     changed = {
         name
         for name, weights in before.items()
@@ -114,6 +129,85 @@ def test_a_training_step_leaves_the_frozen_part_as_it_was(network):
     assert all(name in changed for name in trained if hasattr(network.get_layer(name), "momentum"))
 
 
+# Those that a protocol counts in, and two more; the largest are left out for their time.
+_PUBLISHERS = {
+    "vgg16": keras.applications.VGG16,
+    "resnet50": keras.applications.ResNet50,
+    "resnet50v2": keras.applications.ResNet50V2,
+    "efficientnet-b0": efn.EfficientNetB0,
+    "vgg19": keras.applications.VGG19,
+    "inception-v3": keras.applications.InceptionV3,
+    "mobilenetv2": keras.applications.MobileNetV2,
+    "xception": keras.applications.Xception,
+}
+
+
+_OWN = {
+    "two-layer-cnn": "conv1 conv1_bn conv1_relu conv1_pool conv2 conv2_bn conv2_relu conv2_pool",
+    "alexnet": "conv1 pool1 norm1 conv2 pool2 norm2 conv3 conv4 conv5 pool5",
+    "overfeat": "conv1 pool1 conv2 pool2 conv3 conv4 conv5 conv6 pool6",
+    "vgg-f": "conv1 norm1 pool1_pad pool1 conv2 norm2 pool2_pad pool2 conv3 conv4 conv5 "
+    "pool5_pad pool5",
+}
+
+
+def structure(layers):
+    """Describe layers without their names: kind, shapes of weights, places of what they read."""
+    places, described = {}, []
+    for place, layer in enumerate(layers):
+        places[layer.name] = place
+        read = layer.input if isinstance(layer.input, list) else [layer.input]
+        # Our images are normalised before the first layer reads them.
+        sources = [places.get(x._keras_history.operation.name, 0) for x in read]
+        kind = type(layer).__name__.replace("FixedDropout", "Dropout")
+        described.append((kind, [tuple(w.shape) for w in layer.weights], sources))
+    return described
+
+
+def test_layers_are_counted_as_their_publishers_count_them(row):
+    spec, network, _ = row
+    names = base_layers(network, spec)
+    if spec.name in _OWN:
+        assert names == ["image", *_OWN[spec.name].split()]
+    elif spec.name in _PUBLISHERS:
+        shape = (side_of(spec), side_of(spec), 3)
+        theirs = _PUBLISHERS[spec.name](weights=None, include_top=False, input_shape=shape)
+        ours = [network.get_layer(name) for name in names]
+        assert structure(ours) == structure(theirs.layers)
+    else:
+        pytest.skip("no protocol freezes a number of its layers")
+
+
+# What P1 and P5 freeze, and the layer up to which that runs once. 162 layers of EfficientNet-B0
+# end inside a block, 221 among those that read a tensor beside the one they rescale.
+_FROZEN = {
+    ("vgg16", 11): ("block3_pool", "block3_pool"),
+    ("vgg16", 19): ("block5_pool", "features"),
+    ("efficientnet-b0", 162): ("block6a_activation", "block6a_activation"),
+    ("efficientnet-b0", 221): ("block7a_se_squeeze", "block7a_activation"),
+    ("resnet50v2", 188): ("conv5_block3_out", "conv5_block3_out"),
+    ("resnet50v2", 154): ("conv4_block6_out", "conv4_block6_out"),
+    ("vgg19", 22): ("block5_pool", "features"),
+    ("inception-v3", 249): ("mixed8", "mixed8"),
+}
+
+
+def test_the_layers_that_protocols_freeze_are_cached_as_far_as_one_tensor_carries_them(row):
+    spec, network, _ = row
+    for name, count in _FROZEN:
+        if name == spec.name:
+            last, cut = _FROZEN[name, count]
+            stage = Stage("stage", "all", 1, frozen_layers=count)
+            assert base_layers(network, spec)[count - 1] == last
+            assert cut_layer(network, spec, stage) == cut
+
+
+def test_the_least_side_leaves_one_cell_and_a_smaller_one_is_refused(row):
+    spec, _, _ = row
+    with pytest.raises(RecipeError, match=rf"at least {spec.smallest} .*: {spec.smallest - 1}\.$"):
+        build(spec, input_size=spec.smallest - 1)
+
+
 @pytest.mark.parametrize(
     ("mode", "published"),
     [
@@ -121,6 +215,12 @@ def test_a_training_step_leaves_the_frozen_part_as_it_was(network):
         ("caffe", keras.applications.resnet50.preprocess_input),
         ("tf", keras.applications.resnet_v2.preprocess_input),
         ("torch", efn.preprocess_input),
+        ("caffe", keras.applications.vgg19.preprocess_input),
+        ("tf", keras.applications.inception_v3.preprocess_input),
+        ("torch", keras.applications.densenet.preprocess_input),
+        ("tf", keras.applications.mobilenet_v2.preprocess_input),
+        ("tf", keras.applications.xception.preprocess_input),
+        ("tf", keras.applications.inception_resnet_v2.preprocess_input),
     ],
 )
 def test_normalisation_in_the_graph_is_the_published_one(mode, published):
@@ -157,21 +257,24 @@ def test_the_cleaned_efficientnet_computes_what_the_package_does(network):
 _LOAD = """
 import json, sys
 import keras, numpy as np
-image = np.linspace(0, 255, 64 * 64 * 3, dtype="float32").reshape(1, 64, 64, 3)
+image = np.linspace(0, 255, 80 * 80 * 3, dtype="float32").reshape(1, 80, 80, 3)
 scores = {path: keras.saving.load_model(path)(image).numpy()[0].tolist() for path in sys.argv[1:]}
 foreign = [name for name in ("efficientnet", "thyro_demo") if name in sys.modules]
 print(json.dumps([scores, foreign]))
 """
+# What a row may hold beside the layers of Keras: our normalisations, local response normalisation,
+# parts of a foreign package, a class that Keras does not export.
+_UNUSUAL = ("alexnet", "overfeat", "vgg-f", "efficientnet-b0", "inception-resnet-v2")
 
 
-def test_saved_networks_load_with_plain_keras_in_a_fresh_process(built, tmp_path):
-    image = np.linspace(0, 255, 64 * 64 * 3, dtype=np.float32).reshape(1, 64, 64, 3)
+def test_saved_networks_load_with_plain_keras_in_a_fresh_process(tmp_path):
+    image = np.linspace(0, 255, 80 * 80 * 3, dtype=np.float32).reshape(1, 80, 80, 3)
     small = backbone("two-layer-cnn")
-    networks = {mode: build(replace(small, normalisation=mode), input_size=64)
-                for mode in ("caffe", "tf", "torch", "unit")}  # fmt: skip
-    networks["efficientnet-b0"] = built("efficientnet-b0")[0]
+    specs = {mode: replace(small, normalisation=mode) for mode in ("caffe", "tf", "torch", "unit")}
+    specs |= {name: backbone(name) for name in _UNUSUAL}
     expected = {}
-    for name, network in networks.items():
+    for name, spec in specs.items():
+        network = build(spec, input_size=80)
         path = tmp_path / f"{name}.keras"
         network.save(path)
         expected[str(path)] = network(image).numpy()[0]
@@ -179,6 +282,9 @@ def test_saved_networks_load_with_plain_keras_in_a_fresh_process(built, tmp_path
         [sys.executable, "-c", _LOAD, *expected],
         capture_output=True, text=True, check=True, cwd=tmp_path,
     )  # fmt: skip
+    # pytest keeps the folders of three runs.
+    for path in expected:
+        Path(path).unlink()
     scores, foreign = json.loads(done.stdout.splitlines()[-1])
     assert foreign == []
     for path, score in expected.items():
@@ -275,8 +381,57 @@ def test_the_mlp_head_is_that_of_p1(small):
     np.testing.assert_allclose(network(frames_of(2)).numpy().sum(axis=1), 1.0, atol=1e-6)
 
 
+@pytest.mark.parametrize(("head", "width"), [("mlp-512", 512), ("mlp-256", 256)])
+def test_the_mlp_heads_of_p5_are_one_dense_layer_over_the_average(head, width, small):
+    network = small(head)
+    dense = network.get_layer("mlp_dense")
+    assert (dense.units, dense.activation) == (width, keras.activations.relu)
+    assert network.get_layer("features").output.shape == (None, 64)
+    assert weighted(network)["logits"] == [(width, 2), (2,)]
+
+
+def test_the_fully_connected_head_is_that_of_alexnet_and_its_successors():
+    spec = replace(backbone("alexnet"), dense=(12, 7))
+    network = build(spec, classes=3, head="fc", input_size=99)
+    assert weighted(network) | {"fc1": [(4 * 256, 12), (12,)], "fc2": [(12, 7), (7,)],
+                                "logits": [(7, 3), (3,)]} == weighted(network)  # fmt: skip
+    assert [network.get_layer(f"fc{n}_dropout").rate for n in (1, 2)] == [0.5, 0.5]
+    read = [network.get_layer(spec.taps[tap]).output for tap in ("fc1", "fc2")]
+    fc1, fc2 = (x.numpy() for x in keras.Model(network.inputs[0], read)(frames_of(4, side=99)))
+    # After the ReLU, and before the dropout.
+    assert fc1.min() == 0 < fc1.max()
+    kernel, bias = network.get_layer("fc2").get_weights()
+    np.testing.assert_allclose(fc2, np.maximum(fc1 @ kernel + bias, 0), rtol=1e-3, atol=1e-4)
+
+
+def test_networks_with_fully_connected_layers_have_their_taps():
+    rows = {name for name, spec in BACKBONES.items() if spec.dense}
+    assert rows == {"alexnet", "overfeat", "vgg-f", "vgg16", "vgg19"}
+    for name, spec in BACKBONES.items():
+        assert list(spec.taps) == (["avg", "fc1", "fc2"] if name in rows else ["avg"])
+        assert spec.dense in ((), (4096, 4096))
+
+
+def test_a_head_that_flattens_fixes_the_side_of_a_network_trained_from_random_weights():
+    """Other networks take images of any side, so that these can grow."""
+    spec = replace(backbone("vgg-f"), dense=(8, 6))
+    connected = build(spec, head="fc", input_size=48, scratch=True)
+    assert connected.input_shape == (None, 48, 48, 3)
+    assert build(spec, input_size=48, scratch=True).input_shape == (None, None, None, 3)
+    plain = build(spec, head="fc", input_size=48)
+    assert "conv2_bn" in weighted(connected)
+    fold_normalisation(connected, plain)
+    images = frames_of(2, side=48)
+    np.testing.assert_allclose(plain(images), connected(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_without_fully_connected_layers_refuses_their_head():
+    with pytest.raises(RecipeError, match=r"head fc is that of .*overfeat.* Received: 'resnet50'"):
+        build(backbone("resnet50"), head="fc")
+
+
 @pytest.mark.parametrize(
-    "wrong", [lambda: backbone("alexnet"), lambda: build(backbone("vgg16"), head="svm")]
+    "wrong", [lambda: backbone("lenet"), lambda: build(backbone("vgg16"), head="svm")]
 )
 def test_unknown_names_are_refused_with_what_would_be_right(wrong):
     with pytest.raises(RecipeError, match=r"has to be .*Received: '\w+'\.$"):

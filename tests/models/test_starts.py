@@ -5,6 +5,7 @@ import io
 import urllib.error
 import urllib.request
 import urllib.response
+from dataclasses import replace
 
 import efficientnet.tfkeras as efn
 import h5py
@@ -17,6 +18,7 @@ from keras.src.utils import file_utils
 from thyro_demo.errors import RecipeError
 from thyro_demo.models import starts
 from thyro_demo.models.backbones import BACKBONES, backbone, build
+from thyro_demo.models.transfer import base_layers
 
 TWO = backbone("two-layer-cnn")
 
@@ -33,15 +35,26 @@ def norm(name, width):
     return name, dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (width,))
 
 
-def vgg16():
+def vgg(depths, connected=()):
     inputs = 3
-    for block, (depth, width) in enumerate(
-        ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1
-    ):
+    for block, depth in enumerate(depths, start=1):
+        width = min(32 * 2**block, 512)
         for number in range(1, depth + 1):
             name = f"block{block}_conv{number}"
             yield name, {f"{name}_W_1": (3, 3, inputs, width), f"{name}_b_1": (width,)}
             inputs = width
+    inputs *= 7 * 7
+    for name, width in connected:
+        yield name, {f"{name}_W_1": (inputs, width), f"{name}_b_1": (width,)}
+        inputs = width
+
+
+def vgg16():
+    return vgg((2, 2, 3, 3, 3))
+
+
+def vgg19():
+    return vgg((2, 2, 4, 4, 4))
 
 
 def resnet50():
@@ -107,9 +120,53 @@ def efficientnet_b0():
     yield norm("top_bn", 1280)
 
 
+def mobilenetv2():
+    yield conv("Conv1", 3, 3, 32, bias=False)
+    yield norm("bn_Conv1", 32)
+    inputs, number = 32, 0
+    for depth, expansion, width in ((1, 1, 16), (2, 6, 24), (3, 6, 32), (4, 6, 64), (3, 6, 96),
+                                    (3, 6, 160), (1, 6, 320)):  # fmt: skip
+        for _ in range(depth):
+            name, inner = f"block_{number}_" if number else "expanded_conv_", inputs * expansion
+            if number:
+                yield conv(f"{name}expand", 1, inputs, inner, bias=False)
+                yield norm(f"{name}expand_BN", inner)
+            yield f"{name}depthwise", {"depthwise_kernel": (3, 3, inner, 1)}
+            yield norm(f"{name}depthwise_BN", inner)
+            yield conv(f"{name}project", 1, inner, width, bias=False)
+            yield norm(f"{name}project_BN", width)
+            inputs, number = width, number + 1
+    yield conv("Conv_1", 1, 320, 1280, bias=False)
+    yield norm("Conv_1_bn", 1280)
+
+
+def inception_v3():
+    """Give the layers of the publishers' own network, whose branches come row by row.
+
+    The names, which Keras numbers, are not those of the file and play no part.
+    """
+    for layer in keras.applications.InceptionV3(weights=None, include_top=False).layers:
+        if layer.weights:
+            yield layer.name, {weight.name: tuple(weight.shape) for weight in layer.weights}
+
+
 LAYOUTS = {"vgg16": vgg16, "resnet50": resnet50, "resnet50v2": resnet50v2,
-           "efficientnet-b0": efficientnet_b0}  # fmt: skip
+           "efficientnet-b0": efficientnet_b0, "vgg19": vgg19, "inception-v3": inception_v3,
+           "mobilenetv2": mobilenetv2}  # fmt: skip
 B0 = "efficientnet-b0"
+BUILDERS = {
+    B0: efn.EfficientNetB0,
+    "vgg16": keras.applications.VGG16,
+    "vgg19": keras.applications.VGG19,
+    "resnet50": keras.applications.ResNet50,
+    "resnet50v2": keras.applications.ResNet50V2,
+    "resnet101": keras.applications.ResNet101,
+    "inception-v3": keras.applications.InceptionV3,
+    "densenet201": keras.applications.DenseNet201,
+    "mobilenetv2": keras.applications.MobileNetV2,
+    "xception": keras.applications.Xception,
+    "inception-resnet-v2": keras.applications.InceptionResNetV2,
+}
 
 
 def write(file, layers):
@@ -253,7 +310,14 @@ def test_what_is_no_start_is_refused(start, small, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "start"), [("two-layer-cnn", "imagenet"), ("vgg16", "noisy-student")]
+    ("name", "start"),
+    [
+        ("two-layer-cnn", "imagenet"),
+        ("alexnet", "imagenet"),
+        ("overfeat", "imagenet"),
+        ("vgg-f", "imagenet"),
+        ("vgg16", "noisy-student"),
+    ],
 )
 def test_a_start_that_this_network_lacks_is_refused(name, start, small):
     with pytest.raises(RecipeError, match=rf"can start from none,.* Received: '{start}'\.$"):
@@ -263,7 +327,7 @@ def test_a_start_that_this_network_lacks_is_refused(name, start, small):
 def test_every_offered_download_is_the_one_of_its_publisher(monkeypatch):
     asked = []
 
-    def note(name, url, cache_subdir, file_hash):
+    def note(name, url, cache_subdir, file_hash=None):
         assert cache_subdir == "models"
         assert url.endswith(f"/{name}")
         asked.append((url, file_hash))
@@ -271,11 +335,13 @@ def test_every_offered_download_is_the_one_of_its_publisher(monkeypatch):
 
     monkeypatch.setattr(file_utils, "get_file", note)
     monkeypatch.setattr(tf.keras.utils, "get_file", note)
-    builders = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50,
-                "resnet50v2": keras.applications.ResNet50V2, B0: efn.EfficientNetB0}  # fmt: skip
     for (name, start), row in starts._PUBLISHED.items():
         with pytest.raises(InterruptedError):
-            builders[name](weights=start, include_top=False, input_shape=(64, 64, 3))
+            BUILDERS[name](weights=start, include_top=False, input_shape=(224, 224, 3))
+        assert asked.pop() == row
+    for name, row in starts._PUBLISHED_CONNECTED.items():
+        with pytest.raises(InterruptedError):
+            BUILDERS[name](weights="imagenet")
         assert asked.pop() == row
     offered = {(spec.name, start) for spec in BACKBONES.values() for start in spec.weights}
     assert set(starts._PUBLISHED) == offered
@@ -285,10 +351,39 @@ def test_a_published_file_reaches_every_layer(published, built, monkeypatch):
     name, root, numbers = published
     monkeypatch.setenv("KERAS_HOME", str(root))
     expect(monkeypatch, name, digest(cached(root, name)))
-    network, _ = built(name)
-    assert starts.apply(network, backbone(name), "imagenet") == len(numbers)
-    for layer, expected in numbers.items():
-        for a, b in zip(network.get_layer(layer).get_weights(), expected, strict=True):
+    spec = backbone(name)
+    network = build(spec, input_size=75) if spec.smallest > 64 else built(name)[0]
+    assert starts.apply(network, spec, "imagenet") == len(numbers)
+    layers = [network.get_layer(each) for each in base_layers(network, spec)]
+    held = {layer.name: layer.get_weights() for layer in layers if layer.weights}
+    for found, expected in zip(held.values(), numbers.values(), strict=True):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert name == "inception-v3" or list(held) == list(numbers)
+
+
+@pytest.mark.parametrize(("side", "connected"), [(224, True), (96, False)])
+def test_fully_connected_layers_are_read_where_they_have_the_published_shape(
+    side, connected, keras_home, monkeypatch
+):
+    """They are those of one input size; at another, the file of the body alone is asked for."""
+    table, key = starts._PUBLISHED, ("vgg19", "imagenet")
+    if connected:
+        table, key = starts._PUBLISHED_CONNECTED, "vgg19"
+    url, _ = table[key]
+    file = keras_home / "models" / url.rpartition("/")[2]
+    ends = [("fc1", 3), ("fc2", 5), ("predictions", 1000)] if connected else []
+    numbers = write(file, list(vgg((2, 2, 4, 4, 4), ends)))
+    monkeypatch.setitem(table, key, (url, digest(file)))
+    spec = replace(backbone("vgg19"), dense=(3, 5))
+    network = build(spec, head="fc", input_size=side)
+    expected = {name: network.get_layer(name).get_weights() for name in ("fc1", "fc2", "logits")}
+    assert starts.apply(network, spec, "imagenet") == 16 + 2 * connected
+    # pytest keeps the folders of three runs.
+    file.unlink()
+    numbers.pop("predictions", None)
+    for name, values in (expected | numbers).items():
+        for a, b in zip(network.get_layer(name).get_weights(), values, strict=True):
             np.testing.assert_array_equal(a, b)
 
 

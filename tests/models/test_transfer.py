@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -51,20 +52,104 @@ def test_cached_views_are_the_frozen_part_of_the_augmented_frames(small, frames)
     assert (views.every[1] != views.every[2]).any()
 
 
-def test_a_stage_that_trains_everything_has_nothing_to_cache(small, frames):
+@pytest.mark.parametrize("settings", [{}, {"frozen_layers": 1}, {"frozen_layers": 3}])
+def test_a_stage_that_trains_nearly_everything_has_nothing_to_cache(settings, small, frames):
+    """The first map of 32 channels takes ten times the place of the image."""
     with pytest.raises(RecipeError, match=r"Received: 'stage'\.$"):
-        cache_views(small(), SPEC, stage_of("all"), frames)
+        cache_views(small(), SPEC, stage_of("all", **settings), frames)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 7, 9])
+def test_training_above_frozen_layers_is_what_keras_does(count, small, frames):
+    """The input layer counts, what we add in front does not; the rest runs as it is or cached."""
+    mine, theirs = small(), small()
+    stage = stage_of("all", 3, optimiser="sgd", learning_rate=0.01, batch=40, augmentation=None,
+                     frozen_layers=count)  # fmt: skip
+    train_stage(mine, SPEC, stage, frames, np.arange(40), NONE)
+    base = [layer for layer in theirs.layers if layer.name != "normalise"]
+    for layer in base[:count]:
+        layer.trainable = False
+    theirs.compile(keras.optimizers.SGD(0.01, momentum=0.9), "sparse_categorical_crossentropy")
+    theirs.fit(frames.images.astype(np.float32), frames.labels, 40, 3, verbose=0)
+    np.testing.assert_allclose(weights_of(mine), weights_of(theirs), atol=2e-5)
+
+
+def branching(tensor):
+    """Lay two blocks with a branch each, so that a number of layers may end within one."""
+    x = keras.layers.Conv2D(4, 3, 4, activation="relu", name="stem")(tensor)
+    for block in (1, 2):
+        y = keras.layers.Conv2D(4, 3, padding="same", name=f"block{block}_conv")(x)
+        y = keras.layers.BatchNormalization(name=f"block{block}_bn")(y)
+        x = keras.layers.Add(name=f"block{block}_add")([x, y])
+    return x
+
+
+BRANCHING = replace(SPEC, name="branching", body=branching, cam_layer="block2_add",
+                    boundaries={"last block": "block1_add"})  # fmt: skip
+
+
+def branched():
+    keras.utils.set_random_seed(0)
+    return backbones.build(BRANCHING, input_size=64)
+
+
+@pytest.mark.parametrize(
+    ("count", "cut"),
+    [
+        (2, "stem"),
+        (3, "stem"),
+        (4, "stem"),
+        (5, "block1_add"),
+        (6, "block1_add"),
+        (7, "block1_add"),
+        (8, "features"),
+    ],
+)
+def test_frozen_layers_are_cached_up_to_the_last_tensor_that_all_passes_through(count, cut):
+    stage = stage_of("all", frozen_layers=count)
+    assert transfer.cut_layer(branched(), BRANCHING, stage) == cut
+    names = transfer.base_layers(branched(), BRANCHING)
+    assert names == ["image", "stem", "block1_conv", "block1_bn", "block1_add", "block2_conv",
+                     "block2_bn", "block2_add"]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [3, 4, 7])
+def test_it_makes_no_difference_whether_frozen_layers_are_cached(count, frames, monkeypatch):
+    stage = stage_of("all", 2, frozen_layers=count, augmentation=None)
+    cached, run = branched(), branched()
+    train_stage(cached, BRANCHING, stage, frames, np.arange(40), NONE)
+    monkeypatch.setattr(transfer, "_WORTH_KEEPING", 0)
+    assert transfer.cut_layer(run, BRANCHING, stage) is None
+    train_stage(run, BRANCHING, stage, frames, np.arange(40), NONE)
+    np.testing.assert_allclose(weights_of(run), weights_of(cached), atol=1e-5)
+    frozen = transfer.base_layers(run, BRANCHING)[:count]
+    for layer in branched().layers:
+        pairs = zip(layer.get_weights(), run.get_layer(layer.name).get_weights(), strict=True)
+        moved = any((before != after).any() for before, after in pairs)
+        assert moved == (bool(layer.weights) and layer.name not in frozen)
+
+
+def test_more_frozen_layers_than_there_are_is_refused():
+    with pytest.raises(RecipeError, match=r"has 8 layers that can be frozen\. Received: 9\.$"):
+        transfer.freeze(branched(), BRANCHING, "all", 9)
 
 
 class Killed(BaseException):
     """Stands for the end of the process: nothing of ours catches it."""
 
 
-@pytest.mark.parametrize(("trainable", "head"), [("head", "mlp"), ("all", "softmax")])
+@pytest.mark.parametrize(
+    ("trainable", "head", "settings"),
+    [
+        ("head", "mlp", {"schedule": "cosine"}),
+        ("all", "softmax", {"schedule": "cosine"}),
+        ("all", "mlp-256", {"schedule": "step", "decay_every": 2, "frozen_layers": 7}),
+    ],
+)
 def test_a_run_killed_at_three_random_steps_ends_as_if_it_never_was(
-    trainable, head, small, frames, tmp_path, monkeypatch
+    trainable, head, settings, small, frames, tmp_path, monkeypatch
 ):
-    stage = stage_of(trainable, 6, schedule="cosine", warm_up=1.0, class_weights=True)
+    stage = stage_of(trainable, 6, warm_up=1.0, class_weights=True, **settings)
     training, validation = np.arange(30), np.arange(30, 40)
     expected = small(head)
     history = train_stage(expected, SPEC, stage, frames, training, validation, tmp_path / "whole")
@@ -102,12 +187,14 @@ def test_a_finished_run_is_not_trained_again(small, frames, tmp_path, monkeypatc
     np.testing.assert_array_equal(weights_of(first), weights_of(second))
 
 
-@pytest.mark.parametrize("change", ["stage", "labels", "images", "rows", "weights"])
+@pytest.mark.parametrize("change", ["stage", "decay", "labels", "images", "rows", "weights"])
 def test_a_folder_that_holds_another_run_is_refused(change, small, frames, tmp_path):
     stage, training, network = stage_of(epochs=1), np.arange(30), small()
     train_stage(network, SPEC, stage, frames, training, NONE, tmp_path)
     if change == "stage":
         stage = stage_of(epochs=2)
+    elif change == "decay":
+        stage = stage_of(epochs=1, decay=0.2)
     elif change == "labels":
         frames = Frames(frames.images, 1 - frames.labels, frames.classes)
     elif change == "images":
@@ -263,6 +350,35 @@ def test_a_constant_schedule_is_constant():
     assert {learning_rate(stage, progress) for progress in (0.0, 0.1, 5.0, 10.0)} == {0.2}
 
 
+def rates_of(stage, steps=3):
+    """Give the rate of every batch, a row an epoch."""
+    return np.array([[learning_rate(stage, epoch + (step + 1) / steps) for step in range(steps)]
+                     for epoch in range(stage.epochs)])  # fmt: skip
+
+
+def test_steps_divide_the_rate_by_ten_after_every_five_epochs():
+    """As AlexNet and Inception-v3 are trained in P2, to the last batch of the fifth epoch."""
+    rates = rates_of(stage_of(epochs=12, learning_rate=1e-3, schedule="step"))
+    expected = np.repeat([1e-3, 1e-4, 1e-5], [5, 5, 2])
+    np.testing.assert_allclose(rates, np.repeat(expected[:, None], 3, axis=1))
+
+
+def test_the_log_scale_is_evenly_spaced_from_the_first_epoch_to_the_last():
+    """As OverFeat and VGG-F are trained in P2, with the rates of MATLAB's logspace."""
+    rates = rates_of(stage_of(epochs=20, learning_rate=1e-3, schedule="log", final_rate=1e-4))
+    expected = np.logspace(-3, -4, 20)
+    np.testing.assert_allclose(rates, np.repeat(expected[:, None], 3, axis=1))
+    alone = stage_of(epochs=1, learning_rate=1e-3, schedule="log")
+    assert learning_rate(alone, 1.0) == 1e-3
+
+
+def test_a_schedule_of_steps_reaches_the_optimiser_and_the_log(small, frames):
+    stage = stage_of(epochs=3, optimiser="sgd", learning_rate=0.1, schedule="step", decay=0.5,
+                     decay_every=1)  # fmt: skip
+    history = train_stage(small(), SPEC, stage, frames, np.arange(40), NONE)
+    assert [row["learning_rate"] for row in history] == pytest.approx([0.1, 0.05, 0.025])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -274,6 +390,14 @@ def test_a_constant_schedule_is_constant():
         {"views": 0},
         {"sides": (32,), "trainable": "last block"},
         {"precision": "float16"},
+        {"decay": 0.0},
+        {"decay": 1.5},
+        {"decay_every": 0},
+        {"schedule": "log", "final_rate": 0.0},
+        {"schedule": "log", "learning_rate": 1e-5, "final_rate": 1e-4},
+        {"frozen_layers": 3},
+        {"frozen_layers": 0, "trainable": "all"},
+        {"frozen_layers": 3, "trainable": "all", "sides": (32,)},
     ],
 )
 def test_settings_that_cannot_be_run_are_refused(wrong):

@@ -8,12 +8,20 @@ as a single layer would hide its feature map from Grad-CAM.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
 from keras import layers
 
 from thyro_demo.errors import RecipeError
+from thyro_demo.models.architectures.alexnet import alexnet
+from thyro_demo.models.architectures.efficientnet_b0 import efficientnet_b0
+from thyro_demo.models.architectures.overfeat import overfeat
+from thyro_demo.models.architectures.published import keras_application
+from thyro_demo.models.architectures.two_layer_cnn import two_layer_cnn
+from thyro_demo.models.architectures.vgg import vgg_normalised
+from thyro_demo.models.architectures.vgg_f import vgg_f
 
 # Mean and standard deviation of ImageNet in RGB, 0–1 ("torch"), and the BGR means in
 # 0–255 of the original Caffe networks ("caffe").
@@ -57,86 +65,6 @@ def normalise(image: keras.KerasTensor, mode: str) -> keras.KerasTensor:
     raise RecipeError(f"The normalisation has to be caffe, tf, torch or unit. Received: {mode!r}.")
 
 
-def _keras_application(name: str) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-    def body(tensor: keras.KerasTensor) -> keras.KerasTensor:
-        builder = getattr(keras.applications, name)
-        return builder(weights=None, include_top=False, input_tensor=tensor).output
-
-    return body
-
-
-_VGG16_BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-
-
-def _vgg16_normalised(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """VGG-16 with batch normalisation after each convolution, named as in Keras.
-
-    The plain network hardly learns from random weights (Simonyan & Zisserman 2015, section
-    3.1, start it from a shallower one). `fold_normalisation` turns the result into it.
-    """
-    x = tensor
-    for block, (depth, width) in enumerate(_VGG16_BLOCKS, start=1):
-        for number in range(1, depth + 1):
-            name = f"block{block}_conv{number}"
-            x = layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(x)
-            x = layers.BatchNormalization(name=f"{name}_bn")(x)
-            x = layers.Activation("relu", name=f"{name}_relu")(x)
-        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
-    return x
-
-
-def _plain_keras(layer: layers.Layer) -> layers.Layer:
-    """Replace the two parts of `efficientnet` that plain Keras cannot load."""
-    config = layer.get_config()
-    if type(layer).__name__ == "FixedDropout":
-        return layers.Dropout(config["rate"], noise_shape=(None, 1, 1, 1), name=config["name"])
-    if "swish" in str(getattr(layer, "activation", "")):
-        config["activation"] = "silu"
-    return type(layer).from_config(config)
-
-
-def _efficientnet_b0(tensor: keras.KerasTensor, dropping: bool = True) -> keras.KerasTensor:
-    # The import registers custom objects globally and takes a second: only who builds
-    # this network pays for it.
-    import efficientnet.tfkeras as efn
-
-    # The package refuses Keras 3 tensors as `input_tensor`, so its graph is laid again,
-    # layer by layer, over ours.
-    original = efn.EfficientNetB0(weights=None, include_top=False, input_shape=(64, 64, 3))
-    laid = {id(original.inputs[0]): tensor}
-    for layer in original.layers[1:]:
-        inputs = layer.input
-        if type(layer).__name__ == "FixedDropout" and not dropping:
-            laid[id(layer.output)] = laid[id(inputs)]
-            continue
-        if isinstance(inputs, list):
-            laid[id(layer.output)] = _plain_keras(layer)([laid[id(x)] for x in inputs])
-        else:
-            laid[id(layer.output)] = _plain_keras(layer)(laid[id(inputs)])
-    return laid[id(original.outputs[0])]
-
-
-def _efficientnet_b0_undropped(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """EfficientNet-B0 without stochastic depth, which a few passes have no use for."""
-    return _efficientnet_b0(tensor, dropping=False)
-
-
-def _two_layer_cnn(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """Two convolutions trained from scratch (Kim, "Image classification using deep learning").
-
-    The paper draws two convolutional layers and gives no widths; 5×5 kernels with 32 and
-    64 maps follow LeCun et al. 1998, which it cites. Batch normalisation is ours, with a short
-    memory: a few hundred frames make few steps, and the running mean has to keep up.
-    """
-    x = tensor
-    for index, width in enumerate((32, 64), start=1):
-        x = layers.Conv2D(width, 5, padding="same", use_bias=False, name=f"conv{index}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"conv{index}_bn")(x)
-        x = layers.Activation("relu", name=f"conv{index}_relu")(x)
-        x = layers.MaxPooling2D(4, name=f"conv{index}_pool")(x)
-    return x
-
-
 @dataclass(frozen=True)
 class BackboneSpec:
     """What the project needs to know about one network.
@@ -164,6 +92,11 @@ class BackboneSpec:
     scratch_body : callable or None
         Like `body`, in the form that learns from random weights in a few passes; what it adds
         or leaves out, `fold_normalisation` folds away. None trains `body` itself.
+    dense : tuple of int
+        Widths of the fully connected layers that the network was published with, below its
+        last one; see the head "fc" of `build`.
+    smallest : int
+        Least side of the input that leaves a cell of every map, pixels.
     """
 
     name: str
@@ -175,59 +108,195 @@ class BackboneSpec:
     boundaries: dict[str, str]
     weights: tuple[str, ...] = ()
     scratch_body: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None
+    dense: tuple[int, ...] = ()
+    smallest: int = 32
 
+    @property
+    def taps(self) -> dict[str, str]:
+        """Name the layer that gives each kind of feature vector.
+
+        Returns
+        -------
+        dict of str to str
+            "avg" is the global average pool of a network built with head "softmax"; "fc1" and
+            "fc2" are the fully connected layers, after their ReLU, of one built with head "fc".
+        """
+        connected = [f"fc{number}" for number in range(1, len(self.dense) + 1)]
+        return {"avg": "features"} | {name: name for name in connected}
+
+
+_RESNET_BLOCKS = {"last block": "conv4_block6_out", "last two blocks": "conv3_block4_out"}
+_VGG_BLOCKS = {"last block": "block4_pool", "last two blocks": "block3_pool"}
+_CONNECTED = (4096, 4096)
+_IMAGENET = ("imagenet",)
 
 _SPECS = (
     BackboneSpec(
         "vgg16",
         "VGG-16",
-        _keras_application("VGG16"),
+        keras_application("VGG16"),
         224,
         "caffe",
         "block5_pool",
-        {"last block": "block4_pool", "last two blocks": "block3_pool"},
-        ("imagenet",),
-        _vgg16_normalised,
+        _VGG_BLOCKS,
+        _IMAGENET,
+        vgg_normalised(2, 2, 3, 3, 3),
+        _CONNECTED,
     ),
     BackboneSpec(
         "resnet50",
         "ResNet-50",
-        _keras_application("ResNet50"),
+        keras_application("ResNet50"),
         224,
         "caffe",
         "conv5_block3_out",
-        {"last block": "conv4_block6_out", "last two blocks": "conv3_block4_out"},
-        ("imagenet",),
+        _RESNET_BLOCKS,
+        _IMAGENET,
     ),
     BackboneSpec(
         "resnet50v2",
         "ResNet-50 V2",
-        _keras_application("ResNet50V2"),
+        keras_application("ResNet50V2"),
         224,
         "tf",
         "post_relu",
-        {"last block": "conv4_block6_out", "last two blocks": "conv3_block4_out"},
-        ("imagenet",),
+        _RESNET_BLOCKS,
+        _IMAGENET,
     ),
     BackboneSpec(
         "efficientnet-b0",
         "EfficientNet-B0",
-        _efficientnet_b0,
+        efficientnet_b0,
         224,
         "torch",
         "top_activation",
         {"last block": "block6d_add", "last two blocks": "block5c_add"},
         ("imagenet", "noisy-student"),
-        _efficientnet_b0_undropped,
+        partial(efficientnet_b0, dropping=False),
     ),
     BackboneSpec(
         "two-layer-cnn",
         "Two-layer CNN",
-        _two_layer_cnn,
+        two_layer_cnn,
         96,
         "unit",
         "conv2_pool",
         {"last block": "conv1_pool"},
+        smallest=16,
+    ),
+    # The networks of P2. The early ones took raw values about the mean of their training images,
+    # OverFeat divided by their spread as well. No weights of these three are published for Keras.
+    BackboneSpec(
+        "alexnet",
+        "AlexNet",
+        alexnet,
+        227,
+        "caffe",
+        "pool5",
+        {"last block": "norm2", "last two blocks": "norm1"},
+        scratch_body=partial(alexnet, normalised=True),
+        dense=_CONNECTED,
+        smallest=67,
+    ),
+    BackboneSpec(
+        "overfeat",
+        "OverFeat-accurate",
+        overfeat,
+        221,
+        "torch",
+        "pool6",
+        {"last block": "pool2", "last two blocks": "pool1"},
+        scratch_body=partial(overfeat, normalised=True),
+        dense=_CONNECTED,
+        smallest=77,
+    ),
+    BackboneSpec(
+        "vgg-f",
+        "VGG-F",
+        vgg_f,
+        224,
+        "caffe",
+        "pool5",
+        {"last block": "pool2", "last two blocks": "pool1"},
+        scratch_body=partial(vgg_f, normalised=True),
+        dense=_CONNECTED,
+        smallest=39,
+    ),
+    BackboneSpec(
+        "vgg19",
+        "VGG-19",
+        keras_application("VGG19"),
+        224,
+        "caffe",
+        "block5_pool",
+        _VGG_BLOCKS,
+        _IMAGENET,
+        vgg_normalised(2, 2, 4, 4, 4),
+        _CONNECTED,
+    ),
+    BackboneSpec(
+        "inception-v3",
+        "Inception-v3",
+        keras_application("InceptionV3"),
+        299,
+        "tf",
+        "mixed10",
+        {"last block": "mixed7", "last two blocks": "mixed2"},
+        _IMAGENET,
+        smallest=75,
+    ),
+    # More networks of P4's list.
+    BackboneSpec(
+        "densenet201",
+        "DenseNet-201",
+        keras_application("DenseNet201"),
+        224,
+        "torch",
+        "relu",
+        {"last block": "pool4_pool", "last two blocks": "pool3_pool"},
+        _IMAGENET,
+    ),
+    BackboneSpec(
+        "mobilenetv2",
+        "MobileNetV2",
+        keras_application("MobileNetV2"),
+        224,
+        "tf",
+        "out_relu",
+        {"last block": "block_12_add", "last two blocks": "block_5_add"},
+        _IMAGENET,
+    ),
+    BackboneSpec(
+        "resnet101",
+        "ResNet-101",
+        keras_application("ResNet101"),
+        224,
+        "caffe",
+        "conv5_block3_out",
+        {"last block": "conv4_block23_out", "last two blocks": "conv3_block4_out"},
+        _IMAGENET,
+    ),
+    BackboneSpec(
+        "xception",
+        "Xception",
+        keras_application("Xception"),
+        299,
+        "tf",
+        "block14_sepconv2_act",
+        {"last block": "add_10", "last two blocks": "add_2"},
+        _IMAGENET,
+        smallest=71,
+    ),
+    BackboneSpec(
+        "inception-resnet-v2",
+        "Inception-ResNet-v2",
+        keras_application("InceptionResNetV2"),
+        299,
+        "tf",
+        "conv_7b_ac",
+        {"last block": "block17_20_ac", "last two blocks": "block35_10_ac"},
+        _IMAGENET,
+        smallest=75,
     ),
 )
 
@@ -259,6 +328,9 @@ def backbone(name: str) -> BackboneSpec:
     return BACKBONES[name]
 
 
+HEADS = ("softmax", "mlp", "mlp-512", "mlp-256", "fc")
+
+
 def build(
     spec: BackboneSpec,
     classes: int = 2,
@@ -274,14 +346,17 @@ def build(
         The row.
     classes : int
         Number of classes of the softmax.
-    head : {"softmax", "mlp"}
+    head : {"softmax", "mlp", "mlp-512", "mlp-256", "fc"}
         "softmax": global average pool and one dense layer. "mlp": flatten, dropout 0.5,
-        three dense layers of 128 ReLU, as in P1 (PROTOCOLS: table of heads).
+        three dense layers of 128 ReLU, as in P1 (its table of heads). "mlp-512" and
+        "mlp-256": global average pool and one dense layer of so many ReLU, as in P5. "fc":
+        flatten and the fully connected layers of the row's `dense`, each with ReLU and
+        dropout 0.5, as AlexNet and its successors end (Krizhevsky et al. 2012, section 4.2).
     input_size : int, optional
         Side of the square input in pixels, when it is not the row's own.
     scratch : bool
-        Build what is trained from random weights: images of any side, and the row's
-        `scratch_body` where it has one.
+        Build what is trained from random weights: the row's `scratch_body` where it has one,
+        and images of any side unless the head flattens the map.
 
     Returns
     -------
@@ -293,26 +368,57 @@ def build(
     Raises
     ------
     RecipeError
-        If `head` is not known.
+        If `head` is not known, the network has no fully connected layers for it, or the
+        images are too small.
+
+    Notes
+    -----
+    P5 does not say how its dense layer reads the map. It freezes the 249 layers of the example
+    of fine-tuning in the guide of Keras, and that one averages.
     """
-    if head not in ("softmax", "mlp"):
-        raise RecipeError(f"The head has to be softmax or mlp. Received: {head!r}.")
-    size = None if scratch else input_size or spec.input_size
+    if head not in HEADS:
+        raise RecipeError(f"The head has to be one of {', '.join(HEADS)}. Received: {head!r}.")
+    if head == "fc" and not spec.dense:
+        offered = ", ".join(name for name, row in BACKBONES.items() if row.dense)
+        raise RecipeError(
+            f"The head fc is that of {offered}, which have fully connected layers. "
+            f"Received: {spec.name!r}."
+        )
+    side = input_size or spec.input_size
+    if side < spec.smallest:
+        raise RecipeError(
+            f"{spec.title} needs images of at least {spec.smallest} pixels a side. "
+            f"Received: {side}."
+        )
+    size = None if scratch and head not in ("mlp", "fc") else side
     image = keras.Input((size, size, 3), name="image", dtype="float32")
     body = (spec.scratch_body if scratch else None) or spec.body
-    x = body(normalise(image, spec.normalisation))
-    if head == "softmax":
-        x = layers.GlobalAveragePooling2D(name="features")(x)
-    else:
-        x = layers.Flatten(name="features")(x)
-        x = layers.Dropout(0.5, name="mlp_dropout")(x)
-        for index in (1, 2, 3):
-            x = layers.Dense(128, activation="relu", name=f"mlp_dense{index}")(x)
+    x = _head(body(normalise(image, spec.normalisation)), head, spec.dense)
     # The logits stand alone so that heatmaps can follow the score before the softmax
     # flattens it; float32 also under mixed precision.
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
     x = layers.Softmax(name="probabilities", dtype="float32")(x)
     return keras.Model(image, x, name=spec.name.replace("-", "_"))
+
+
+def _head(x: keras.KerasTensor, head: str, dense: tuple[int, ...]) -> keras.KerasTensor:
+    """Add what lies between the last feature map and the logits."""
+    if head in ("mlp", "fc"):
+        x = layers.Flatten(name="features")(x)
+    else:
+        x = layers.GlobalAveragePooling2D(name="features")(x)
+    if head == "mlp":
+        x = layers.Dropout(0.5, name="mlp_dropout")(x)
+        for index in (1, 2, 3):
+            x = layers.Dense(128, activation="relu", name=f"mlp_dense{index}")(x)
+    elif head == "fc":
+        for index, width in enumerate(dense, start=1):
+            x = layers.Dense(width, activation="relu", name=f"fc{index}")(x)
+            x = layers.Dropout(0.5, name=f"fc{index}_dropout")(x)
+    elif head != "softmax":
+        width = int(head.removeprefix("mlp-"))
+        x = layers.Dense(width, activation="relu", name="mlp_dense")(x)
+    return x
 
 
 def silence_branches(network: keras.Model) -> int:

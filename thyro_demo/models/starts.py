@@ -11,11 +11,13 @@ from thyro_demo.files import whole
 from thyro_demo.models.backbones import BackboneSpec, copy_weights
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
+_TOP = "_weights_tf_dim_ordering_tf_kernels.h5"
 _NO_TOP = "_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 # Address and checksum (SHA-256, or MD5 where no more is published) of each file, as in
-# keras.applications and efficientnet, for the networks without their last layer.
-_PUBLISHED = {
+# keras.applications and efficientnet, for the networks without their head. The publishers give
+# no checksum of MobileNetV2: its file is held to the layers of the network alone.
+_PUBLISHED: dict[tuple[str, str], tuple[str, str | None]] = {
     ("vgg16", "imagenet"): (
         f"{_KERAS}vgg16/vgg16{_NO_TOP}",
         "6d6bbae143d832006294945121d1f1fc",
@@ -38,7 +40,43 @@ _PUBLISHED = {
         "efficientnet-b0_noisy-student_notop.h5",
         "a5b48ae7547fc990c7e4f3951230290d",
     ),
+    ("vgg19", "imagenet"): (
+        f"{_KERAS}vgg19/vgg19{_NO_TOP}",
+        "253f8cb515780f3b799900260a226db6",
+    ),
+    ("inception-v3", "imagenet"): (
+        f"{_KERAS}inception_v3/inception_v3{_NO_TOP}",
+        "bcbd6486424b2319ff4ef7d526e38f63",
+    ),
+    ("densenet201", "imagenet"): (
+        f"{_KERAS}densenet/densenet201{_NO_TOP}",
+        "c13680b51ded0fb44dff2d8f86ac8bb1",
+    ),
+    ("mobilenetv2", "imagenet"): (
+        f"{_KERAS}mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        None,
+    ),
+    ("resnet101", "imagenet"): (
+        f"{_KERAS}resnet/resnet101{_NO_TOP}",
+        "88cf7a10940856eca736dc7b7e228a21",
+    ),
+    ("xception", "imagenet"): (
+        f"{_KERAS}xception/xception{_NO_TOP}",
+        "b0042744bf5b25fce3cb969f33bebb97",
+    ),
+    ("inception-resnet-v2", "imagenet"): (
+        f"{_KERAS}inception_resnet_v2/inception_resnet_v2{_NO_TOP}",
+        "d19885ff4a710c122648d3b5c3b684e4",
+    ),
 }
+
+# The same for networks whose fully connected layers are wanted too, and the number of classes
+# that these files end in.
+_PUBLISHED_CONNECTED: dict[str, tuple[str, str | None]] = {
+    "vgg16": (f"{_KERAS}vgg16/vgg16{_TOP}", "64373286793e3c8b2b4e3219cbf3544b"),
+    "vgg19": (f"{_KERAS}vgg19/vgg19{_TOP}", "cbe5617147190e668d6c5d5026f83318"),
+}
+_IMAGENET_CLASSES = 1000
 
 
 def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
@@ -51,8 +89,11 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
     spec : BackboneSpec
         Its row.
     start : str
-        "none" (random, as built), "imagenet", "noisy-student" (EfficientNet-B0 alone), or the
-        path of a `.keras` file, or of a bundle's folder.
+        "none" (random, as built), "imagenet" (as far as the row of the table offers it: nobody
+        publishes AlexNet, OverFeat or VGG-F for Keras), "noisy-student" (EfficientNet-B0 alone),
+        or the path of a `.keras` file, or of a bundle's folder. "imagenet" gives a VGG with the
+        head "fc" its fully connected layers too, at the input size it was published with; at
+        another size they have another shape and stay as built.
 
     Returns
     -------
@@ -88,15 +129,22 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
     return _take_over(source, network, spec, start)
 
 
-def _body(network: keras.Model, spec: BackboneSpec) -> tuple[keras.Model, int]:
-    """Give the network without its head, and the number of its layers that have weights."""
-    body = keras.Model(network.inputs[0], network.get_layer(spec.cam_layer).output)
-    return body, sum(1 for layer in body.layers if layer.weights)
+def _body(network: keras.Model, spec: BackboneSpec) -> keras.Model:
+    """Give the network without its head."""
+    return keras.Model(network.inputs[0], network.get_layer(spec.cam_layer).output)
+
+
+def _connected(network: keras.Model, spec: BackboneSpec) -> bool:
+    """Tell whether the network holds fully connected layers of the published shapes."""
+    held = {layer.name for layer in network.layers}
+    fitting = spec.name in _PUBLISHED_CONNECTED and network.inputs[0].shape[1] == spec.input_size
+    return fitting and held >= {"fc1", "fc2"}
 
 
 def _take_published(network: keras.Model, spec: BackboneSpec, start: str) -> int:
     """Load a published file from Keras' folder, which is downloaded into it if it is not there."""
-    url, checksum = _PUBLISHED[spec.name, start]
+    connected = _connected(network, spec)
+    url, checksum = _PUBLISHED_CONNECTED[spec.name] if connected else _PUBLISHED[spec.name, start]
     # Left alone, Keras would go on to /tmp where this folder cannot be written.
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser().absolute() / "models"
     file = folder / url.rpartition("/")[2]
@@ -114,22 +162,37 @@ def _take_published(network: keras.Model, spec: BackboneSpec, start: str) -> int
             f"{weights} cannot be downloaded now; try again, or {by_hand}. "
             f"Received: {_reason(error)}."
         ) from error
-    body, layers = _body(network, spec)
+    part = _published_part(network, spec, connected)
     try:
         # Keras would replace a wrong file unasked, and delete it where the network fails.
-        with open(file, "rb") as stream:
-            kind = "sha256" if len(checksum) == 64 else "md5"
-            found = hashlib.file_digest(stream, kind).hexdigest()
-        if found != checksum:
-            raise ValueError(f"a file with {kind} {found} in place of {checksum}")
-        # By order, as the publishers load it.
-        body.load_weights(file)
+        _check(file, checksum)
+        part.load_weights(file)
     except Exception as error:
         raise RecipeError(
             f"{weights} have to be whole and those of this network; delete {file.name} to have it "
             f"downloaded again, or {by_hand}. Received: {_reason(error)}."
         ) from error
-    return layers
+    own = {layer.name for layer in network.layers}
+    return sum(1 for layer in part.layers if layer.weights and layer.name in own)
+
+
+def _published_part(network: keras.Model, spec: BackboneSpec, connected: bool) -> keras.Model:
+    """Give what a published file holds: files are loaded by order, down to the last layer."""
+    if not connected:
+        return _body(network, spec)
+    last = keras.layers.Dense(_IMAGENET_CLASSES)(network.get_layer("fc2").output)
+    return keras.Model(network.inputs[0], last)
+
+
+def _check(file: Path, checksum: str | None) -> None:
+    """Refuse a file of another content than the published one."""
+    if checksum is None:
+        return
+    kind = "sha256" if len(checksum) == 64 else "md5"
+    with open(file, "rb") as stream:
+        found = hashlib.file_digest(stream, kind).hexdigest()
+    if found != checksum:
+        raise ValueError(f"a file with {kind} {found} in place of {checksum}")
 
 
 def _reason(error: Exception) -> str:
@@ -140,7 +203,8 @@ def _reason(error: Exception) -> str:
 
 def _take_over(source: keras.Model, network: keras.Model, spec: BackboneSpec, start: str) -> int:
     """Copy weights, and refuse a source that would leave part of the body random."""
-    body, needed = _body(network, spec)
+    body = _body(network, spec)
+    needed = sum(1 for layer in body.layers if layer.weights)
     found = copy_weights(source, body)
     if found < needed:
         raise RecipeError(

@@ -2,7 +2,7 @@
 
 A stage freezes a network up to a boundary, runs the frozen part once over a few fixed
 views of every image, and trains what lies above on those cached activations.
-Only a stage that trains everything runs the whole network in every epoch.
+Only a stage that trains everything, or nearly so, runs the whole network in every epoch.
 """
 
 import csv
@@ -43,8 +43,11 @@ class Stage:
         Peak of the schedule.
     optimiser : {"adam", "adamw", "sgd", "rmsprop"}
         SGD uses a momentum of 0.9.
-    schedule : {"constant", "cosine"}
-        Cosine falls to zero over `epochs`.
+    schedule : {"constant", "cosine", "step", "log"}
+        Cosine falls to zero over `epochs`. "step" multiplies the rate by `decay` after every
+        `decay_every` epochs. "log" gives each epoch a rate of its own, evenly spaced in the
+        logarithm from `learning_rate` in the first to `final_rate` in the last. The latter two
+        are those of P2.
     warm_up : float
         Epochs of linear rise at the start.
     batch : int
@@ -81,6 +84,17 @@ class Stage:
         Of the arithmetic in training; weights are float32 in both.
     limit : int or None
         Most images of a stage before the last, drawn in whole groups; None takes all.
+    frozen_layers : int or None
+        Number of layers of the base model that are frozen in a stage that otherwise trains all:
+        its first ones, in the order of `base_layers`, the input layer counted. Published
+        protocols draw the line so, in the middle of a block where it falls there. What can be
+        run once is, over `views` of each image; see `cut_layer`.
+    decay : float
+        Factor of the schedule "step", above 0 and at most 1.
+    decay_every : int
+        Epochs from one step to the next.
+    final_rate : float
+        Rate of the last epoch of the schedule "log", above 0 and at most `learning_rate`.
     """
 
     name: str
@@ -104,6 +118,10 @@ class Stage:
     sides: tuple[int, ...] = ()
     precision: str = "float32"
     limit: int | None = None
+    frozen_layers: int | None = None
+    decay: float = 0.1
+    decay_every: int = 5
+    final_rate: float = 1e-4
 
     def __post_init__(self) -> None:
         if self.trainable not in TRAINABLE:
@@ -115,10 +133,7 @@ class Stage:
                 "The optimiser has to be adam, adamw, sgd or rmsprop. "
                 f"Received: {self.optimiser!r}."
             )
-        if self.schedule not in ("constant", "cosine"):
-            raise RecipeError(
-                f"The schedule has to be constant or cosine. Received: {self.schedule!r}."
-            )
+        self._check_rates()
         if self.precision not in ("float32", "mixed_bfloat16"):
             raise RecipeError(
                 f"The precision has to be float32 or mixed_bfloat16. Received: {self.precision!r}."
@@ -128,10 +143,35 @@ class Stage:
                 "Images can grow only in a stage that trains all layers. "
                 f"Received: {self.trainable!r}."
             )
+        if self.frozen_layers is not None and (
+            self.frozen_layers < 1 or self.trainable != "all" or self.sides
+        ):
+            raise RecipeError(
+                "A number of frozen layers has to be at least 1, in a stage that trains all others "
+                "on images of one size. Received: "
+                f"{self.frozen_layers}, {self.trainable!r}, sides={self.sides}."
+            )
         if self.epochs < 0 or self.batch < 1 or self.views < 1:
             raise RecipeError(
                 "A stage needs epochs ≥ 0, batch ≥ 1 and views ≥ 1. Received: "
                 f"epochs={self.epochs}, batch={self.batch}, views={self.views}."
+            )
+
+    def _check_rates(self) -> None:
+        if self.schedule not in ("constant", "cosine", "step", "log"):
+            raise RecipeError(
+                "The schedule has to be constant, cosine, step or log. "
+                f"Received: {self.schedule!r}."
+            )
+        if not 0 < self.decay <= 1 or self.decay_every < 1:
+            raise RecipeError(
+                "A schedule of steps needs a decay above 0 and at most 1, and one epoch or more "
+                f"between steps. Received: decay={self.decay}, decay_every={self.decay_every}."
+            )
+        if self.schedule == "log" and not 0 < self.final_rate <= self.learning_rate:
+            raise RecipeError(
+                "A schedule on a log scale falls to a rate above 0 and no higher than its first. "
+                f"Received: {self.learning_rate} to {self.final_rate}."
             )
 
     def side(self, epoch: int) -> int | None:
@@ -182,7 +222,40 @@ def boundary(spec: BackboneSpec, trainable: str) -> str | None:
     return spec.boundaries[trainable]
 
 
-def freeze(network: keras.Model, spec: BackboneSpec, trainable: str) -> list[str]:
+def base_layers(network: keras.Model, spec: BackboneSpec) -> list[str]:
+    """Name the layers of the base model, as `frozen_layers` counts them.
+
+    The order is that of the model without a head in `keras.applications` (or in `efficientnet`):
+    the input layer comes first, and what we add in front, the normalisation, is left out.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Flat network from `backbones.build`.
+    spec : BackboneSpec
+        Its row.
+
+    Returns
+    -------
+    list of str
+        Names up to the last feature map.
+    """
+    return [layer.name for layer in lower_part(network, spec.cam_layer).layers
+            if layer.name != "normalise"]  # fmt: skip
+
+
+def _frozen_layers(network: keras.Model, spec: BackboneSpec, count: int) -> list[str]:
+    base = base_layers(network, spec)
+    if count > len(base):
+        raise RecipeError(
+            f"{spec.title} has {len(base)} layers that can be frozen. Received: {count}."
+        )
+    return base[:count]
+
+
+def freeze(
+    network: keras.Model, spec: BackboneSpec, trainable: str, frozen_layers: int | None = None
+) -> list[str]:
     """Set `trainable` on every layer of a network.
 
     Parameters
@@ -191,19 +264,84 @@ def freeze(network: keras.Model, spec: BackboneSpec, trainable: str) -> list[str
         Flat network from `backbones.build`.
     spec : BackboneSpec
         Its row.
-    trainable : str
+    trainable, frozen_layers : str and int, optional
         See `Stage`.
 
     Returns
     -------
     list of str
         Names of the layers that are trained and have weights.
+
+    Raises
+    ------
+    RecipeError
+        If the network has no such block, or fewer layers.
     """
     cut = boundary(spec, trainable)
     frozen = set() if cut is None else {layer.name for layer in lower_part(network, cut).layers}
+    if frozen_layers is not None:
+        frozen |= set(_frozen_layers(network, spec, frozen_layers))
     for layer in network.layers:
         layer.trainable = trainable != "none" and layer.name not in frozen
     return [layer.name for layer in network.layers if layer.trainable and layer.weights]
+
+
+_WORTH_KEEPING = 4
+"""Most numbers that a cached view of an image may take, as a multiple of those of the image."""
+
+
+def cut_layer(network: keras.Model, spec: BackboneSpec, stage: Stage) -> str | None:
+    """Name the layer up to which a stage runs its network only once.
+
+    Where a stage freezes a number of layers, this is the last of them through whose output
+    everything above passes; frozen layers above it run along, as frozen as they are.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Flat network from `backbones.build`.
+    spec : BackboneSpec
+        Its row.
+    stage : Stage
+        Says what is frozen.
+
+    Returns
+    -------
+    str or None
+        A layer name; None where the whole network runs in every epoch, because all of it is
+        trained or because the frozen part gives too much to keep.
+
+    Raises
+    ------
+    RecipeError
+        If the network has no such block, or fewer layers.
+    """
+    if stage.frozen_layers is None:
+        return boundary(spec, stage.trainable)
+    frozen = _frozen_layers(network, spec, stage.frozen_layers)
+    if frozen[-1] == spec.cam_layer:
+        return boundary(spec, "head")
+    cut = next(name for name in reversed(frozen) if _all_passes(network, name))
+    side = network.inputs[0].shape[1]
+    shape = network.get_layer(cut).output.shape[1:]
+    if cut == frozen[0] or side is None or math.prod(shape) > _WORTH_KEEPING * 3 * side**2:
+        return None
+    return cut
+
+
+def _all_passes(network: keras.Model, name: str) -> bool:
+    """Tell whether the logits depend on the image through the output of this layer alone."""
+    gate, waiting = network.get_layer(name), [network.get_layer("logits")]
+    seen = {id(gate)}
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) in seen:
+            continue
+        if isinstance(operation, keras.layers.InputLayer):
+            return False
+        seen.add(id(operation))
+        waiting += [x._keras_history.operation for x in tf.nest.flatten(operation.input)]
+    return True
 
 
 def lower_part(network: keras.Model, cut: str) -> keras.Model:
@@ -266,12 +404,13 @@ def cache_views(
     Raises
     ------
     RecipeError
-        If the stage trains everything, so that there is nothing to cache.
+        If the stage has nothing to cache; see `cut_layer`.
     """
-    cut = boundary(spec, stage.trainable)
+    cut = cut_layer(network, spec, stage)
     if cut is None:
         raise RecipeError(
-            f"A stage that trains all layers has no frozen part to cache. Received: {stage.name!r}."
+            "A stage that trains all layers, or nearly so, has no frozen part to cache. "
+            f"Received: {stage.name!r}."
         )
     lower = lower_part(network, cut)
     run = tf.function(lambda x: lower(x, training=False), reduce_retracing=True)
@@ -325,6 +464,13 @@ def learning_rate(stage: Stage, progress: float) -> float:
         return stage.learning_rate * progress / stage.warm_up
     if stage.schedule == "constant":
         return stage.learning_rate
+    # The last batch of an epoch still has that epoch's rate.
+    finished = max(math.ceil(progress) - 1, 0)
+    if stage.schedule == "step":
+        return stage.learning_rate * stage.decay ** (finished // stage.decay_every)
+    if stage.schedule == "log":
+        fallen = min(finished / max(stage.epochs - 1, 1), 1.0)
+        return stage.learning_rate * (stage.final_rate / stage.learning_rate) ** fallen
     share = (progress - stage.warm_up) / max(stage.epochs - stage.warm_up, 1e-9)
     return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
 
@@ -443,12 +589,12 @@ def train_stage(
     Raises
     ------
     RecipeError
-        If the folder holds another run.
+        If the folder holds another run, or the network cannot be frozen so.
     """
-    freeze(network, spec, stage.trainable)
+    freeze(network, spec, stage.trainable, stage.frozen_layers)
     if stage.trainable == "none" or stage.epochs == 0:
         return []
-    cut = boundary(spec, stage.trainable)
+    cut = cut_layer(network, spec, stage)
     upper = upper_part(network, cut)
     for layer in upper.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and stage.norm_momentum is not None:
