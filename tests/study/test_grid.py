@@ -1,0 +1,373 @@
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, settings
+from hypothesis import given as holds_for
+from hypothesis import strategies as st
+
+from thyro_demo.errors import StudyError
+from thyro_demo.study.cluster import Processes
+from thyro_demo.study.grid import Cell, given, run
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def importable():
+    """Let this process and its workers import the work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(HERE)
+        yield
+
+
+def cell(*recipe, **more):
+    import grid_work
+
+    return grid_work.cell(*recipe, **more)
+
+
+def draws(number, **more):
+    import grid_work
+
+    return grid_work.draws(number, **more)
+
+
+def same(one, other, cells):
+    """Whether two outcomes hold the same arrays to the last bit, and the same table but times."""
+    columns = ["key", "title", "status"]
+    pd.testing.assert_frame_equal(one.table[columns], other.table[columns])
+    for each in cells:
+        left, right = one[each], other[each]
+        assert left.keys() == right.keys()
+        for name, values in left.items():
+            assert values.dtype == right[name].dtype
+            assert values.tobytes() == right[name].tobytes()
+    return True
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """List the seeds of the cells that are computed in this process."""
+    seeds = []
+    monkeypatch.setattr("grid_work.say", lambda settings: seeds.append(settings["seed"]))
+    return seeds
+
+
+NUMBERS = st.integers(-9, 9) | st.floats(-9, 9)
+VALUES = st.none() | st.booleans() | NUMBERS | st.text(max_size=3) | st.lists(NUMBERS, max_size=3)
+
+
+@settings(max_examples=50)
+@holds_for(st.dictionaries(st.text(max_size=3), VALUES, min_size=1, max_size=4), st.data())
+def test_a_key_changes_with_every_setting_and_nothing_else(values, data):
+    one = Cell("module:work", values, title="one")
+    assert one.key == Cell("module:work", dict(reversed(values.items())), title="other").key
+    name, other = data.draw(st.sampled_from(sorted(values))), data.draw(VALUES)
+    assume(repr(other) != repr(values[name]))
+    assert Cell("module:work", values | {name: other}).key != one.key
+    assert Cell("module:work", {k: v for k, v in values.items() if k != name}).key != one.key
+
+
+def test_a_key_changes_with_the_work_and_with_what_a_cell_needs():
+    a, b = given("a", x=np.arange(3)), given("b", x=np.arange(4))
+    keys = {
+        Cell(work, {}, needs).key
+        for work in ("m:f", "m:g")
+        for needs in ((), (a,), (b,), (a, b), (b, a), (Cell("m:f", {}, (a,)),))
+    }
+    assert len(keys) == 12
+
+
+def test_a_leaf_is_keyed_by_its_content_or_by_what_stands_for_it():
+    assert given("one", x=np.arange(3)) == given("other", x=np.arange(3))
+    for other in (
+        given("", x=np.arange(1, 4)),
+        given("", y=np.arange(3)),
+        given("", x=np.arange(3.0)),
+        given("", x=np.arange(3)[None]),
+        given("", x=np.arange(3), y=np.arange(0)),
+    ):
+        assert other != given("", x=np.arange(3))
+    here, there = (given("", {"sha256": "f"}, path=np.array(path)) for path in ("here", "there"))
+    assert here == there
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), np.arange(3), {1, 2}])
+def test_settings_that_json_cannot_hold_are_refused(value):
+    with pytest.raises(StudyError, match="settings of a cell"):
+        Cell("m:f", {"x": value})
+
+
+def test_settings_reach_the_work_as_json_gives_them_back():
+    assert Cell("m:f", {"x": (1, 2)}).settings == {"x": [1, 2]}
+    assert Cell("m:f", {"x": (1, 2)}) == Cell("m:f", {"x": [1, 2]})
+
+
+def test_what_is_needed_is_computed_once_and_shared(tmp_path, computed):
+    base = cell("draw", {"seed": 1})
+    tops = [cell("draw", {"seed": seed}, (base,)) for seed in (2, 3, 4)]
+    outcome = run(tops, tmp_path, workers=0)
+    assert sorted(computed) == [1, 2, 3, 4]
+    known = np.random.default_rng(3).normal(size=50) + np.sort(outcome[base]["values"])
+    np.testing.assert_array_equal(outcome[tops[1]]["values"], known)
+
+
+def test_a_leaf_is_needed_without_being_computed_or_listed(tmp_path):
+    leaf = given("numbers", values=np.arange(50.0))
+    top = cell("draw", {"seed": 0}, (leaf,))
+    outcome = run([top, leaf], tmp_path, workers=0)
+    known = np.random.default_rng(0).normal(size=50) + np.arange(50)
+    np.testing.assert_array_equal(outcome[top]["values"], known)
+    np.testing.assert_array_equal(outcome[leaf]["values"], np.arange(50.0))
+    assert list(outcome.table["key"]) == [top.key]
+
+
+def test_a_leaf_that_moved_is_passed_on_as_it_is_now(tmp_path):
+    """What stands for a value in the key says nothing of the file that an earlier run left."""
+    for value in (1.0, 2.0):
+        leaf = given("", {"fixed": 1}, values=np.full(50, value))
+        top = cell("draw", {"seed": int(value)}, (leaf,))
+        outcome = run([top], tmp_path, workers=0)
+        known = np.random.default_rng(int(value)).normal(size=50) + value
+        np.testing.assert_array_equal(outcome[top]["values"], known)
+
+
+def test_a_rerun_computes_nothing_and_starts_no_process(tmp_path, computed, monkeypatch):
+    cells = draws(3)
+    first = run(cells, tmp_path, workers=0)
+    begun = list(computed)
+    monkeypatch.setattr(Processes, "start", None)
+    again = run(cells, tmp_path, workers=2)
+    assert computed == begun
+    assert same(first, again, cells)
+    pd.testing.assert_frame_equal(first.table, again.table)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "grid.csv"), again.table)
+
+
+def test_what_only_done_cells_need_is_not_computed_again(tmp_path, computed):
+    base = cell("draw", {"seed": 1})
+    top = cell("draw", {"seed": 2}, (base,))
+    run([top], tmp_path, workers=0)
+    (tmp_path / f"{base.key}.npz").unlink()
+    outcome = run([top], tmp_path, workers=0)
+    assert computed == [1, 2]
+    assert list(outcome.table["status"]) == ["not needed", "done"]
+    with pytest.raises(StudyError, match="part of the grid"):
+        outcome[base]
+    run([top, cell("draw", {"seed": 3}, (base,))], tmp_path, workers=0)
+    assert computed == [1, 2, 1, 3]
+
+
+def test_a_failed_cell_is_reported_and_stops_no_other(tmp_path):
+    wrong, defect = cell("refuse", {}, title="rows"), cell("stumble", {}, title="columns")
+    after = cell("draw", {"seed": 1}, (wrong,), title="after rows")
+    later = cell("draw", {"seed": 2}, (after, defect), title="later")
+    well = draws(2)
+    outcome = run([later, wrong, defect, after, *well], tmp_path, workers=0)
+    assert outcome.failures["rows"] == "A cell needs rows. Received: none."
+    assert outcome.failures["columns"] == r"KeyError: 'no such\ncolumn'"
+    assert "rows" in outcome.failures["after rows"]
+    assert set(outcome.failures) == {"rows", "columns", "after rows", "later"}
+    status = dict(zip(outcome.table["title"], outcome.table["status"], strict=True))
+    assert (status["rows"], status["columns"]) == ("failed", "failed")
+    assert (status["after rows"], status["later"]) == ("not run", "not run")
+    assert all(each in outcome for each in well)
+    for each in (wrong, defect, after, later):
+        assert each not in outcome
+        with pytest.raises(StudyError, match="did not fail"):
+            outcome[each]
+    assert "def stumble" not in outcome.failures["columns"]
+    assert "in stumble" in (tmp_path / f"{defect.key}.txt").read_text("utf-8")
+    assert not (tmp_path / f"{wrong.key}.txt").exists()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_first_need_that_failed_is_told_whichever_failed_first(tmp_path, order):
+    wrong = [cell("refuse", {"number": number}, title=f"rows {number}") for number in range(2)]
+    between = cell("draw", {"seed": 1}, (wrong[1],), "between")
+    last = cell("draw", {"seed": 2}, (between, *wrong), "last")
+    outcome = run([*wrong[::order], last], tmp_path, workers=0)
+    assert "Received: rows 1, which failed." in outcome.failures["last"]
+
+
+def test_failures_with_the_same_title_are_both_told(tmp_path):
+    cells = [cell("refuse", {"number": number}, title="rows") for number in range(3)]
+    assert len(run(cells, tmp_path, workers=0).failures) == 3
+
+
+def test_a_failed_cell_is_tried_again(tmp_path, monkeypatch):
+    wrong = cell("stumble", {})
+    assert wrong not in run([wrong], tmp_path, workers=0)
+    monkeypatch.setattr("grid_work.stumble", lambda settings: {"values": np.arange(2)})
+    outcome = run([wrong], tmp_path, workers=0)
+    np.testing.assert_array_equal(outcome[wrong]["values"], [0, 1])
+    assert outcome.failures == {}
+    assert not (tmp_path / f"{wrong.key}.txt").exists()
+
+
+def test_work_that_is_not_there_is_a_failure_of_its_cell(tmp_path):
+    cells = [Cell("nowhere:draw", {}), cell("nothing", {}), *draws(1)]
+    outcome = run(cells, tmp_path, workers=0)
+    assert [each in outcome for each in cells] == [False, False, True, True, True]
+
+
+def test_results_that_need_pickle_are_refused(tmp_path):
+    outcome = run([cell("objects", {}, title="objects")], tmp_path, workers=0)
+    assert "fixed width" in outcome.failures["objects"]
+
+
+@pytest.mark.parametrize(
+    "arrays", [{"x": np.array([None])}, {"file": np.arange(2)}, {"_cell": np.arange(2)}]
+)
+def test_leaves_that_need_pickle_or_a_name_that_is_taken_are_refused(arrays):
+    for key_of in (None, {"sha256": "f"}):
+        with pytest.raises(StudyError, match="fixed width"):
+            given("numbers", key_of, **arrays)
+
+
+def test_no_cell_can_write_over_what_others_share(tmp_path):
+    base = cell("draw", {"seed": 0})
+    outcome = run([cell("overwrite", {}, (base,), "over")], tmp_path, workers=0)
+    assert "read-only" in outcome.failures["over"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Give a cell, the file of its result, and the content of that file."""
+    folder = tmp_path_factory.mktemp("grid")
+    only = cell("draw", {"seed": 5, "size": 20})
+    run([only], folder, workers=0)
+    file = folder / f"{only.key}.npz"
+    return only, file, file.read_bytes()
+
+
+@settings(max_examples=60)
+@holds_for(st.data())
+def test_a_damaged_file_is_computed_again(written, data):
+    only, file, content = written
+    how = data.draw(st.sampled_from(["cut", "flip", "grow"]))
+    place = data.draw(st.integers(0, len(content) - 1))
+    if how == "cut":
+        damaged = content[:place]
+    elif how == "flip":
+        bits = data.draw(st.integers(1, 255))
+        damaged = content[:place] + bytes([content[place] ^ bits]) + content[place + 1 :]
+    else:
+        damaged = content[:place] + content[place : place + 9] + content[place:]
+    file.write_bytes(damaged)
+    values = run([only], file.parent, workers=0)[only]
+    assert values["values"].tobytes() == np.random.default_rng(5).normal(size=20).tobytes()
+    assert values["seed"] == 5
+
+
+def test_a_file_under_another_cells_name_is_computed_again(tmp_path):
+    one, other = cell("draw", {"seed": 1}), cell("draw", {"seed": 2})
+    run([one], tmp_path, workers=0)
+    (tmp_path / f"{one.key}.npz").rename(tmp_path / f"{other.key}.npz")
+    assert run([other], tmp_path, workers=0)[other]["seed"] == 2
+
+
+@holds_for(st.randoms(use_true_random=False))
+@settings(max_examples=10)
+def test_the_order_in_which_cells_are_asked_for_does_not_matter(tmp_path_factory, order):
+    cells = draws(3)
+    known = run(cells, tmp_path_factory.mktemp("known"), workers=0)
+    shuffled = order.sample(cells, len(cells))
+    found = run(shuffled, tmp_path_factory.mktemp("found"), workers=0)
+    for each in cells:
+        assert known[each]["values"].tobytes() == found[each]["values"].tobytes()
+
+
+def test_processes_give_the_table_of_this_one_whatever_fails_beside(tmp_path):
+    cells = draws(4)
+    known = run(cells, tmp_path / "here", workers=0)
+    beside = [
+        cell("die", {}, title="killed"),
+        cell("stumble", {}, title="columns"),
+        cell("surroundings", {"number": 1}),
+        cell("surroundings", {"number": 2}),
+        cell("draw", {"seed": 99}, (cell("die", {}),), "after"),
+    ]
+    found = run([*beside, *cells], tmp_path / "apart", workers=2)
+    assert "exit code -9" in found.failures.pop("killed")
+    assert found.failures.pop("columns") == r"KeyError: 'no such\ncolumn'"
+    assert "killed" in found.failures.pop("after")
+    assert found.failures == {}
+    told = [found[each] for each in beside[2:4]]
+    assert {int(one["process"]) for one in told}.isdisjoint({os.getpid()})
+    for one in told:
+        # One thread each, and no framework for work that needs none.
+        assert one["threads"].tolist() == ["1", "1", "1"]
+        assert one["heavy"].tolist() == []
+    again = run(cells, tmp_path / "apart", workers=2)
+    assert same(known, again, cells)
+    assert "OMP_NUM_THREADS" not in set(os.environ) - set(_ENVIRONMENT)
+
+
+_ENVIRONMENT = dict(os.environ)
+
+
+def test_fewer_than_no_workers_are_refused(tmp_path):
+    with pytest.raises(StudyError, match="0 or more workers"):
+        run([], tmp_path, workers=-1)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from grid_work import cell, draws
+from thyro_demo.study.grid import run
+if __name__ == "__main__":
+    cells = [cell("endless", {})] if sys.argv[2] == "endless" else draws(25, aloud=True)
+    run(cells, Path(sys.argv[1]), workers=2)
+"""
+
+
+def begin(folder, what="draws"):
+    """Start a grid in a process of its own; its workers share its standard output."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), what],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}"},
+    )
+
+
+def test_workers_end_with_a_run_that_is_killed(tmp_path):
+    with begin(tmp_path, "endless") as process:
+        assert process.stdout.readline() == "begun\n"
+        process.kill()
+        # The pipe ends when the last process that holds it does.
+        process.communicate(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_grid_killed_ten_times_ends_with_the_same_table(tmp_path):
+    chance = random.Random(2024)
+    cells = draws(25, aloud=True)
+    seeds = {each.key: each.settings["seed"] for each in cells}
+    for _ in range(10):
+        written = {seeds[file.stem] for file in tmp_path.glob("[!.]*.npz")}
+        with begin(tmp_path) as process:
+            begun = [process.stdout.readline() for _ in range(chance.randint(0, 8))]
+            try:
+                process.wait(chance.uniform(0, 0.03))
+            except subprocess.TimeoutExpired:
+                process.kill()
+            begun += process.communicate(timeout=30)[0].splitlines()
+        computed = [int(line) for line in begun if line.strip()]
+        assert len(computed) == len(set(computed))
+        # No cell is computed twice after it was written.
+        assert written.isdisjoint(computed)
+    assert 0 < len(written) < len(cells)
+    resumed = run(cells, tmp_path, workers=2)
+    whole = run(draws(25, aloud=True), tmp_path / "whole", workers=2)
+    assert same(resumed, whole, cells)
