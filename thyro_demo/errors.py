@@ -28,3 +28,7 @@ class RecipeError(ThyroError):
 
 class BundleError(ThyroError):
     """A bundle is missing, damaged, foreign or made for other versions."""
+
+
+class StudyError(ThyroError):
+    """A part of a study failed, or does not fit the others."""

@@ -52,7 +52,7 @@ _CAPTIONS = {
     ),
 }
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --quiet: #666; }
 @media (prefers-color-scheme: dark) { :root { --quiet: #aaa; } }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 68rem; padding: 1rem; }
@@ -82,6 +82,7 @@ figcaption { max-width: 30rem; margin-bottom: .5rem; }
 figcaption b { display: block; }
 summary { cursor: pointer; padding: .5rem 0; }
 """
+"""Style sheet of every page of figures: light and dark, readable on a phone."""
 
 
 def render(title: str, summary: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
@@ -109,7 +110,7 @@ def render(title: str, summary: Mapping[str, Any], figures: Mapping[str, bytes])
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{_STYLE}</style>
+<style>{STYLE}</style>
 </head>
 <body>
 <main>
