@@ -5,12 +5,18 @@ import json
 
 import pytest
 
-from thyro_demo.bench import compare, phantom, start, train
+from thyro_demo.bench import compare, concat, phantom, start, train
 from thyro_demo.bench.figures import Figure, Outcome
 from thyro_demo.cli import bench
 from thyro_demo.errors import ThyroError
 
-MODULES = {"compare": compare, "train": train, "phantom": phantom, "start": start}
+MODULES = {
+    "compare": compare,
+    "train": train,
+    "phantom": phantom,
+    "concat": concat,
+    "start": start,
+}
 
 
 def run(*words: str) -> int:
@@ -69,11 +75,13 @@ def test_json_holds_figures_and_machine_also_when_a_target_is_missed(asked, tmp_
 
 
 def test_options_reach_the_bench_they_are_for(asked, tmp_path, capsys):
-    run("all", "--rounds", "2", "--peer-epochs", "20", "--weights", str(tmp_path))
+    given = ("--rounds", "2", "--peer-epochs", "20", "--peer-subsets", "57")
+    run("all", *given, "--weights", str(tmp_path))
     assert asked == {
         "compare": {"rounds": 2},
         "train": {"rounds": 2, "peer_epochs": 20},
         "phantom": {"rounds": 2},
+        "concat": {"rounds": 2, "peer_subsets": 57},
         "start": {"rounds": 2, "weights": tmp_path},
     }
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HELP = "measure speed beside each peer, and check it against its target"
 
-BENCHES = ("compare", "train", "phantom", "start")
+BENCHES = ("compare", "train", "phantom", "concat", "start")
 
 MISSED = 1
 """Exit code of ``--check`` when a target is missed."""
@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bench",
         choices=(*BENCHES, "all"),
         help="compare: one image through three networks; train: a frozen stage; phantom: frames "
-        "a second; start: from the command to the first comparison",
+        "a second; concat: machines on every concatenation of six networks; start: from the "
+        "command to the first comparison",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     parser.add_argument(
@@ -50,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="epochs of the plain loop that train measures, the others being extrapolated "
         "(default: %(default)s; 20 measures all)",
+    )
+    parser.add_argument(
+        "--peer-subsets",
+        type=_count,
+        default=2,
+        metavar="N",
+        help="concatenations that scikit-learn's search fits in concat, the others being "
+        "extrapolated (default: %(default)s; 57 measures all)",
     )
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder of bundles that start opens"
@@ -111,6 +120,10 @@ def _measure(name: str, args: argparse.Namespace) -> Outcome:
         from thyro_demo.bench import phantom
 
         return phantom.run(**rounds)
+    if name == "concat":
+        from thyro_demo.bench import concat
+
+        return concat.run(peer_subsets=args.peer_subsets, **rounds)
     from thyro_demo.bench import start
 
     return start.run(weights=args.weights, **rounds)
