@@ -135,6 +135,8 @@ def test_a_system_compared_with_itself_gains_nothing(scored):
     both = [scored(1.0).assign(head=f"Net + SVM, {chain}") for chain in p1.CHAINS]
     gains = p1.compare(pd.concat(both))
     assert (gains[["gain", "gain_low", "gain_high"]] == 0).all(axis=None)
+    (axes,) = p1.draw(gains).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["Net + SVM"]
 
 
 def test_the_table_of_gains_has_a_sign_an_interval_and_what_was_published(found):
@@ -190,8 +192,20 @@ def test_heads_of_the_original_have_its_settings(planned):
     assert machine["fixed"] == {"C": 1.0, "gamma": 0.001, "standardise": False}
     tuned = systems["EfficientNet-B0 + MLP of the original, progressive"][0].settings
     assert tuned["head"] == "mlp"
-    stage = tuned["stage"]
-    assert (stage["frozen_layers"], stage["learning_rate"], stage["patience"]) == (221, 1e-5, 5)
+    assert (tuned["stage"]["frozen_layers"], tuned["stage"]["patience"]) == (221, 5)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_every_setting_of_the_last_stage_that_was_changed_is_named(tmp_path, fast):
+    original = p1.ORIGINAL
+    assert (original.learning_rate, original.epochs, original.input_size) == (1e-5, 80, 224)
+    here = p1._stage(p1.PROGRESSIVE, fast)
+    setting = Setting(None if fast else tmp_path, tmp_path)
+    said = dict(p1._differs(setting))["MLP"]
+    for name, value in vars(original).items():
+        if value != getattr(here, name) and name != "frozen_layers":
+            assert f"{value:g}" in said.split("in place of ", 1)[1]
+            assert f"{getattr(here, name):g}" in said
 
 
 def test_the_flaws_share_the_features_of_the_sound_network(planned):
