@@ -87,10 +87,21 @@ def test_normal_patches_come_from_the_breast_of_films_without_any_abnormality(ch
         assert (grey == BREAST).mean() > 0.95
 
 
-def test_sizes_of_both_labels_are_alike(chosen):
-    sizes = chosen.groupby("label")["width"].unique()
-    assert set(sizes[patches.NORMAL]) == set(sizes[patches.MASS])
+def test_patches_of_both_labels_are_about_as_large(chosen):
     np.testing.assert_array_equal(chosen["width"], [box.width for box in chosen["roi"]])
+    sides = {label: np.log(rows["width"]) for label, rows in chosen.groupby("label")}
+    normal, mass = sides[patches.NORMAL], sides[patches.MASS]
+    assert mass.min() - 0.6 < normal.min() <= normal.max() < mass.max() + 0.6
+    assert normal.mean() == pytest.approx(mass.mean(), abs=0.25)
+
+
+def test_no_side_of_a_mass_is_repeated(films):
+    """A side that one mass and many normal patches share would betray the held-out mass."""
+    many = patches.mini_mias(films, per_film=60)
+    sides = many[many["label"] == patches.NORMAL]["width"]
+    masses = set(many[many["label"] == patches.MASS]["width"])
+    assert sides.isin(masses).mean() < 0.4
+    assert sides.nunique() > 20
 
 
 def test_false_positives_are_where_the_tissue_is_brightest_in_the_middle(films, tmp_path):
@@ -161,7 +172,7 @@ def test_nodules_and_glands_of_phantoms_become_patches(tmp_path):
     assert list(found["label"]) == [patches.MASS, *[patches.NORMAL] * 3]
     assert list(found["group"]) == ["0", "1", "1", "1"]
     assert found["roi"].iloc[0] == Box(24, 9, 66, 51)
-    assert (found["width"] == 42).all()
+    assert (found["source"] == "phantom").all()
 
 
 def test_films_without_a_mass_are_refused(films):

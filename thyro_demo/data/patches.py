@@ -1,8 +1,8 @@
 """Cut patches from mammograms and phantoms: around a mass, or from tissue without one.
 
 A patch is a square within its film. Both kinds are drawn alike, so that neither size nor black
-border tells the label: a patch without a mass takes the side of a mass drawn at random, and lies
-where it holds about as much tissue as the patch of that mass does.
+border tells the label: a patch without a mass is about as large as that of a mass drawn at
+random, and lies where it holds about as much tissue.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,6 +33,9 @@ tissue is drawn together, or more on one side than on the other, without a mass.
 
 _BACKGROUND = 20  # grey level of what lies outside the breast, at most
 _THIN = 0.006  # of the film's width: half of what labels and edges measure across
+# Deviation of the logarithm of a side from that of the mass. With the very side of one mass, folds
+# without that mass would know the side for a normal one, and size alone would tell the label.
+_UNLIKE_SIDE = 0.15
 _PLACES = 64  # places that are tried for each patch without a mass
 _RIVALS = 8  # of these, how many a false positive is chosen from
 _ALIKE = 0.05  # largest difference of the shares of tissue in two patches that are alike
@@ -281,11 +284,12 @@ class _Cutter:
                     f"Received: {films['path'].iloc[row]}, all dark."
                 )
             for like in self.rng.integers(len(masses), size=per_film):
-                box = self._place(film, tissue, masses[like][1].width, shares[like])
+                side = masses[like][1].width * np.exp(self.rng.normal(0, _UNLIKE_SIDE))
+                box = self._place(film, tissue, side, shares[like])
                 found.append(_Patch(int(row), box, NORMAL, contrast(film, box)))
         return _table(films, found)
 
-    def _place(self, film: np.ndarray, tissue: np.ndarray, side: int, share: float) -> Box:
+    def _place(self, film: np.ndarray, tissue: np.ndarray, side: float, share: float) -> Box:
         """Find a place with as much tissue in it; of several, perhaps that which stands out."""
         rows, columns = np.nonzero(tissue)
         boxes = [
