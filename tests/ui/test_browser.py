@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo.teach.lecture import CASES, link
+
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
 )
@@ -252,6 +254,20 @@ def test_a_frame_that_has_been_removed_is_asked_for_again(page):
 def test_comparing_nothing_asks_for_a_frame(page):
     page.click("#thyro-compare")
     playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("frame first")
+
+
+def test_an_address_opens_the_app_on_a_case(page, served):
+    address, _ = served
+    for case in CASES:
+        page.goto(link(address, case))
+        pressed = page.locator("[data-example][aria-pressed=true]")
+        playwright.expect(pressed).to_have_attribute("data-example", case.name)
+        page.wait_for_selector("#thyro-frame img")
+    compare(page)
+    page.goto(f"{address}?case=<b>no-such-case</b>")
+    message = page.locator("#thyro-upload-message [role=alert]")
+    playwright.expect(message).to_contain_text("Received: <b>no-such-case</b>")
+    playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
 
 
 @pytest.fixture(scope="module")

@@ -123,14 +123,38 @@ def thyroid(setting: Setting) -> pd.DataFrame:
     """
     if setting.data is not None:
         return differences.frames(setting.folder("thyroid_us"), setting.work)
+    records = scanners(setting.work / "phantoms", _PATIENTS)
+    return splits.kfold(records, FOLDS, seed=0)
+
+
+def scanners(folder: Path, patients: int, seed: int = 0, scale: int = 1) -> pd.DataFrame:
+    """Draw phantoms of three scanners, or read those that were drawn before.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are kept, one folder a scanner.
+    patients : int
+        Patients of each scanner, two frames each.
+    seed : int
+        Seed of the first scanner's cohort; the others take the next ones.
+    scale : int
+        How many times larger the frames are than in a rehearsal.
+
+    Returns
+    -------
+    DataFrame
+        Record table; `source` is the scanner, whose frames have a size of their own.
+    """
     parts = []
-    for seed, (source, shape) in enumerate(_SCANNERS.items()):
-        folder = setting.work / "phantoms" / source.replace(" ", "-")
-        if not (folder / "index.csv").exists():
-            drawn = phantom.cohort(_PATIENTS, frames_per_patient=2, seed=seed, shape=shape)
-            phantom.write(drawn, folder, total=2 * _PATIENTS)
-        records = datasets.phantoms(folder)
+    for number, (source, shape) in enumerate(_SCANNERS.items(), start=seed):
+        place = folder / source.replace(" ", "-")
+        if not (place / "index.csv").exists():
+            larger = (scale * shape[0], scale * shape[1])
+            drawn = phantom.cohort(patients, frames_per_patient=2, seed=number, shape=larger)
+            phantom.write(drawn, place, total=2 * patients)
+        records = datasets.phantoms(place)
         # Each cohort counts its patients from one.
         groups = source[-1] + "-" + records["group"].astype(str)
         parts.append(records.assign(source=source, group=groups))
-    return splits.kfold(pd.concat(parts, ignore_index=True), FOLDS, seed=0)
+    return pd.concat(parts, ignore_index=True)

@@ -18,6 +18,7 @@ from thyro_demo.engine import Comparison, Engine, Prediction
 from thyro_demo.errors import ThyroError
 from thyro_demo.explain.overlay import COLOUR_SCALES
 from thyro_demo.models.manifest import KINDS
+from thyro_demo.teach.lecture import slug
 from thyro_demo.ui import marks, results
 from thyro_demo.ui.examples import Example, gallery
 from thyro_demo.ui.figure import compose
@@ -354,14 +355,18 @@ class ComparePage:
         Parameters
         ----------
         event : gr.EventData
-            Carries the name of the example.
+            Carries the name of the example, or what an address asks for and nobody offers.
 
         Returns
         -------
         tuple
             Frame, message, what is known of the frame, and the mark it brings.
         """
-        example = self._examples[event.name]
+        example = self._examples.get(event.name)
+        if example is None:
+            offered = ", ".join(slug(name) for name in self._examples)
+            sentence = f"An address names a case of {offered}. Received: {str(event.name)[:80]}"
+            return None, results.message(sentence), "", *self._drawn(None, ())
         frame, mark = example.read(), () if example.roi is None else tuple(example.roi)
         return frame, "", example.truth, *self._drawn(frame, mark)
 

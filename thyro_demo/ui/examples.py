@@ -17,6 +17,7 @@ from thyro_demo.clinical.tirads import level
 from thyro_demo.data import datasets, images, phantom
 from thyro_demo.data.preprocess import Box, mask_box
 from thyro_demo.errors import ThyroError
+from thyro_demo.teach.lecture import slug
 
 FETCHED = Path(__file__).resolve().parents[2] / "data" / "p1"
 """Where ``python -m thyro_demo data fetch p1`` puts the real frames."""
@@ -99,11 +100,12 @@ def gallery(examples: Sequence[Example]) -> str:
     Returns
     -------
     str
-        HTML; a button carries the name of its example in ``data-example``.
+        HTML; a button carries the name of its example in ``data-example``, and the name that an
+        address ending in ``?case=…`` gives it in ``data-case``.
     """
     buttons = "".join(
         f'<button type="button" class="thyro-example" data-example="{escape(example.name)}" '
-        f'aria-pressed="false"><img src="{_thumbnail(example.read())}" alt="" '
+        f'data-case="{slug(example.name)}" aria-pressed="false"><img src="{_thumbnail(example.read())}" alt="" '
         f'width="{_THUMBNAIL[0]}" height="{_THUMBNAIL[1]}">'
         f"<span>{_breakable(escape(example.caption))}</span></button>"
         for example in examples

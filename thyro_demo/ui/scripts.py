@@ -8,8 +8,16 @@ element.addEventListener('click', (event) => {
     (button) => button.setAttribute('aria-pressed', button === chosen));
   trigger('select', {name: chosen.dataset.example});
 });
+const wanted = new URLSearchParams(location.search).get('case');
+if (wanted) {
+  const offered = [...element.querySelectorAll('[data-case]')].find(
+    (button) => button.dataset.case === wanted);
+  if (offered) offered.click();
+  else trigger('select', {name: wanted});
+}
 """
-"""Mark the example that was pressed and tell the server its name."""
+"""Mark the example that was pressed and tell the server its name; an address that ends in
+``?case=…`` presses one."""
 
 UNPRESS_EXAMPLES = """
 () => document.querySelectorAll('[data-example]').forEach(

@@ -1,0 +1,34 @@
+"""The lecture set stays as it was printed on the slides."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from thyro_demo.data import phantom
+from thyro_demo.teach.lecture import CASES, link, slug
+from thyro_demo.ui.examples import collect
+
+DRAWN = [case for case in CASES if case.label != "not ultrasound"]
+
+
+def test_each_case_is_offered_by_the_app_and_has_an_address_of_its_own(tmp_path):
+    offered = [example.name for example in collect(tmp_path / "absent")]
+    assert {case.name for case in CASES} <= set(offered)
+    assert len({slug(name) for name in offered}) == len(offered)
+
+
+@pytest.mark.parametrize("case", DRAWN, ids=lambda case: case.slug)
+def test_a_drawn_case_is_what_it_was(case):
+    drawn = phantom.example(case.name)
+    assert (drawn.label, drawn.points) == (case.label, case.points)
+
+
+def test_a_link_names_the_case_behind_any_base():
+    for base in ("http://127.0.0.1:7860", "https://abc.gradio.live/"):
+        address = urlsplit(link(base, CASES[0]))
+        assert address.path == "/"
+        assert parse_qs(address.query) == {"case": ["spongiform"]}
+
+
+def test_a_name_in_an_address_needs_no_quoting():
+    assert slug("Scanner's text, around (the) scan!") == "scanner-s-text-around-the-scan"

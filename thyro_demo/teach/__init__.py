@@ -1,0 +1,1 @@
+"""What the chapters of the course do, without a page: the notebooks tell the story around it."""
