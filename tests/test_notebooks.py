@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import jupytext
 import pytest
@@ -13,8 +14,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 LONGEST_FUNCTION = 15
+PARAMETERS = """\
+FAST = os.environ.get("THYRO_FAST", "0") == "1"
+SEED = 0
+DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+OUT = "runs/course\""""
 
 pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def number(script: Path) -> int:
+    return int(script.stem[:2])
 
 
 def cells(script: Path, kind: str) -> list:
@@ -61,9 +71,16 @@ def test_install_parameters_and_imports_follow_in_this_order(script):
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert '"google.colab" in sys.modules' in install.source
     assert tagged == [parameters]
-    names = [node.targets[0].id for node in ast.parse(parameters.source).body]
-    assert names == ["FAST", "SEED", "DATA", "OUT"]
-    assert "from thyro_demo" in imports.source
+    assert parameters.source == PARAMETERS
+    assert imports.source.endswith(f"\nlesson = begin({number(script)}, FAST, SEED, DATA, OUT)")
+
+
+def test_every_chapter_is_installed_in_the_same_way(script):
+    assert cells(script, "code")[0].source == cells(SCRIPTS[0], "code")[0].source
+
+
+def test_title_names_the_chapter(script):
+    assert cells(script, "markdown")[0].source.startswith(f"# Chapter {number(script)}. ")
 
 
 def test_chapter_runs_on_any_python_3(script):
@@ -96,17 +113,29 @@ def test_each_name_of_the_package_in_the_prose_exists(script):
             assert hasattr(known[start], rest.split(".")[0]), f"{start}.{rest}"
 
 
-def test_each_local_link_and_picture_exists(script):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", prose(script)):
-        assert (script.parent / target).exists(), target
+def test_each_link_is_an_address_or_a_file_that_exists(script):
+    text = prose(script)
+    inline = re.findall(r"\]\(([^)\s]+)\)", text)
+    named = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", text, re.MULTILINE))
+    used = set(re.findall(r"\]\[([\w-]+)\]", text))
+    assert used == set(named)
+    for target in [*inline, *named.values()]:
+        place, _, _ = target.partition("#")
+        parts = urlsplit(target)
+        assert (parts.scheme in ("http", "https") and parts.hostname) or (
+            place and (script.parent / place).exists()
+        ), target
 
 
-def test_each_figure_has_a_title_and_says_what_to_see(script):
+def test_each_picture_is_checked_for_its_title_and_followed_by_what_to_see(script):
     told = jupytext.read(script).cells
-    for number, cell in enumerate(told):
-        if cell.cell_type == "code" and "plt.show()" in cell.source:
-            assert "title" in cell.source, cell.source
-            after = told[number + 1 : number + 3]
+    for place, cell in enumerate(told):
+        if cell.cell_type != "code":
+            continue
+        # `show.picture` refuses a figure without a title or without names on its axes.
+        assert "plt.show(" not in cell.source, cell.source
+        if "show.picture(" in cell.source:
+            after = told[place + 1 : place + 3]
             assert any("*What to see:*" in follower.source for follower in after), cell.source
 
 
@@ -122,3 +151,9 @@ def test_answers_are_folded_and_the_quiz_has_five_questions(script):
 
 def test_chapter_ends_with_checks_of_what_it_claims(script):
     assert "assert " in cells(script, "code")[-1].source
+
+
+def test_chapters_are_numbered_without_a_gap(script):
+    numbers = [number(one) for one in SCRIPTS]
+    assert numbers == list(range(len(numbers)))
+    assert number(script) in numbers

@@ -1,13 +1,15 @@
 """The lecture set stays as it was printed on the slides."""
 
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from thyro_demo.data import phantom
-from thyro_demo.teach.lecture import CASES, link, slug
+from thyro_demo.teach.lecture import CASES, link, slug, table
 from thyro_demo.ui.examples import collect
 
+PAGE = Path(__file__).resolve().parents[2] / "notebooks" / "LECTURERS.md"
 DRAWN = [case for case in CASES if case.label != "not ultrasound"]
 
 
@@ -32,3 +34,9 @@ def test_a_link_names_the_case_behind_any_base():
 
 def test_a_name_in_an_address_needs_no_quoting():
     assert slug("Scanner's text, around (the) scan!") == "scanner-s-text-around-the-scan"
+
+
+def test_the_lecturers_page_lists_the_set():
+    text = PAGE.read_text(encoding="utf-8")
+    listed = text.partition("<!-- cases:begin -->\n")[2].partition("\n<!-- cases:end -->")[0]
+    assert listed == table()

@@ -55,7 +55,7 @@ CASES = (
     Case(
         "Spongiform",
         "Which TI-RADS level is this, and do you expect scores below the threshold?",
-        "An easy frame: points and label agree. Heads that disagree here disagree everywhere.",
+        "An easy frame: points and label agree. If heads disagree even here, ask why.",
         "benign",
         0,
     ),
@@ -131,3 +131,19 @@ def link(base: str, case: Case) -> str:
         The app opens on this frame.
     """
     return f"{base.rstrip('/')}/?{urlencode({'case': case.slug})}"
+
+
+def table() -> str:
+    """Write the lecture set as a table for the lecturers' page.
+
+    Returns
+    -------
+    str
+        Markdown, a row a case.
+    """
+    rows = ["| Address ends in | Ask | Drawn as | What to make of it |", "|---|---|---|---|"]
+    for case in CASES:
+        points = "" if case.points is None else f", {case.points} points"
+        address = link("", case)
+        rows.append(f"| `{address}` | {case.question} | {case.label}{points} | {case.point} |")
+    return "\n".join(rows)

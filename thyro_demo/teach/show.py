@@ -21,8 +21,8 @@ def picture(figure: Figure) -> None:
     Parameters
     ----------
     figure : Figure
-        Every pair of axes has a title, or the figure has one for all, and both axes have names,
-        or are switched off.
+        It has a title, or each pair of axes has one; both directions have a name, unless all
+        axes are switched off.
 
     Raises
     ------
@@ -32,16 +32,17 @@ def picture(figure: Figure) -> None:
     # A notebook brings IPython along; nothing else needs it.
     from IPython.display import display
 
-    headed = bool(figure.get_suptitle())
-    for axes in figure.axes:
-        named = not axes.axison or (
-            axes.get_label() == "<colorbar>" or (axes.get_xlabel() and axes.get_ylabel())
+    drawn = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    headed = figure.get_suptitle() or all(axes.get_title() for axes in drawn)
+    # Of axes side by side, the outer ones carry the names for all.
+    measured = [axes for axes in drawn if axes.axison]
+    across = figure.get_supxlabel() or any(axes.get_xlabel() for axes in measured)
+    down = figure.get_supylabel() or any(axes.get_ylabel() for axes in measured)
+    if not headed or (measured and not (across and down)):
+        found = [(axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) for axes in drawn]
+        raise ValueError(
+            f"A picture of the course has a title and names on its axes. Received: {found}"
         )
-        if not named or not (headed or axes.get_title() or axes.get_label() == "<colorbar>"):
-            raise ValueError(
-                "A picture of the course has a title and names on its axes. Received: "
-                f"title={axes.get_title()!r}, x={axes.get_xlabel()!r}, y={axes.get_ylabel()!r}"
-            )
     display(figure)
     plt.close(figure)
 
@@ -113,25 +114,19 @@ def intervals(
         For `picture`.
     """
     rows = {name: found for name, found in figures.items() if found["value"] is not None}
-    drawn = Figure(figsize=(8, 1.3 + 0.36 * len(rows)), layout="constrained")
+    drawn = Figure(figsize=(8.5, 1.3 + 0.42 * len(rows)), layout="constrained")
     axes = drawn.subplots()
     if reference is not None:
         axes.axvline(reference, color=GREY, linestyle="--", linewidth=1)
-    for place, (name, found) in enumerate(rows.items()):
+    for place, found in enumerate(rows.values()):
         colour = colours[place % len(colours)]
         if found["low"] is not None:
             axes.plot([found["low"], found["high"]], [place] * 2, color=colour, linewidth=3)
         axes.plot(found["value"], place, "o", color=colour, markersize=8)
-        axes.annotate(
-            f"{name}: {with_interval(found)}",
-            (0, place),
-            (0, 7),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            fontsize=9,
-        )
-    axes.set(title=title, xlabel=unit, ylabel="One row each", yticks=[])
-    axes.set_ylim(len(rows) - 0.4, -0.8)
+    labels = [f"{name}\n{with_interval(found)}" for name, found in rows.items()]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set(title=title, xlabel=unit, ylabel="With 95 % interval")
     return drawn
 
 

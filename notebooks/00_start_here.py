@@ -1,0 +1,366 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Chapter 0. Start here
+#
+# [![Open in Colab][badge]][colab]
+#
+# [badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [colab]: https://colab.research.google.com/github/ThyroDemo/ThyroDemo/blob/main/notebooks/00_start_here.ipynb
+#
+# **For teaching and research only. Nothing here is a medical device, and no score is a diagnosis.**
+#
+# After this chapter you can
+#
+# 1. say what this course builds, and in which order;
+# 2. run every chapter, in Colab or on your own computer;
+# 3. let three networks score a frame, and read what they answer;
+# 4. say where the images come from, what may be done with them, and which traps they hold;
+# 5. say what may never be uploaded.
+#
+# You need no data, no graphics card and no knowledge of programming. Run the cells from top to
+# bottom: click into one, press *Shift + Enter*, wait for the number beside it.
+
+# %% [markdown]
+# ## Before we start
+#
+# The next cell does nothing on your own computer, where the README's one line has installed
+# everything. In Google Colab it fetches the project and installs what Colab lacks; Colab's own
+# TensorFlow, Keras and NumPy stay as they are.
+
+# %%
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HOME = "https://github.com/ThyroDemo/ThyroDemo"
+places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "ThyroDemo"]
+here = any((place / "thyro_demo").is_dir() for place in places)
+if "google.colab" in sys.modules and not here:
+    subprocess.run(["git", "clone", "--depth", "1", HOME], check=True)
+    needs = ["-r", "ThyroDemo/requirements.txt"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
+# The project runs from its own folder, wherever this notebook was opened.
+os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
+sys.path.insert(0, str(Path.cwd()))
+
+# %% [markdown]
+# What you may change is all in one cell, the same in each chapter. `FAST` makes everything small,
+# for a quick look. `SEED` fixes what chance decides: the same seed gives the same numbers. `DATA`
+# is empty for drawn images; how to use real ones stands further down. `OUT` is where results go.
+
+# %% tags=["parameters"]
+FAST = os.environ.get("THYRO_FAST", "0") == "1"
+SEED = 0
+DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+OUT = "runs/course"
+
+# %%
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes to its own developers
+warnings.filterwarnings("ignore", message="IProgress not found")  # plain progress bars will do
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from thyro_demo.data import phantom
+from thyro_demo.data.fetch import SETS
+from thyro_demo.engine import Engine
+from thyro_demo.models.manifest import read_manifest, weights_root
+from thyro_demo.teach import show
+from thyro_demo.teach.lesson import begin
+
+lesson = begin(0, FAST, SEED, DATA, OUT)
+
+# %% [markdown]
+# ## What you will build
+#
+# The **thyroid** is a gland in the neck. Lumps in it, **nodules**, are common, and most are
+# harmless (**benign**); a few are cancer (**malignant**). Doctors look at them with **ultrasound**,
+# which draws a picture from echoes. This course builds what many papers describe: a program that
+# looks at such a picture and answers with a number between 0 and 1, the **model score**: the nearer
+# to 1, the more the picture resembles those that were labelled malignant. You will also learn what
+# few papers say: how such a program fools its makers.
+#
+# | Chapter | You will … |
+# |---|---|
+# | 0. Start here | run a comparison, and learn where images come from |
+# | 1. Seeing ultrasound | draw frames from physics, grade nodules, split patients without leaks |
+# | 2. A network from scratch | train a tiny network and watch it learn by heart |
+# | 3. Progressive transfer | carry a network from photographs over chest films to the thyroid |
+# | 4. Heads | put three kinds of classifiers on one network, and join networks |
+# | 5. Did it really work? | give every number its interval, and find bugs in evaluations |
+# | 6. What does it look at? | draw heatmaps, and measure whether they can be believed |
+# | 7. Ship it | pack a model with its card, and open the app for a class |
+#
+# Each chapter can be read alone: it goes on from what an earlier one has saved, or else from the
+# networks that come with the project.
+#
+# ## A first look
+#
+# We begin at the end, with three finished **networks** (programs with millions of numbers that were
+# adjusted on examples). We need a picture. Real ones belong to patients, so we draw one by the
+# physics of ultrasound: a **phantom**. Nobody was ever in front of this probe.
+
+# %%
+CASE = "Very hypoechoic, taller than wide"
+patient = phantom.example(CASE)
+figure, axes = plt.subplots(figsize=(6.4, 4.9), layout="constrained")
+show.frame(axes, patient.frame, f"A drawn neck: {CASE.lower()}", patient.mask, patient.spacing_mm)
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* the skin is at the top, four centimetres below it is the bottom. Inside the thin
+# line lies a nodule, darker than the gland around it and taller than wide: both speak for
+# malignant, as chapter 1 explains. We know the line because we drew the nodule; on a real frame an
+# expert draws it, and another expert draws another one.
+#
+# Now the three networks. Each has three **heads**: small classifiers (softmax, SVM, forest; chapter
+# 4) that turn what the network has found into a score. A score at or above the head's **threshold**
+# counts as "flagged".
+
+# %%
+engine = Engine()
+networks = [name for name in engine.names() if engine.kind(name) == "scan"]
+frame = np.dstack([patient.frame] * 3)  # networks expect red, green and blue
+answer = engine.compare(frame, names=networks)
+print(answer.agreement)
+pd.DataFrame(
+    {
+        "network": engine.title(one.model),
+        "head": one.head,
+        "model score": round(one.score, 2),
+        "threshold": round(one.threshold, 2),
+        "flagged": "yes" if one.positive else "no",
+    }
+    for one in answer.predictions
+)
+
+# %% [markdown]
+# Do they agree? If not, which one would you believe, and why? The same frame, the same nodule, and
+# nine answers: the rest of the course is about what to make of them.
+#
+# Where did each network look? A **heatmap** (chapter 6) colours what the score leaned on:
+
+# %%
+seen = [one for one in answer.predictions if one.heatmap is not None]
+figure, row = plt.subplots(1, len(seen), figsize=(4.3 * len(seen), 4.2), layout="constrained")
+for axes, one in zip(row, seen, strict=True):
+    title = f"{engine.title(one.model)}, {one.head}: {one.score:.2f}"
+    show.frame(axes, frame, title, patient.mask, patient.spacing_mm, one.heatmap)
+    axes.label_outer()
+figure.suptitle("One frame, three networks, three places")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* whether the glow lies inside the line. Often it does not: a score can be right for
+# a wrong reason, and a heatmap can look convincing and mean nothing. Chapter 6 measures it.
+#
+# Change `CASE` above to another of these and run the cells again:
+
+# %%
+print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
+
+# %% [markdown]
+# ## How good are these networks?
+#
+# Their makers' answer stands in each **model card**. The **AUROC** is the chance that a malignant
+# frame gets a higher score than a benign one: 0.5 is a coin, 1 is perfect; the brackets hold a 95 %
+# interval, the range in which the figure plausibly lies. Both come from real frames that the head
+# had not learned from. The last line is a control: a "classifier" that sees nothing but the width
+# and height of the file.
+
+# %%
+found = {}
+for name in networks:
+    manifest = read_manifest(weights_root() / name)
+    found[f"{engine.title(name)}, {manifest['primary']}"] = manifest["metrics"]["heads"][
+        manifest["primary"]
+    ]["auroc"]
+found["size of the image only"] = manifest["metrics"]["heads"]["image size only"]["auroc"]
+counted = manifest["metrics"]
+where = f"{counted['n']} real frames in {counted['groups']} groups of patients and copies"
+display(Markdown(f"Out of fold, {where}."))
+show.picture(
+    show.intervals(found, "The shipped networks, and a control", "AUROC (0–1; 0.5 is a coin)")
+)
+
+# %% [markdown]
+# *What to see:* how far the networks stand from the coin, and how far the control does. A number
+# that knows nothing of the picture is well above 0.5: in these data the *source* of an image gives
+# its class away. Chapter 5 takes that apart.
+#
+# ## In Colab or on your own computer?
+#
+# **Colab** runs everything on a computer of Google's, in the browser, on a phone if need be; you
+# need a Google account. Files vanish when the session ends, unless you save them to your Drive
+# (`OUT = "/content/drive/MyDrive/thyrodemo"` after mounting it). A graphics card (*Runtime → Change
+# runtime type*) makes training quicker and is used by itself when it is there.
+#
+# **Your own computer** needs Python 3.11 to 3.13 and about 4 GB of disk; one line of the README
+# installs and opens the app. Nothing leaves it. Then
+# `.venv/bin/pip install jupyterlab && .venv/bin/jupyter lab notebooks` opens this course.
+#
+# ## The images
+#
+# With `DATA = ""` every chapter draws phantoms: no download, no licence, no patient. They teach the
+# method; they prove nothing about patients. For real images, `DATA` may be
+#
+# - `"p1"`: the thyroid set of P1, the thesis this project grew from, is cloned from its public home
+#   (git shows its progress and checks every file against its hash), or used if it is there;
+# - a folder on this computer, with one set as its home publishes it, or with several by name
+#   (`thyroid_us`, `ddti`, `radiographs`, `busi`, `mini_mias`);
+# - `"drive:FOLDER"`: such a folder of your Google Drive, in Colab.
+#
+# What is there to be had, and under which terms:
+
+# %%
+pd.DataFrame(
+    {
+        "set": known.title,
+        "terms, as its home states them": known.licence,
+        "home": known.home,
+        "found here": "yes" if lesson.find(key) is not None else "no",
+    }
+    for key, known in SETS.items()
+).set_index("set")
+
+# %% [markdown]
+# **"Public" is not "free".** Most of these sets may be studied, not passed on; some state no terms
+# at all, which by law means: all rights reserved. Nothing of them is part of this project, and no
+# picture that shows one should leave your computer.
+#
+# ### Four traps, all real
+#
+# Measured on the 638 frames of the P1 set; the README gives the commands.
+#
+# 1. **The source predicts the class.** Frames from one public archive (DDTI) are 87 % malignant,
+#    frames of 300 × 225 pixels 56 %, the rest 46 %. Whoever learns to tell archives apart looks
+#    clever.
+# 2. **The answer is printed on the image.** Dozens of frames show a grade such as "TIRADS 2 (4A)".
+#    Everything here crops to the scan area first.
+# 3. **Copies.** Near copies of images stand on both sides of the published train and test parts.
+# 4. **The labels are readings.** Many are a doctor's grade, not what a needle or surgery found. A
+#    second reading of 99 of them moved 36 of 93 "malignant" ones to low grades.
+#
+# ### What may never be uploaded
+#
+# - **A patient's image to a public link**, even "without the name": names hide in the pixels
+#   (printed text), in the file's metadata (DICOM, EXIF), in the file name, and in the combination
+#   of hospital, date and age.
+# - **A patient's image to Colab or Drive**: that is another company's computer in another country.
+#   Your hospital's data protection officer decides, not you, and not this course.
+# - **A student's own scan** in class: a finding by chance would be nobody's to handle.
+#
+# Use phantoms, or sets that were published for this, under their terms.
+#
+# ## Exercises
+#
+# **1.** Run the first look on the case "No nodule". What do the networks say, and what should they?
+#
+# <details><summary>Answer</summary>
+#
+# They give scores, as always: a classifier with two classes has no word for "nothing here". It
+# should say so, or not be asked.
+#
+# </details>
+#
+# **2.** Which of the nine heads would you choose after seeing one frame? After a hundred?
+#
+# <details><summary>Answer</summary>
+#
+# After one: none; one frame says nothing about how often a head is right. After a hundred, the one
+# with the best figures *on frames chosen beforehand*, and only if its interval stands apart from
+# the others'. Choosing the best and quoting its figure from the same hundred frames flatters it.
+#
+# </details>
+#
+# **3.** A friend sends you ultrasound frames of her clinic, "anonymised": the name was covered with
+# a black bar in a slide program. Name three ways in which they may still name the patient.
+#
+# <details><summary>Answer</summary>
+#
+# The bar may lie in a layer above the untouched image; the file's metadata may hold name and date
+# of birth; file names, dates and the printed name of the hospital may identify her together.
+#
+# </details>
+
+# %% [markdown]
+# ## Quiz
+#
+# **1.** What does a model score of 0.8 mean?
+#
+# <details><summary>Answer</summary>
+#
+# That the frame resembles those labelled malignant in training more than most do. It is not the
+# probability that this patient has cancer.
+#
+# </details>
+#
+# **2.** Why do we draw phantoms?
+#
+# <details><summary>Answer</summary>
+#
+# They belong to nobody, may be shown to anyone, and we know the truth about them: features,
+# outline, label.
+#
+# </details>
+#
+# **3.** A control that sees only the size of the file is better than a coin. Is that good news?
+#
+# <details><summary>Answer</summary>
+#
+# No. It means that size tells the source and the source tells the class, so that a network may win
+# without looking at a nodule.
+#
+# </details>
+#
+# **4.** A set on the internet states no licence. What may you do with it?
+#
+# <details><summary>Answer</summary>
+#
+# Without a licence all rights are reserved. Study it for yourself where your law allows that; do
+# not pass it on.
+#
+# </details>
+#
+# **5.** May you try the app's public link on a frame from your hospital?
+#
+# <details><summary>Answer</summary>
+#
+# No. On your own computer nothing leaves it, but even there your hospital's rules decide.
+#
+# </details>
+
+# %% [markdown]
+# ## What this chapter claims, checked
+
+# %%
+# Each network answered with three heads, and each head was held to its own threshold.
+assert len(answer.predictions) == 3 * len(networks)
+assert all(one.positive == (one.score >= one.threshold) for one in answer.predictions)
+assert {one.model for one in seen} == set(networks)
+# The control is better than a coin, which is the trap that the text describes.
+control = found["size of the image only"]
+assert control["low"] > 0.5
+assert all(one["low"] <= one["value"] <= one["high"] for one in found.values())
+# Every set names its home and its terms.
+assert all(known.home.startswith("http") and known.licence for known in SETS.values())
+print("All claims hold.")
