@@ -120,9 +120,10 @@ def intervals(
         axes.axvline(reference, color=GREY, linestyle="--", linewidth=1)
     for place, found in enumerate(rows.values()):
         colour = colours[place % len(colours)]
-        if found["low"] is not None:
-            axes.plot([found["low"], found["high"]], [place] * 2, color=colour, linewidth=3)
-        axes.plot(found["value"], place, "o", color=colour, markersize=8)
+        # Without an interval its ends are NaN, and nothing is drawn.
+        ends = np.array([found["low"], found["high"]], float)
+        axes.plot(ends, [place] * 2, color=colour, linewidth=3)
+        axes.plot(np.array([found["value"]], float), [place], "o", color=colour, markersize=8)
     labels = [f"{name}\n{with_interval(found)}" for name, found in rows.items()]
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
