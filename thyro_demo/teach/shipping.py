@@ -1,0 +1,317 @@
+"""What a bundle is made of, what it says when it is damaged, and what its card admits."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from scipy import ndimage
+from scipy.stats import binomtest
+
+from thyro_demo.data import images, preprocess
+from thyro_demo.errors import BundleError
+from thyro_demo.models import bundle, heads
+from thyro_demo.models.manifest import read_manifest
+
+STATES = ("answered", "in part", "not done", "does not apply")
+"""Where the answer to an item of a checklist can stand."""
+
+NEEDED = ("README.md", "heads.skops", "manifest.json", "model.keras")
+"""Files of a bundle with a network of its own; earlier stages may lie beside them."""
+
+_WRITTEN = ("format", "files", "probe", "versions", "checkpoints")
+
+
+def contents(folder: Path) -> pd.DataFrame:
+    """List what lies in a bundle.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+
+    Returns
+    -------
+    DataFrame
+        One row a file: `file`, `megabytes`, and the beginning of its `sha256` in the
+        manifest, empty for a file that the manifest does not vouch for.
+    """
+    known = read_manifest(folder)["files"]
+    return pd.DataFrame(
+        {
+            "file": path.name,
+            "megabytes": round(path.stat().st_size / 1e6, 2),
+            "sha256": known.get(path.name, "")[:12],
+        }
+        for path in sorted(folder.iterdir())
+    )
+
+
+def save_again(loaded: bundle.Bundle, out: Path, title: str) -> Path:
+    """Save a loaded bundle under another name.
+
+    Parameters
+    ----------
+    loaded : Bundle
+        One network with its heads, loaded from a folder.
+    out : Path
+        Where the new one is to lie; its last part becomes its name.
+    title : str
+        What people are to call it.
+
+    Returns
+    -------
+    Path
+        The new bundle.
+
+    Raises
+    ------
+    BundleError
+        If the heads in its folder are damaged, or something else lies where the new one should.
+    """
+    kept = {key: value for key, value in loaded.manifest.items() if key not in _WRITTEN}
+    fitted = heads.load(loaded.folder / "heads.skops")
+    card = (loaded.folder / "README.md").read_text(encoding="utf-8")
+    facts = kept | {"name": out.name, "title": title}
+    return bundle.write(out, facts, loaded.network, fitted, card)
+
+
+def damages(folder: Path, work: Path) -> dict[str, str]:
+    """Damage copies of a bundle in several ways, and try to load each.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle with a network of its own; it is left as it is.
+    work : Path
+        Where the copies lie meanwhile.
+
+    Returns
+    -------
+    dict of str to str
+        What was done, and what the loader said; empty where it noticed nothing.
+    """
+    said = {}
+    for what, harm in _HARMS.items():
+        copy = work / folder.name
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir(parents=True)
+        for name in NEEDED:
+            shutil.copy(folder / name, copy / name)
+        harm(copy)
+        try:
+            bundle.load(copy)
+            said[what] = ""
+        except BundleError as error:
+            # Where the copy lay is of no interest to a reader.
+            said[what] = str(error).replace(f"{copy}/", "")
+        shutil.rmtree(copy)
+    return said
+
+
+def _flip(copy: Path) -> None:
+    content = bytearray((copy / "heads.skops").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "heads.skops").write_bytes(bytes(content))
+
+
+def _lose(copy: Path) -> None:
+    (copy / "model.keras").unlink()
+
+
+def _cut(copy: Path) -> None:
+    text = (copy / "manifest.json").read_text(encoding="utf-8")
+    (copy / "manifest.json").write_text(text[: len(text) // 2], encoding="utf-8")
+
+
+def _other_scores(copy: Path) -> None:
+    # What another version of scikit-learn would do to a head, the other way round.
+    path = copy / "manifest.json"
+    text = path.read_text(encoding="utf-8")
+    before, after = text.rsplit('"probe": {', 1)
+    after = re.sub(r": (0|1)\.\d+", ": 0.123456", after, count=1)
+    path.write_text(f'{before}"probe": {{{after}', encoding="utf-8")
+
+
+_HARMS: dict[str, Callable[[Path], None]] = {
+    "one bit of the heads flipped": _flip,
+    "the network lost": _lose,
+    "the manifest cut in half": _cut,
+    "heads that score otherwise than they did": _other_scores,
+}
+
+
+def sections(card: str) -> dict[str, str]:
+    """Cut a model card at its headings.
+
+    Parameters
+    ----------
+    card : str
+        Markdown.
+
+    Returns
+    -------
+    dict of str to str
+        Heading of the second rank to what stands under it.
+    """
+    parts = re.split(r"^## (.+)$", card, flags=re.MULTILINE)
+    return {
+        heading.strip(): text.strip()
+        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def checklist(card: str) -> pd.DataFrame:
+    """Read off a card what two guidelines ask, and where the answer stands.
+
+    Parameters
+    ----------
+    card : str
+        Model card of this project.
+
+    Returns
+    -------
+    DataFrame
+        One row an item: `guideline`, `item`, `asked`, `answer`, and `state`, one of `STATES`.
+    """
+    rows = []
+    for block in card.split("<details>")[1:]:
+        found = re.search(r"<summary>(\S+)", block)
+        guideline = found[1] if found else ""
+        for line in re.findall(r"^\| (\d+\w? \|.+) \|$", block, re.MULTILINE):
+            item, asked, answer = line.split(" | ", 2)
+            rows.append(
+                {
+                    "guideline": guideline,
+                    "item": item,
+                    "asked": asked,
+                    "answer": answer,
+                    "state": _state(answer),
+                }
+            )
+    return pd.DataFrame(rows, columns=["guideline", "item", "asked", "answer", "state"])
+
+
+def _state(answer: str) -> str:
+    if answer.startswith("Not done"):
+        return "not done"
+    if answer.startswith("Does not apply"):
+        return "does not apply"
+    return "in part" if "Not done" in answer or answer.startswith("In part") else "answered"
+
+
+def unlike(loaded: bundle.Bundle, frame: np.ndarray) -> float:
+    """Tell how unlike a bundle's training images a frame is.
+
+    Parameters
+    ----------
+    loaded : Bundle
+        The bundle.
+    frame : ndarray of uint8, shape (H, W, 3)
+        RGB.
+
+    Returns
+    -------
+    float
+        Distance of its features over the one that 1 % of training images exceed; above 1 the
+        app says that the scores mean little.
+    """
+    square, _ = preprocess.prepare(frame, loaded.input_size)
+    return loaded.unlike(loaded.forward(square[None]).features[0])
+
+
+def announced(loaded: bundle.Bundle, frames: Iterable[np.ndarray]) -> dict[str, float]:
+    """Count how many frames the app would announce as unlike the training images.
+
+    Parameters
+    ----------
+    loaded : Bundle
+        The bundle.
+    frames : iterable of ndarray of uint8, shape (H, W, 3)
+        RGB, each of another patient.
+
+    Returns
+    -------
+    dict of str to float
+        `value`, the share of them, 0–1, with `low` and `high`, its 95 % interval (Wilson 1927).
+    """
+    found = [unlike(loaded, frame) > 1 for frame in frames]
+    interval = binomtest(sum(found), len(found)).proportion_ci(method="wilson")
+    return {"value": float(np.mean(found)), "low": interval.low, "high": interval.high}
+
+
+def chest_film(seed: int = 0) -> np.ndarray:
+    """Draw something that looks like a chest radiograph from afar.
+
+    Parameters
+    ----------
+    seed : int
+        Of the grain, 0 or more.
+
+    Returns
+    -------
+    ndarray of uint8, shape (330, 440, 3)
+        Grey lungs, spine, heart and ribs, 0–255.
+    """
+    height, width = 330, 440
+    film = Image.new("L", (width, height), 175)
+    pen = ImageDraw.Draw(film)
+    for left, right in ((85, 195), (245, 355)):
+        pen.ellipse((left, 40, right, 290), fill=60)
+    pen.rectangle((206, 0, 234, height), fill=215)
+    pen.ellipse((190, 160, 305, 290), fill=200)
+    for row in range(50, 280, 30):
+        pen.arc((70, row, 205, row + 60), 200, 330, fill=120, width=6)
+        pen.arc((235, row, 370, row + 60), 210, 340, fill=120, width=6)
+    soft = np.asarray(film.filter(ImageFilter.GaussianBlur(4)), float)
+    grain = np.random.default_rng(seed).normal(0, 6, (height, width))
+    grey = np.clip(soft + ndimage.gaussian_filter(grain, 0.7), 0, 255)
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def with_name(frame: np.ndarray, text: str) -> np.ndarray:
+    """Burn a name into the corner of a frame, as scanners do.
+
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W, 3)
+        RGB, with a margin below the scan.
+    text : str
+        What stands there.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        A copy with the text at the lower left.
+    """
+    picture = Image.fromarray(frame)
+    pen = ImageDraw.Draw(picture)
+    pen.text((6, frame.shape[0] - 14), text, fill=(235, 235, 235), font=ImageFont.load_default(10))
+    return np.asarray(picture)
+
+
+def strip(source: Path, target: Path) -> Path:
+    """Save the pixels of an image and nothing else that its file holds.
+
+    Parameters
+    ----------
+    source : Path
+        Any image file that is read.
+    target : Path
+        A PNG file.
+
+    Returns
+    -------
+    Path
+        The target. What is written *on* the pixels stays.
+
+    Raises
+    ------
+    ImageError
+        If the source cannot be read.
+    """
+    Image.fromarray(images.decode(source)).save(target, "PNG")
+    return target
