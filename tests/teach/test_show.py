@@ -24,7 +24,7 @@ def test_a_picture_without_a_title_or_a_name_on_an_axis_is_refused(displayed, mi
     assert displayed == []
     axes.set(**named)
     show.picture(figure)
-    assert displayed == [figure]
+    assert [seen.data[1:4] for seen in displayed] == [b"PNG"]
     assert not plt.fignum_exists(figure.number)
 
 
@@ -36,7 +36,7 @@ def test_axes_that_are_off_and_scales_of_colour_need_no_names(displayed):
     figure.colorbar(image)
     figure.suptitle("A unit matrix")
     show.picture(figure)
-    assert displayed == [figure]
+    assert len(displayed) == 1
 
 
 def test_the_outline_lies_where_the_mask_is():

@@ -1,5 +1,6 @@
 """Pictures that several chapters share: frames in millimetres, heatmaps, figures with intervals."""
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def picture(figure: Figure) -> None:
         If a title or a name is missing: nobody can read such a picture.
     """
     # A notebook brings IPython along; nothing else needs it.
-    from IPython.display import display
+    from IPython.display import Image, display
 
     drawn = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     headed = figure.get_suptitle() or all(axes.get_title() for axes in drawn)
@@ -43,7 +44,10 @@ def picture(figure: Figure) -> None:
         raise ValueError(
             f"A picture of the course has a title and names on its axes. Received: {found}"
         )
-    display(figure)
+    # Not the figure itself: a kernel that has not opened one yet shows its name instead.
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100, bbox_inches="tight")
+    display(Image(png.getvalue()))
     plt.close(figure)
 
 

@@ -1,0 +1,685 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Chapter 2. A network from scratch
+#
+# [![Open in Colab][badge]][colab]
+#
+# [badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [colab]: https://colab.research.google.com/github/ThyroDemo/ThyroDemo/blob/main/notebooks/02_a_network_from_scratch.ipynb
+#
+# **For teaching and research only. Nothing here is a medical device, and no score is a diagnosis.**
+#
+# After this chapter you can
+#
+# 1. say what a convolution, a ReLU, pooling and softmax do to an image, with a picture of each;
+# 2. say what a loss is, what one gradient step does, and what a batch and an epoch are;
+# 3. write a small network in fifteen lines, train it, and read its curves while they grow;
+# 4. make a network learn its patients by heart, and see it in the curves;
+# 5. say what early stopping, augmentation, dropout and more patients each do about it;
+# 6. look at the filters that a network has learned;
+# 7. report how well it did, with an interval, beside a control that hardly looks.
+#
+# You need no data and no graphics card. Run the cells from top to bottom with *Shift + Enter*.
+
+# %% [markdown]
+# ## Before we start
+#
+# The next cell does nothing on your own computer, where the README's one line has installed
+# everything. In Google Colab it fetches the project and installs what Colab lacks.
+
+# %%
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HOME = "https://github.com/ThyroDemo/ThyroDemo"
+places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "ThyroDemo"]
+here = any((place / "thyro_demo").is_dir() for place in places)
+if "google.colab" in sys.modules and not here:
+    subprocess.run(["git", "clone", "--depth", "1", HOME], check=True)
+    needs = ["-r", "ThyroDemo/requirements.txt"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
+# The project runs from its own folder, wherever this notebook was opened.
+os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
+sys.path.insert(0, str(Path.cwd()))
+
+# %% [markdown]
+# What you may change is all in one cell. `FAST` makes everything small, for a quick look; `SEED`
+# fixes what chance decides, so that the same seed gives the same numbers; `DATA` names a folder of
+# real images (leave it empty for drawn ones); `OUT` is where results go.
+
+# %% tags=["parameters"]
+FAST = os.environ.get("THYRO_FAST", "0") == "1"
+SEED = 0
+DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+OUT = "runs/course"
+
+# %%
+import warnings
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes to its own developers
+warnings.filterwarnings("ignore", message="IProgress not found")  # plain progress bars will do
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from keras import layers
+
+from thyro_demo.clinical import tirads
+from thyro_demo.data import phantom, preprocess, splits
+from thyro_demo.evaluate import baseline, intervals, metrics
+from thyro_demo.models.pipeline import Augmentation, load_frames
+from thyro_demo.teach import scratch, show
+from thyro_demo.teach.lesson import begin, precision
+
+lesson = begin(2, FAST, SEED, DATA, OUT)
+
+# %% [markdown]
+# ## 1. What a network computes
+#
+# A **network** is a long sum with adjustable numbers in it, its **weights**. Ours looks at a frame
+# of a thyroid **nodule** (a lump in the gland of the neck) and answers with a **score** between 0
+# and 1: the nearer to 1, the more the frame resembles those labelled **malignant** (cancer) rather
+# than **benign** (harmless). It is built of four kinds of steps. We do each by hand, on a
+# **phantom**: a frame drawn by the physics of ultrasound (chapter 1), so that no patient is needed.
+#
+# ### Convolution
+#
+# Take a small square of numbers, the **filter**. Lay it on a corner of the image, multiply each
+# number with the grey value beneath it, add up, write down the sum. Move one pixel on, and again,
+# until every place has its sum. That is a **convolution**: the answer is large where the image
+# looks like the filter.
+
+# %%
+drawn = phantom.example("Very hypoechoic, taller than wide")
+grey = preprocess.resize(np.dstack([drawn.frame] * 3), 96)[..., 0] / 127.5 - 1
+answers = {name: scratch.convolve(grey, kernel) for name, kernel in scratch.KERNELS.items()}
+figure, grid = plt.subplots(2, 4, figsize=(11, 5.4), layout="constrained", height_ratios=(1, 3))
+for axes in grid.flat:
+    axes.set_axis_off()
+grid[1, 0].imshow(grey, cmap="gray")
+grid[1, 0].set_title("a phantom")
+for (top, bottom), (name, kernel) in zip(grid[:, 1:].T, scratch.KERNELS.items(), strict=True):
+    top.imshow(kernel, cmap="gray", vmin=-0.15, vmax=0.15)
+    top.set_title(name)
+    bottom.imshow(answers[name], cmap="gray")
+figure.suptitle("Three filters of 5 × 5 numbers, and what each answers")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* the average smooths. The other two answer at borders, one where it is darker above
+# than below, the other where it is darker on the left than on the right; bright is a strong yes,
+# black a strong "the reverse". We chose these numbers. A network finds its own.
+#
+# ### ReLU and pooling
+#
+# **ReLU** (rectified linear unit) sets everything below zero to zero: keep the yes, drop the
+# reverse. Without such a bend, any stack of convolutions would be no more than one convolution.
+# **Pooling** then keeps of each square of 4 × 4 places the largest number: whether the filter found
+# something, not exactly where.
+
+# %%
+edges = answers["edges that lie"]
+kept = np.maximum(edges, 0)
+pooled = scratch.pool(kept, 4)
+figure, row = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
+for axes, picture, name in zip(
+    row, (edges, kept, pooled), ("Convolution", "then ReLU", "then pooling, 4 × 4"), strict=True
+):
+    shown = axes.imshow(picture, cmap="gray", vmin=edges.min(), vmax=edges.max())
+    axes.set(title=f"{name}: {picture.shape[0]} × {picture.shape[1]}")
+    axes.set(xlabel="Across (places)", ylabel="Depth (places)")
+figure.colorbar(shown, ax=row, label="Answer (−: the reverse)")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* grey is zero. ReLU takes away all that was darker; pooling leaves a coarse map of
+# the bright lines, a sixteenth of the numbers. A second convolution on such maps looks at patterns
+# *of* edges, over a larger part of the neck.
+#
+# ### Softmax and loss
+#
+# At the end stand two sums, one for "benign", one for "malignant" (the **logits**). **Softmax**
+# turns them into two shares that add up to 1; the share of "malignant" is the score. Then we need a
+# number for how wrong that is, the **loss**. We use the **cross-entropy**: minus the logarithm of
+# the share that the *true* label got. It is 0 for a sure right answer, and grows without limit for
+# a sure wrong one. Its unit is called *nat*.
+
+# %%
+apart = np.linspace(-6, 6, 121)
+share = scratch.softmax(np.stack([np.zeros_like(apart), apart], axis=1))[:, 1]
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+left.plot(apart, share, color=show.BLUE)
+left.set(title="Softmax", xlabel="Sum for malignant minus sum for benign")
+left.set(ylabel="Score (share of malignant, 0–1)")
+right.plot(share, -np.log(share), color=show.ORANGE, label="the frame is malignant")
+right.plot(share, -np.log(1 - share), color=show.BLUE, label="the frame is benign")
+right.axhline(np.log(2), color=show.GREY, linestyle="--", linewidth=1, label="“half and half”")
+right.set(title="Cross-entropy", xlabel="Score (0–1)", ylabel="Loss (nats)")
+right.legend()
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* who always answers one half pays 0.69 nats (the logarithm of 2), whatever comes. To
+# pay less one has to be right; to be sure *and* wrong costs most. Remember the dashed line: a
+# network above it on new frames would do better to say "I don't know".
+#
+# ## 2. How it learns
+#
+# Learning means: change the weights so that the loss falls. We begin with the smallest model there
+# is, one number a patient and one weight. The number: the points that a radiologist gives the
+# nodule (ACR TI-RADS, chapter 1), which of phantoms we know; measured from their mean. The score is
+# softmax of weight × number.
+
+# %%
+rng = np.random.default_rng(SEED)
+patients = [phantom.sample_features(rng) for _ in range(200)]
+ill = np.array([phantom.label_of(one, f"{n}") == "malignant" for n, one in enumerate(patients)])
+points = np.array([tirads.points(one) for one in patients], float)
+points = (points - points.mean()) / points.std()
+weights = np.linspace(-3, 14, 341)
+valley = scratch.losses(points, ill, weights)
+walks = {
+    "small steps": scratch.descend(points, ill, rate=1.0, epochs=25),
+    "bold steps": scratch.descend(points, ill, rate=10.0, epochs=25),
+}
+figure, row = plt.subplots(1, 2, figsize=(10.5, 3.6), sharey=True, layout="constrained")
+for axes, (name, walk) in zip(row, walks.items(), strict=True):
+    axes.plot(weights, valley, color=show.GREY)
+    axes.plot(walk, scratch.losses(points, ill, walk), "o-", color=show.ORANGE, markersize=4)
+    axes.set(title=f"{name}: {len(walk) - 1} of them", xlabel="The weight", ylabel="Loss (nats)")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* the grey line is the loss of every possible weight: a valley. Each orange dot is a
+# weight; the **gradient** is how steep the valley is there, and a **gradient step** goes downhill
+# by so much times the **learning rate**. Small steps creep, bold ones arrive soon and may jump over
+# the bottom. A network does the very same with all of its weights at once.
+#
+# ### Batches and epochs
+#
+# To know the gradient exactly, one must look at all images before every step. Nobody waits so
+# long. One looks at a **batch** of some, steps, takes the next batch. Once all images have had
+# their turn, an **epoch** is over.
+
+# %%
+whole = scratch.descend(points, ill, rate=1.0, epochs=6)
+small = scratch.descend(points, ill, rate=1.0, epochs=6, batch=10, seed=SEED)
+figure, axes = plt.subplots(figsize=(8.5, 3.6), layout="constrained")
+for walk, name, colour in (
+    (whole, "all 200 at once: 1 step an epoch", show.GREY),
+    (small, "batches of 10: 20 steps an epoch", show.ORANGE),
+):
+    told = np.linspace(0, 6, len(walk))
+    axes.plot(told, walk, "o-", color=colour, markersize=4, label=name)
+axes.axhline(
+    weights[valley.argmin()], color=show.BLUE, linestyle="--", label="bottom of the valley"
+)
+axes.set(title="The weight, step by step", xlabel="Epochs gone by", ylabel="The weight")
+axes.legend()
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* for the same number of images looked at, batches go further, on a shakier path.
+# Around the bottom they keep trembling, because each batch has a slightly different valley.
+#
+# ## 3. Frames, split by group
+#
+# Now the real thing. We read the frames as small grey squares, cut to the **scan area** (without
+# what the scanner prints around it). To know whether the network learns anything that holds for
+# *other* patients, some are kept aside, the **validation** part. Patients, or **groups** of near
+# copies, are never torn apart between the two: chapter 1 shows what happens otherwise.
+
+# %%
+SIDE, EPOCHS, FEW = (48, 10, 6) if FAST else (64, 30, 6)
+records = lesson.thyroid()
+CLASSES = ("benign", "malignant")
+frames = load_frames(records, CLASSES, SIDE)
+images, labels = frames.images[..., :1], frames.labels
+parts = scratch.parts(records, FEW, SEED)
+pd.DataFrame(
+    {
+        "part": name,
+        "frames": len(rows),
+        "groups": records["group"].iloc[rows].nunique(),
+        "malignant": f"{labels[rows].mean():.0%}",
+    }
+    for name, rows in parts.items()
+)
+
+# %%
+first = [parts["few"][labels[parts["few"]] == label][:4] for label in (0, 1)]
+figure, grid = plt.subplots(2, 4, figsize=(9, 4.9), layout="constrained")
+for axes, number in zip(grid.flat, np.concatenate(first), strict=False):
+    axes.imshow(images[number, ..., 0], cmap="gray", vmin=0, vmax=255)
+    axes.set_title(CLASSES[labels[number]])
+    axes.set_axis_off()
+figure.suptitle(f"What the network gets: {SIDE} × {SIDE} grey values ({lesson.images})")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* how little is left at this size. Could you tell the two rows apart? Whatever the
+# network learns, it learns from this.
+#
+# ## 4. The network, in plain Keras
+#
+# Two rounds of convolution, ReLU and pooling, then an average over the frame, then two sums and
+# softmax. It is the network of the protocol called P6 in this project (Kim, "Image classification
+# using deep learning algorithm for thyroid imaging", Gachon University, draws two layers and prints
+# no widths; 32 and 64 filters of 5 × 5 are ours). **Batch normalisation** keeps the answers of each
+# filter around zero, so that training is quick. The dropout layer is switched off (rate 0) until we
+# need it.
+
+# %%
+keras.config.set_dtype_policy(precision())  # shorter numbers on graphics cards made for them
+keras.utils.set_random_seed(SEED)
+network = keras.Sequential(
+    [
+        keras.Input((SIDE, SIDE, 1)),
+        layers.Rescaling(1 / 127.5, -1.0),
+        layers.Conv2D(32, 5, padding="same", use_bias=False, name="conv1"),
+        layers.BatchNormalization(momentum=0.9),
+        layers.ReLU(name="relu1"),
+        layers.MaxPooling2D(4, name="pool1"),
+        layers.Conv2D(64, 5, padding="same", use_bias=False, name="conv2"),
+        layers.BatchNormalization(momentum=0.9),
+        layers.ReLU(name="relu2"),
+        layers.MaxPooling2D(4, name="pool2"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dropout(0.0),
+        layers.Dense(2, activation="softmax", dtype="float32"),
+    ]
+)
+network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+print(f"{network.count_params():,} numbers, {len(images)} frames.")
+
+# %% [markdown]
+# Far more numbers than frames: enough to learn every frame by heart. (**Adam** is a gradient step
+# that chooses a learning rate for each weight.) The filters are random now. Training starts with
+# the next cell; watch both curves while they grow.
+
+# %%
+training, validation = parts["many"], parts["validation"]
+live = scratch.Live("All training patients")
+network.fit(
+    images[training].astype("float32"),
+    labels[training],
+    batch_size=16,
+    epochs=EPOCHS,
+    validation_data=(images[validation].astype("float32"), labels[validation]),
+    verbose=0,
+    callbacks=[live],
+)
+learned = network.get_weights()
+print(f"One step on a batch of 16 took {live.step_ms:.0f} ms on this computer.")
+
+# %% [markdown]
+# *What to see:* the grey curve is the loss on frames the network learns from; it falls because we
+# make it fall. The blue one is the loss on patients it has never met, and nobody makes that fall.
+# As long as blue goes down with grey, the network learns something that holds for others. Where
+# they part, it begins to learn its own patients by heart: **overfitting**.
+#
+# ### What the filters look like
+
+# %%
+kernels = np.moveaxis(network.get_layer("conv1").get_weights()[0][:, :, 0], -1, 0)
+show.picture(scratch.grid(kernels, "The 32 filters of the first layer, 5 × 5 numbers each", 16))
+
+# %% [markdown]
+# *What to see:* some have sides, light and dark, and answer at edges like those we chose by hand;
+# many still look like the noise they started from. A small set of frames moves filters little.
+#
+# And what they answer, the **feature maps**, for one frame that was not trained on:
+
+# %%
+shown_frame = images[validation[0]]
+maps = scratch.feature_maps(network, shown_frame, "relu1")
+deep = scratch.feature_maps(network, shown_frame, "relu2")
+strongest = np.argsort(maps.mean(axis=(1, 2)))[::-1][:7]
+deepest = np.argsort(deep.mean(axis=(1, 2)))[::-1][:8]
+pictures = [shown_frame[..., 0], *maps[strongest], *deep[deepest]]
+show.picture(scratch.grid(pictures, "A frame, then maps of layer 1 (top) and layer 2 (bottom)"))
+
+# %% [markdown]
+# *What to see:* in the upper row each filter brings out something else: lines, dark holes, bright
+# tissue. In the lower row, a sixteenth as many places, it is hard to say what a map stands for.
+# That is normal, and it is why chapter 6 measures what a network looks at instead of guessing.
+#
+# ## 5. Overfitting, on purpose
+#
+# The same network, from new random weights, on few patients. Nothing else changes, and the
+# validation patients are the same.
+
+# %%
+few = parts["few"]
+known = {"seed": SEED, "batch": 16}
+alone = scratch.train(
+    network, images, labels, few, validation, EPOCHS, title="Few patients", **known
+)
+
+# %% [markdown]
+# *What to see:* how far the grey curve sinks, and what the blue one does meanwhile. A network that
+# is sure about frames it knows by heart is just as sure about new ones, and sure and wrong costs
+# most; so blue can rise above the 0.69 nats that "half and half" would cost.
+#
+# ## 6. Four remedies
+#
+# - **Early stopping**: end the training when the validation loss has not fallen for some epochs,
+#   and go back to the best.
+# - **Augmentation**: show each frame a little differently every time, mirrored, shifted, brighter,
+#   so that there is less to learn by heart. Only in ways that keep the label true: never upside
+#   down, for sound comes from above, and shadows fall downward.
+# - **Dropout**: in each step, leave out a random share of the numbers before the last layer, so
+#   that no single one can be relied on.
+# - **More patients**: what it sounds like.
+
+# %%
+views, _ = scratch.Views(images[[few[0]] * 7], labels[[few[0]] * 7], 7, SEED, Augmentation())[0]
+seven = [images[few[0], ..., 0], *np.asarray(views)[..., 0]]
+show.picture(scratch.grid(seven, "One frame (left) and seven augmented views of it"))
+
+# %% [markdown]
+# *What to see:* would a doctor give each view the label of the first? That is the test every
+# augmentation has to pass.
+
+# %%
+PATIENCE = 3 if FAST else 6
+dropped = scratch.with_dropout(network, 0.5)
+start = (network, images, labels)
+runs = {
+    "few patients": alone,
+    "early stopping": scratch.train(*start, few, validation, EPOCHS, patience=PATIENCE, **known),
+    "augmentation": scratch.train(
+        *start, few, validation, EPOCHS, augmentation=Augmentation(), **known
+    ),
+    "dropout": scratch.train(dropped, images, labels, few, validation, EPOCHS, **known),
+    "more patients": scratch.train(*start, training, validation, EPOCHS, **known),
+}
+show.picture(scratch.compared(runs, "Few patients, and one remedy at a time"))
+
+# %% [markdown]
+# *What to see:* left, how well each one knows its own patients; right, how well it does on others.
+# The first curve ends low on the left and high on the right. Early stopping is the same curve, cut
+# off; augmentation and dropout slow the learning by heart down, visible on the left; what they gain
+# on the right differs from set to set. More patients usually do most. (They also take more steps an
+# epoch.) One seed and one deal is an example, not a measurement: change `SEED` and look again.
+
+# %%
+pd.DataFrame(
+    {
+        "training": name,
+        "epochs": len(run.history),
+        "best epoch": run.best["epoch"],
+        "loss on its patients": round(run.history[-1]["loss"], 2),
+        "loss on others": round(run.history[-1]["validation_loss"], 2),
+        "best loss on others": round(run.best["validation_loss"], 2),
+    }
+    for name, run in runs.items()
+)
+
+# %% [markdown]
+# The last column flatters: the best epoch was picked by looking at these very patients. So the
+# validation part may tell us *when to stop*, and may not tell us *how good we are*. For that we
+# need a third part.
+#
+# ## 7. How good is it?
+#
+# We deal the groups to **folds**, heaps of patients. Each fold in turn is put aside; of the others,
+# most train the network and some say when to stop; then the fold put aside is scored, once. Scores
+# won this way are **out-of-fold**. What we use was fixed before we look: early stopping,
+# augmentation and dropout of 0.3.
+#
+# The figure is the **AUROC** (area under the receiver operating characteristic curve): take one
+# malignant and one benign frame at random; how often does the malignant one get the higher score?
+# 0.5 is a coin, 1 is perfect. Its **interval** says how far it moves with other patients: we draw
+# as many groups as we have, with replacement, two thousand times, and keep the middle 95 %.
+#
+# And every experiment needs a **control**: something that cannot know what we hope the network
+# knows. Ours are the mean brightness of the square, and the size of the file.
+
+# %%
+FOLDS, ROUNDS = (3, 6) if FAST else (5, 16)
+dealt = splits.kfold(records, FOLDS, seed=SEED)
+careful = scratch.with_dropout(network, 0.3)
+settings = {"seed": SEED, "augmentation": Augmentation(), "patience": PATIENCE}
+by_network = scratch.score_out_of_fold(
+    careful, images, dealt, "malignant", ROUNDS, head="network", **settings
+)
+bright = images.mean(axis=(1, 2, 3))
+by_brightness = scratch.by_number(dealt, bright, "malignant", "mean brightness")
+by_size = dealt.assign(head="size of the file", score=baseline.image_size_scores(dealt))
+rows = {"network": by_network, "mean brightness": by_brightness, "size of the file": by_size}
+for source, inside in by_network.groupby("source"):
+    rows[f"network, within {source}"] = inside
+figures = {
+    name: intervals.group_bootstrap(
+        metrics.auroc, table["label"] == "malignant", table["score"], table["group"]
+    )._asdict()
+    for name, table in rows.items()
+}
+title = f"Out of fold: {len(dealt)} frames, {dealt['group'].nunique()} groups, {FOLDS} folds"
+show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a coin)"))
+
+# %% [markdown]
+# *What to see:* first the length of the lines. Where a line crosses the dashed one, these patients
+# do not show that the row is better than a coin. Then the controls: what brightness or the size of
+# the file reach, nobody should call reading an ultrasound. The last rows ask within each **source**
+# (the place where frames come from): there the size of the file cannot help. A line wholly *below*
+# the dashed one is no network to be read backwards: where there is nothing to learn and patients
+# are few, a class that is frequent in the fold asked about is scarce in the folds learned from.
+#
+# The fair comparison is on the same resampled patients, because what is hard for both cancels out:
+
+# %%
+gains = {
+    f"network − {name}": intervals.paired_group_bootstrap(
+        metrics.auroc, dealt["label"] == "malignant", by_network["score"], other["score"],
+        dealt["group"],
+    )._asdict()
+    for name, other in (("mean brightness", by_brightness), ("size of the file", by_size))
+}  # fmt: skip
+title = "Is the network better than its controls?"
+show.picture(show.intervals(gains, title, "Difference of AUROC (−1 to 1)", reference=0.0))
+
+# %% [markdown]
+# *What to see:* where 0 lies inside a line, these patients show no difference; then the network has
+# not been shown to know more than the control. A small network on small pictures of few patients
+# often ends there. Chapter 3 starts from networks that have seen other images before.
+#
+# ## 8. The same network on another task
+#
+# The paper behind P6 first used its network on breast films: is there a mass, or just tissue
+# that stands out? It prints "over 80 %" accuracy for that and "over 76 %" for thyroid nodules,
+# without the number of images, without intervals, and without saying how images were split; so
+# neither can be checked. With the mammograms of mini-MIAS at hand, this section cuts patches
+# from them; without, it cuts drawn nodules and drawn tissue. The control is the **contrast**:
+# one number, how much the middle of a patch is brighter than its rim.
+
+# %%
+patches = splits.kfold(scratch.masses(lesson), FOLDS, seed=SEED)
+squares = load_frames(patches, ("normal", "mass"), SIDE, crop=False).images[..., :1]
+mass = patches["label"] == "mass"
+chosen = [*np.flatnonzero(mass)[:8], *np.flatnonzero(~mass)[:8]]
+what = "mini-MIAS" if lesson.find("mini_mias") else "drawn"
+show.picture(
+    scratch.grid(squares[chosen, ..., 0], f"Patches ({what}): a mass (top), none (bottom)")
+)
+
+# %% [markdown]
+# *What to see:* both rows stand out from their surroundings; that is how the lower one was chosen.
+# What is left to tell them apart, if anything, is the edge and what lies around.
+
+# %%
+by_patch = scratch.score_out_of_fold(
+    careful, squares, patches, "mass", ROUNDS, head="network", **settings
+)
+by_contrast = scratch.by_number(patches, patches["contrast"].to_numpy(), "mass", "contrast")
+patch_figures = {
+    name: intervals.group_bootstrap(metrics.auroc, mass, table["score"], table["group"])._asdict()
+    for name, table in (("network", by_patch), ("contrast alone", by_contrast))
+}
+title = f"Mass or none, out of fold: {len(patches)} patches, {patches['group'].nunique()} groups"
+show.picture(show.intervals(patch_figures, title, "AUROC (0–1; the dashed line is a coin)"))
+share = f"{mass.mean():.0%}"
+display(
+    Markdown(f"{share} of the patches hold a mass: who always says “none” is right for the rest.")
+)
+
+# %% [markdown]
+# *What to see:* whether the network clears its control. And why we don't quote an accuracy: where
+# most patches hold no mass, the answer "none" for all of them is right most of the time, and has
+# found nothing.
+#
+# ## Exercises
+#
+# **1.** Take `layers.ReLU` and `layers.MaxPooling2D` out of the network by hand: what is left of
+# two convolutions in a row? Try it with `scratch.convolve` and two filters.
+#
+# <details><summary>Answer</summary>
+#
+# Away from the edges, one convolution with a larger filter (9 × 9): sums of sums are sums. That is
+# why a bend like ReLU stands between them.
+#
+# </details>
+#
+# **2.** In part 2, raise the rate of the bold steps until the walk does not come to rest. What
+# would the loss curve of a network look like?
+#
+# <details><summary>Answer</summary>
+#
+# First the weight flies far beyond the bottom and takes long to come back; from some rate on it
+# goes to and fro for ever. A network's loss then hops up and down, or grows; one lowers the
+# rate.
+#
+# </details>
+#
+# **3.** Set `FEW` to 2, then to 12. What happens to the gap between the two curves?
+#
+# <details><summary>Answer</summary>
+#
+# The fewer patients, the sooner and the wider the curves part: a handful of frames is learned by
+# heart in a few epochs.
+#
+# </details>
+#
+# **4.** Deal the folds by image, `splits.kfold(records.assign(group=records["path"]), FOLDS)`, and
+# score again. Which way does the AUROC go, and may you report it?
+#
+# <details><summary>Answer</summary>
+#
+# Upward wherever patients have several frames, for the network has then seen the patient it is
+# asked about. It may not be reported as a figure for new patients.
+#
+# </details>
+
+# %% [markdown]
+# ## Quiz
+#
+# **1.** What is the difference between a step and an epoch?
+#
+# <details><summary>Answer</summary>
+#
+# A step changes the weights once, after one batch. An epoch is over when all training images have
+# had their turn: as many steps as there are batches.
+#
+# </details>
+#
+# **2.** The training loss falls, the validation loss rises. What is going on, and what helps?
+#
+# <details><summary>Answer</summary>
+#
+# Overfitting: the network learns its patients by heart. Stop earlier, augment, use dropout; best of
+# all, more patients.
+#
+# </details>
+#
+# **3.** Why is a validation part, used for early stopping, not enough to say how good a network is?
+#
+# <details><summary>Answer</summary>
+#
+# The best epoch was chosen by looking at it, so it flatters. The figure has to come from patients
+# that had no part in any choice.
+#
+# </details>
+#
+# **4.** Why are frames never turned upside down in augmentation?
+#
+# <details><summary>Answer</summary>
+#
+# Sound travels downward. Shadow and enhancement lie below what causes them; turned round, the frame
+# shows something that no scanner can show.
+#
+# </details>
+#
+# **5.** A network has an AUROC of 0.70 (0.62 to 0.78); its mean brightness alone has 0.68 (0.60 to
+# 0.76). What has been shown?
+#
+# <details><summary>Answer</summary>
+#
+# That these frames can be told apart better than by a coin, and that brightness alone nearly does
+# it. Whether the network knows more is for the paired difference to say; most likely its interval
+# holds 0.
+#
+# </details>
+
+# %% [markdown]
+# ## What this chapter claims, checked
+
+# %%
+# An edge filter finds nothing in an even image; ReLU keeps no minus; pooling keeps the largest.
+assert (
+    np.abs(scratch.convolve(np.ones((20, 20)), scratch.KERNELS["edges that lie"]))[2:-2, 2:-2].max()
+    < 1e-6
+)
+assert kept.min() == 0
+assert pooled.max() == kept.max()
+assert pooled.size == kept.size / 16
+# Half and half costs ln 2; gradient steps go down, and end near the bottom.
+assert abs(scratch.softmax(np.zeros(2))[0] - 0.5) < 1e-12
+assert np.all(np.diff(scratch.losses(points, ill, walks["small steps"])) < 0)
+assert scratch.losses(points, ill, walks["small steps"][-1:])[0] < valley.min() + 0.05
+
+# %%
+# No group is both learned from and looked at.
+assert not set(records["group"].iloc[training]) & set(records["group"].iloc[validation])
+assert set(few) <= set(training)
+# On few patients the network ends surer of its own than of others; early stopping is the same
+# curve, cut off.
+assert alone.history[-1]["loss"] < alone.history[-1]["validation_loss"]
+stopped = [row["validation_loss"] for row in runs["early stopping"].history]
+assert np.allclose(stopped, [row["validation_loss"] for row in alone.history][: len(stopped)])
+# Augmentation and dropout make it harder to learn by heart, over the last third of the epochs.
+last = {
+    name: np.mean([row["loss"] for row in run.history[-(EPOCHS // 3) :]])
+    for name, run in runs.items()
+}
+assert min(last["augmentation"], last["dropout"]) > last["few patients"]
+
+# %%
+# Every frame was scored once, out of fold, and no group was on both sides.
+assert len(by_network) == len(records)
+assert by_network["score"].between(0, 1).all()
+assert not splits.crossing(dealt["group"], dealt["fold"])
+assert not splits.crossing(patches["group"], patches["fold"])
+# Network and controls met the same frames in the same folds, so they may be compared in pairs.
+assert (by_network["path"].to_numpy() == by_brightness["path"].to_numpy()).all()
+for figure in [*figures.values(), *patch_figures.values()]:
+    assert np.isnan(figure["low"]) or figure["low"] <= figure["value"] <= figure["high"]
+print("All claims hold.")

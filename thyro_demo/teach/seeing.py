@@ -1,0 +1,596 @@
+"""Chapter 1: the physics of a frame, in small computations, and what to look at in a table.
+
+The physics is that of `data/phantom/physics`; here it is taken apart, one effect at a time.
+
+References
+----------
+Bushberg et al., *The Essential Physics of Medical Imaging* (3rd ed. 2012), chapter 14, for the
+impedances and the rule of 0.5 dB/(cm MHz). Speeds of sound: Szabo, *Diagnostic Ultrasound Imaging*
+(2nd ed. 2014), appendix B.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from PIL import Image
+from scipy.signal import hilbert
+
+from thyro_demo.data import datasets, images, phantom, preprocess, splits
+from thyro_demo.data.phantom import physics
+from thyro_demo.data.phantom.scanner import ScannerFrame
+from thyro_demo.data.preprocess import Box
+from thyro_demo.errors import DataError
+from thyro_demo.teach.lesson import Lesson
+
+SPEED = 1.54
+"""Speed of sound that every scanner assumes, in millimetres per microsecond."""
+
+SPEEDS: dict[str, float] = {"fat": 1.45, "soft tissue, assumed": SPEED, "muscle": 1.58}
+"""Speeds of sound in tissue, in millimetres per microsecond."""
+
+IMPEDANCES: dict[str, float] = {
+    "air": 0.0004,
+    "fat": 1.34,
+    "water": 1.48,
+    "soft tissue": 1.65,
+    "muscle": 1.71,
+    "bone": 7.8,
+}
+"""Acoustic impedances in MRayl (10⁶ kg m⁻² s⁻¹): density times speed of sound."""
+
+LOSS_DB_CM_MHZ = 0.5
+"""What soft tissue takes from sound on one way, in dB per centimetre and megahertz."""
+
+SPACING_MM = 0.1
+"""Pixel spacing of the small blocks of tissue in this chapter, in millimetres."""
+
+_SAMPLES_PER_US = 100
+_SHOWN_PART = (0.03, 0.25)
+_THUMBNAIL = 32
+
+
+class Line(NamedTuple):
+    """What one scan line hears.
+
+    Attributes
+    ----------
+    time_us : ndarray of float64, shape (n,)
+        Microseconds since the pulse left.
+    signal : ndarray of float64, shape (n,)
+        Pressure at the probe, in units of the pulse.
+    envelope : ndarray of float64, shape (n,)
+        Strength of the echo, 0 or more.
+    """
+
+    time_us: np.ndarray
+    signal: np.ndarray
+    envelope: np.ndarray
+
+
+def listen(
+    depths_mm: np.ndarray,
+    strengths: np.ndarray,
+    frequency_mhz: float = 7.5,
+    cycles: float = 2.0,
+    longest_us: float = 60.0,
+) -> Line:
+    """Send one pulse into tissue and listen.
+
+    Parameters
+    ----------
+    depths_mm : ndarray of float64, shape (k,)
+        Depths of what reflects, in millimetres.
+    strengths : ndarray of float64, shape (k,)
+        Amplitude that comes back from each.
+    frequency_mhz : float
+        Frequency of the pulse.
+    cycles : float
+        Length of the pulse, in oscillations (standard deviation of its Gaussian envelope times
+        two): a short pulse tells close depths apart.
+    longest_us : float
+        How long to listen, microseconds.
+
+    Returns
+    -------
+    Line
+        Each echo arrives after the way down and back at `SPEED`.
+
+    Raises
+    ------
+    DataError
+        If a depth is negative, or depths and strengths differ in number.
+    """
+    depths, strong = np.asarray(depths_mm, np.float64), np.asarray(strengths, np.float64)
+    if depths.shape != strong.shape or (depths < 0).any():
+        raise DataError(
+            "Each reflector has a depth of 0 mm or more and a strength. "
+            f"Received: depths_mm={depths.tolist()}, strengths={strong.tolist()}"
+        )
+    time = np.arange(0, longest_us, 1 / _SAMPLES_PER_US)
+    since = time - 2 * depths[:, None] / SPEED
+    length = cycles / frequency_mhz / 2
+    waves = np.exp(-0.5 * (since / length) ** 2) * np.cos(2 * np.pi * frequency_mhz * since)
+    signal = strong @ waves
+    return Line(time, signal, np.abs(hilbert(signal)))
+
+
+def reflected(first: str, second: str) -> float:
+    """Compute the share of energy that a flat border between two materials sends back.
+
+    Parameters
+    ----------
+    first, second : str
+        Keys of `IMPEDANCES`.
+
+    Returns
+    -------
+    float
+        Share, 0–1, for sound that meets the border at a right angle.
+    """
+    one, other = IMPEDANCES[first], IMPEDANCES[second]
+    return ((other - one) / (other + one)) ** 2
+
+
+def loss(frequency_mhz: float) -> float:
+    """Compute what soft tissue takes on the way down and back.
+
+    Parameters
+    ----------
+    frequency_mhz : float
+        Frequency of the sound, above 0.
+
+    Returns
+    -------
+    float
+        Decibels per millimetre of depth.
+    """
+    return 2 * LOSS_DB_CM_MHZ * frequency_mhz / 10
+
+
+def insonate(
+    echo_db: np.ndarray,
+    loss_db_mm: np.ndarray | float = 0.0,
+    gain_db_mm: float = 0.0,
+    coherence: np.ndarray | float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """Make an image of a block of tissue, up to the squared envelope.
+
+    Parameters
+    ----------
+    echo_db : ndarray of float32, shape (H, W)
+        How strongly the tissue scatters, in decibel; 0 is normal thyroid.
+    loss_db_mm : ndarray of float32, shape (H, W), or float
+        What each place takes from sound on the way down and back, dB/mm.
+    gain_db_mm : float
+        What the receiver adds for each millimetre of depth, to echoes and to its own noise.
+    coherence : ndarray of float32, shape (H, W), or float
+        Amplitude of the mirror-like part over that of the scattered part, 0 or more.
+    seed : int
+        Of the scatterers.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        Squared envelope; its mean is 1 in tissue at 0 dB without loss.
+    """
+    echo = np.asarray(echo_db, np.float32)
+    lost = np.broadcast_to(np.asarray(loss_db_mm, np.float32), echo.shape)
+    mirror = np.broadcast_to(np.asarray(coherence, np.float32), echo.shape)
+    heard = echo - np.cumsum(lost, axis=0) * np.float32(SPACING_MM)
+    power = physics.echo_power(np.random.default_rng(seed), heard, mirror, SPACING_MM)
+    depth = (np.arange(len(echo), dtype=np.float32) + 0.5) * np.float32(SPACING_MM)
+    return power * np.float32(10) ** (np.float32(gain_db_mm) * depth / 10)[:, None]
+
+
+def grey(power: np.ndarray, dynamic_range_db: float = 60.0, level: float = 0.55) -> np.ndarray:
+    """Show a squared envelope as a scanner does: on a logarithmic scale.
+
+    Parameters
+    ----------
+    power : ndarray of float32, shape (H, W)
+        Squared envelope.
+    dynamic_range_db : float
+        Decibels from black to white.
+    level : float
+        Grey, 0–1, of 0 dB.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W)
+        Grey values, 0–255.
+    """
+    shown = physics.log_compress(power.astype(np.float32), dynamic_range_db, level, smoothing=0.0)
+    return np.round(np.clip(shown, 0, 1) * 255).astype(np.uint8)
+
+
+def decibels(power: np.ndarray) -> np.ndarray:
+    """Average a squared envelope over each row.
+
+    Parameters
+    ----------
+    power : ndarray of float32, shape (H, W)
+        Squared envelope.
+
+    Returns
+    -------
+    ndarray of float64, shape (H,)
+        Mean level of each depth in decibel.
+    """
+    return 10 * np.log10(np.asarray(power, np.float64).mean(axis=1))
+
+
+def disc(shape: tuple[int, int], centre_mm: tuple[float, float], radius_mm: float) -> np.ndarray:
+    """Mark a disc in a block of tissue.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the block.
+    centre_mm : tuple of float
+        Depth and distance from the left edge, millimetres.
+    radius_mm : float
+        Radius, millimetres.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        True inside.
+    """
+    rows, columns = ((np.arange(side) + 0.5) * SPACING_MM for side in shape)
+    return np.hypot(rows[:, None] - centre_mm[0], columns - centre_mm[1]) <= radius_mm
+
+
+def points(places_mm: np.ndarray, size_mm: tuple[float, float], spacing_mm: float) -> np.ndarray:
+    """Image points that are far smaller than a pixel: the point-spread function at each.
+
+    Parameters
+    ----------
+    places_mm : ndarray of float64, shape (k, 2)
+        Depth and distance from the left edge of each point, millimetres.
+    size_mm : tuple of float
+        Depth and width of the block.
+    spacing_mm : float
+        Pixel spacing.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        Envelope, 0 or more; points in phase, no noise.
+    """
+    shape = tuple(round(side / spacing_mm) for side in size_mm)
+    field = np.zeros(shape, np.complex64)
+    rows, columns = np.floor(np.asarray(places_mm) / spacing_mm).astype(int).T
+    np.add.at(field, (rows, columns), 1)
+    return np.abs(physics.spread(field, spacing_mm))
+
+
+def width(profile: np.ndarray, spacing_mm: float) -> float:
+    """Measure how wide a peak is at half its height.
+
+    Parameters
+    ----------
+    profile : ndarray of float, shape (n,)
+        One peak, falling below half its height on both sides.
+    spacing_mm : float
+        Distance of its samples.
+
+    Returns
+    -------
+    float
+        Full width at half maximum in millimetres, linear between samples.
+
+    Raises
+    ------
+    DataError
+        If the profile does not fall below half its height on both sides.
+    """
+    profile = np.asarray(profile, np.float64)
+    top, half = int(profile.argmax()), profile.max() / 2
+    left, right = np.flatnonzero(profile[:top] < half), np.flatnonzero(profile[top:] < half)
+    if not len(left) or not len(right):
+        raise DataError(
+            "A peak falls below half its height on both sides. Received: one that does not, with "
+            f"its top at sample {top} of {len(profile)}"
+        )
+    before, after = int(left[-1]), top + int(right[0])
+    rise = (half - profile[before]) / (profile[before + 1] - profile[before])
+    fall = (profile[after - 1] - half) / (profile[after - 1] - profile[after])
+    return float((after - 1 + fall - before - rise) * spacing_mm)
+
+
+def speckle(per_mm2: float, seed: int = 0, side_mm: float = 12.0) -> np.ndarray:
+    """Image scatterers that lie at random, few or many.
+
+    Parameters
+    ----------
+    per_mm2 : float
+        Scatterers in a square millimetre, above 0.
+    seed : int
+        Of their places and phases.
+    side_mm : float
+        Side of the block.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, H)
+        Envelope with mean square 1. Many scatterers give a Rayleigh law.
+    """
+    rng = np.random.default_rng(seed)
+    side, rim = round(side_mm / SPACING_MM), 12
+    whole = side + 2 * rim
+    count = rng.poisson(per_mm2 * (whole * SPACING_MM) ** 2)
+    field = np.zeros((whole, whole), np.complex64)
+    phases = np.exp(2j * np.pi * rng.random(count)).astype(np.complex64)
+    np.add.at(field, tuple(rng.integers(whole, size=(2, count))), phases)
+    heard = np.abs(physics.spread(field, SPACING_MM))[rim:-rim, rim:-rim]
+    return heard / np.float32(np.sqrt(np.mean(np.square(heard))))
+
+
+def rayleigh(envelope: np.ndarray) -> np.ndarray:
+    """Give the law that the envelope of many random scatterers follows.
+
+    Parameters
+    ----------
+    envelope : ndarray of float, any shape
+        Values, 0 or more, of an envelope with mean square 1.
+
+    Returns
+    -------
+    ndarray of float
+        Probability density at each value.
+    """
+    return 2 * envelope * np.exp(-np.square(envelope))
+
+
+def outline(axes: Axes, box: Box, colour: str, name: str) -> None:
+    """Draw a box on a frame in pixels, with a name for the legend.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where the frame is shown.
+    box : Box
+        In the frame's coordinates.
+    colour : str
+        Of the line.
+    name : str
+        What the box is.
+    """
+    corner = (box.left, box.top)
+    axes.add_patch(Rectangle(corner, box.width, box.height, fill=False, ec=colour, lw=2))
+    axes.plot([], [], color=colour, linewidth=2, label=name)
+
+
+def printed(lesson: Lesson, count: int) -> list[np.ndarray]:
+    """Give frames as a scanner stores them, with whatever it prints around the scan.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        The chapter.
+    count : int
+        Number of frames.
+
+    Returns
+    -------
+    list of ndarray of uint8 (H, W, 3)
+        Real frames, the sources in turn; or phantoms with marks.
+    """
+    folder = lesson.find("p1")
+    if folder is None:
+        drawn = phantom.cohort(
+            count, frames_per_patient=1, seed=200 + lesson.seed, scanner=ScannerFrame()
+        )
+        return [np.dstack([one.frame] * 3) for one in drawn]
+    records = datasets.load(folder).sample(frac=1, random_state=lesson.seed)
+    turn = records.groupby("source").cumcount()
+    chosen = records.assign(turn=turn).sort_values(["turn", "source"])["path"][:count]
+    return [images.decode(path) for path in chosen]
+
+
+def outlined(lesson: Lesson) -> pd.DataFrame:
+    """Read frames whose nodules are outlined.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        The chapter.
+
+    Returns
+    -------
+    DataFrame
+        Record table that `preprocess.regions` reads: DDTI, with the outlines its readers drew,
+        or phantoms with their masks. Frames without an outline are left out.
+    """
+    folder = lesson.find("ddti")
+    if folder is None:
+        drawn = lesson.thyroid() if lesson.find("p1") is None else _drawn(lesson)
+        return drawn.reset_index(drop=True)
+    records = datasets.load(folder)
+    return records[records["polygons"].map(len) > 0].reset_index(drop=True)
+
+
+def _drawn(lesson: Lesson) -> pd.DataFrame:
+    """Draw a few patients where the real set at hand has no outlines."""
+    place = lesson.here / "outlined"
+    if not (place / "index.csv").exists():
+        phantom.write(phantom.cohort(8, 1, seed=200 + lesson.seed), place, total=8)
+    return datasets.phantoms(place)
+
+
+def nodule(records: pd.DataFrame) -> tuple[np.ndarray, Box]:
+    """Pick a frame whose nodule is neither tiny nor all there is.
+
+    Parameters
+    ----------
+    records : DataFrame
+        As `outlined` gives it.
+
+    Returns
+    -------
+    frame : ndarray of uint8 (H, W, 3)
+        The first that fits.
+    box : Box
+        Around its nodule, within the frame.
+
+    Raises
+    ------
+    DataError
+        If no nodule takes 3 to 25 % of its frame.
+    """
+    low, high = _SHOWN_PART
+    for path, box in zip(records["path"], preprocess.regions(records), strict=True):
+        if box is None:
+            continue
+        frame = images.decode(path)
+        inside = preprocess.widen(box, 0, frame.shape)
+        if low < inside.width * inside.height / frame[..., 0].size < high:
+            return frame, inside
+    raise DataError(
+        f"A nodule to be shown takes {low:.0%} to {high:.0%} of its frame. "
+        f"Received: none such in {len(records)} frames"
+    )
+
+
+def with_copies(lesson: Lesson, records: pd.DataFrame, count: int = 3) -> pd.DataFrame:
+    """Hide near copies among phantoms, as collected sets have them; leave real sets alone.
+
+    A copy is another size, a little brighter, and saved as JPEG: for a person the same frame,
+    for a computer another file.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        The chapter.
+    records : DataFrame
+        Record table.
+    count : int
+        Number of frames that get a copy.
+
+    Returns
+    -------
+    DataFrame
+        With `count` more rows, each a group of its own; real tables as they were.
+
+    Raises
+    ------
+    DataError
+        If there are fewer frames than copies.
+    """
+    if lesson.find("p1") is not None:
+        return records
+    if count > len(records):
+        raise DataError(
+            f"Each copy has a frame of its own. Received: {count} copies of {len(records)} frames"
+        )
+    folder = lesson.here / "copies"
+    folder.mkdir(parents=True, exist_ok=True)
+    copied = records.sample(count, random_state=lesson.seed).reset_index(drop=True)
+    names = [str(folder / f"copy-{number}.jpg") for number in range(count)]
+    sizes = [
+        _copy(Path(path), Path(name)) for path, name in zip(copied["path"], names, strict=True)
+    ]
+    copied = copied.assign(path=names, group=[f"copy-{number}" for number in range(count)])
+    copied[["width", "height"]] = sizes
+    return pd.concat([records, copied], ignore_index=True)
+
+
+def _copy(path: Path, name: Path) -> tuple[int, int]:
+    """Save a frame again, a fifth smaller, a tenth brighter, recompressed; give its size."""
+    frame = Image.fromarray(images.decode(path))
+    smaller = frame.resize((round(0.8 * frame.width), round(0.8 * frame.height)))
+    smaller.point(lambda value: min(255, round(1.1 * value))).save(name, quality=80)
+    return smaller.size
+
+
+def distances(records: pd.DataFrame) -> np.ndarray:
+    """Count the bits by which the hashes of all pairs of frames differ.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table of two or more frames.
+
+    Returns
+    -------
+    ndarray of int64, shape (n (n - 1) / 2,)
+        Bits of 64, 0 for frames that look the same in coarse.
+    """
+    hashes = [splits.perceptual_hash(images.decode(path)) for path in records["path"]]
+    bits = np.unpackbits(np.array(hashes, ">u8").view(np.uint8)).reshape(-1, 64)
+    apart = (bits[:, None] != bits[None, :]).sum(axis=2)
+    return apart[np.triu_indices(len(bits), 1)]
+
+
+def by_image(records: pd.DataFrame, folds: int, seed: int) -> pd.DataFrame:
+    """Deal images to folds without regard to their groups: how not to do it.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table.
+    folds : int
+        Number of folds.
+    seed : int
+        Of the shuffle.
+
+    Returns
+    -------
+    DataFrame
+        With the column `fold`; the package refuses it where a group is torn apart.
+    """
+    order = np.random.default_rng(seed).permutation(len(records))
+    return records.assign(fold=order % folds)
+
+
+def thumbnails(records: pd.DataFrame) -> np.ndarray:
+    """Read frames very small: scan area, grey, mean 0 and length 1.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 1024)
+        One row a frame; the product of two rows is their correlation, −1 to 1.
+    """
+    small = np.stack(
+        [preprocess.prepare(images.decode(path), _THUMBNAIL)[0] for path in records["path"]]
+    )
+    rows = small.mean(axis=3).reshape(len(small), -1).astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+def most_alike(dealt: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Answer for each frame with the label of the most similar frame of the other folds.
+
+    The simplest "model" that can remember: it knows its training frames by heart.
+
+    Parameters
+    ----------
+    dealt : DataFrame
+        Record table with `fold`.
+    rows : ndarray of float64, shape (n, d)
+        `thumbnails` of the same frames.
+
+    Returns
+    -------
+    DataFrame
+        The table with `score` (correlation with the nearest malignant frame less that with the
+        nearest benign one, −2 to 2) and `same_group`, whether the most similar training frame
+        is of the same group.
+    """
+    alike = rows @ rows.T
+    folds, groups = dealt["fold"].to_numpy(), dealt["group"].to_numpy()
+    alike[folds[:, None] == folds[None, :]] = -np.inf
+    malignant = (dealt["label"] == "malignant").to_numpy()
+    score = alike[:, malignant].max(axis=1) - alike[:, ~malignant].max(axis=1)
+    return dealt.assign(score=score, same_group=groups[alike.argmax(axis=1)] == groups)
