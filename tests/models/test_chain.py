@@ -366,7 +366,7 @@ def test_a_limited_stage_keeps_whole_groups_and_as_many_as_fit(limit):
               for group in [name] * size]  # fmt: skip
     table = pd.DataFrame({"path": [f"{row}.png" for row in range(40)], "group": groups})
     table.loc[table["group"].isin(["a", "g"]), "group"] = np.nan
-    kept = chain._limited(table, Stage("some", "all", 1, limit=limit))
+    kept = chain.limited(table, Stage("some", "all", 1, limit=limit))
     assert list(kept.index) == list(range(len(kept)))
     assert kept["path"].is_unique
     if limit is None or limit >= 40:

@@ -241,7 +241,7 @@ def _early_stage(
     records = _read(job, source, stage)
     if not note.exists():
         classes = tuple(sorted(set(records["label"])))
-        records = _limited(records, stage)
+        records = limited(records, stage)
         if "split" not in records:
             records = splits.group_near_duplicates(records)
             records = splits.split(records, (0.85, 0.15, 0.0), stage.seed)
@@ -273,8 +273,21 @@ def _early_stage(
     return str(file)
 
 
-def _limited(records: pd.DataFrame, stage: Stage) -> pd.DataFrame:
-    """Draw whole groups while they fit into a stage; an image without a group is its own."""
+def limited(records: pd.DataFrame, stage: Stage) -> pd.DataFrame:
+    """Draw whole groups while they fit into a stage; an image without a group is its own.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table.
+    stage : Stage
+        Its `limit` says how many images fit, its seed which groups are drawn.
+
+    Returns
+    -------
+    DataFrame
+        The drawn records, in their old order.
+    """
     if stage.limit is None or len(records) <= stage.limit:
         return records
     groups = records["group"].where(records["group"].notna(), records["path"])

@@ -1,0 +1,776 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Chapter 3. Progressive transfer
+#
+# [![Open in Colab][badge]][colab]
+#
+# [badge]: https://colab.research.google.com/assets/colab-badge.svg
+# [colab]: https://colab.research.google.com/github/ThyroDemo/ThyroDemo/blob/main/notebooks/03_progressive_transfer.ipynb
+#
+# **For teaching and research only. Nothing here is a medical device, and no score is a diagnosis.**
+#
+# After this chapter you can
+#
+# 1. say what transfer learning is, and why somebody would put chest radiographs between photographs
+#    and thyroid ultrasound;
+# 2. choose what a stage may train, and count its weights in three well-known networks;
+# 3. train a stage, read its loss curves, and tell learning from learning by heart;
+# 4. measure what a stage has changed: weights, feature maps, likeness, heatmaps;
+# 5. answer the question "did the middle stage help?" with a paired difference and its interval;
+# 6. bring a chain to its end, a bundle that later chapters go on from.
+#
+# You need no data and no graphics card. Run the cells from top to bottom with *Shift + Enter*.
+
+# %% [markdown]
+# ## Before we start
+#
+# The next cell does nothing on your own computer, where the README's one line has installed
+# everything. In Google Colab it fetches the project and installs what Colab lacks.
+
+# %%
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HOME = "https://github.com/ThyroDemo/ThyroDemo"
+places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "ThyroDemo"]
+here = any((place / "thyro_demo").is_dir() for place in places)
+if "google.colab" in sys.modules and not here:
+    subprocess.run(["git", "clone", "--depth", "1", HOME], check=True)
+    needs = ["-r", "ThyroDemo/requirements.txt"]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
+# The project runs from its own folder, wherever this notebook was opened.
+os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
+sys.path.insert(0, str(Path.cwd()))
+
+# %% [markdown]
+# What you may change is all in one cell. `FAST` makes everything small, for a quick look; `SEED`
+# fixes what chance decides, so that the same seed gives the same numbers; `DATA` names a folder of
+# real images (leave it empty for drawn ones); `OUT` is where results go.
+
+# %% tags=["parameters"]
+FAST = os.environ.get("THYRO_FAST", "0") == "1"
+SEED = 0
+DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+OUT = "runs/course"
+
+# %%
+import warnings
+from dataclasses import replace
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes to its own developers
+warnings.filterwarnings("ignore", message="IProgress not found")  # plain progress bars will do
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from thyro_demo.data import images, preprocess, splits
+from thyro_demo.evaluate.plots import with_interval
+from thyro_demo.models import heads, out_of_fold
+from thyro_demo.models.backbones import backbone, build
+from thyro_demo.models.chain import Job, run
+from thyro_demo.models.manifest import read_manifest, weights_root
+from thyro_demo.models.pipeline import load_frames
+from thyro_demo.models.recipes import recipe
+from thyro_demo.study import differences
+from thyro_demo.teach import path, show
+from thyro_demo.teach.lesson import begin, precision
+
+lesson = begin(3, FAST, SEED, DATA, OUT)
+
+# %% [markdown]
+# ## 1. Why a network goes to school elsewhere first
+#
+# A **network** is a chain of **layers** that turns an image into numbers. What a layer does is
+# fixed by its **weights**, numbers that training sets. The networks of this chapter have between
+# four and twenty-four million of them. Our thyroid frames number a few hundred. So many weights can
+# learn so few frames by heart, and then know nothing of the next patient.
+#
+# **Transfer learning** is the way out: first train the network on a large collection of other
+# images, then go on with the few of your own. It works because the first layers look for edges,
+# spots and textures, and those occur everywhere.
+#
+# **Progressive transfer** adds a stage in between. The idea, from the thesis that this project
+# grew from: photographs of cats and cars are far from ultrasound. Chest **radiographs** (X-ray
+# pictures) are nearer: grey, medical, with a disease in question; and there are thousands of
+# labelled ones. So the network goes
+#
+# > photographs → chest radiographs → thyroid ultrasound
+#
+# and changes less at each of these **stages**. That is plausible. Plausible is not measured: that
+# is what the rest of this chapter is for.
+#
+# ## 2. Three networks
+#
+# Each is a row of **blocks**, groups of layers. From block to block the picture becomes smaller
+# (fewer, larger **cells**) and thicker (more **channels**, each telling where one kind of pattern
+# was found). What comes out of the last block is the last **feature map**. Its average over the
+# frame, one number a channel, is called the **features**; the **head** turns them into a score.
+
+# %%
+NETWORKS = ("vgg16", "resnet50", "efficientnet-b0")
+freezing, rows = {}, []
+for name in NETWORKS:
+    spec = backbone(name)
+    network = build(spec)
+    last = network.get_layer(spec.cam_layer).output.shape
+    freezing[spec.title] = table = path.freezing(network, spec)
+    rows.append(
+        {
+            "network": spec.title,
+            "blocks": table["block"].nunique() - 1,
+            "layers with weights": sum(1 for layer in network.layers if layer.weights),
+            "weights, million": round(
+                table.loc[table["strategy"] == "all", "weights"].sum() / 1e6, 1
+            ),
+            "input, pixels": f"{spec.input_size} × {spec.input_size}",
+            "last map, cells × channels": f"{last[1]} × {last[2]} × {last[3]}",
+        }
+    )
+pd.DataFrame(rows).set_index("network")
+
+# %% [markdown]
+# *VGG-16* (2014) stacks plain **convolutions**, small filters that slide over the picture.
+# *ResNet-50* (2015) adds shortcuts around them, so that far more layers still learn.
+# *EfficientNet-B0* (2019) reaches as much with a fraction of the weights; we train this one.
+#
+# ## 3. What a stage may change
+#
+# A weight that training must not touch is **frozen**. There are four usual strategies, from "keep
+# what you know" to "forget it if you must": train the head alone, the last block, the last two
+# blocks, or all.
+
+# %%
+show.picture(path.draw_freezing(freezing))
+
+# %% [markdown]
+# *What to see:* each row is one strategy, each box a block with its number of weights; blue ones
+# are trained, grey ones are frozen. At the right: how many weights are trained, and which share of
+# all that is. Most weights sit in the last blocks, so that "the last two blocks" is not far from
+# "all".
+#
+# Few trained weights mean: quick, little memory, little danger of learning by heart, and little
+# room to adapt. There is a practical gain as well: what is frozen gives the same answer for an
+# image every time, so we compute it once and keep it. Only what is trained runs again and again.
+
+# %%
+spec = backbone("efficientnet-b0")
+counts = freezing[spec.title].groupby("strategy", sort=False)["trained"].sum()
+print(counts.map("{:,} weights".format).to_string())
+
+# %% [markdown]
+# ## 4. The middle stage, live
+#
+# Where `DATA` holds a folder `radiographs`, we train on chest radiographs. Where it does not, on
+# **drawn films**: stand-ins with dark lungs, ribs and a heart, half of them with a cloud in one
+# lung. Nothing in them follows the physics of X-rays. They show how a middle stage is run; what it
+# is good for, only real radiographs can tell.
+#
+# The start is the network that this project's `weights/` folder keeps after its first stage,
+# trained on small photographs alone.
+
+# %%
+CHESTS, SIDE_OF_CHESTS, EPOCHS = (96, 64, 4) if FAST else (600, 112, 3)
+_, usual = recipe("radiographs").stages[0]
+stage = replace(
+    usual,
+    input_size=SIDE_OF_CHESTS,
+    limit=CHESTS,
+    epochs=EPOCHS,
+    batch=16,
+    patience=None,
+    precision=precision(),
+    seed=SEED,
+)
+chests = path.chests(lesson.data, lesson.root / "films", stage)
+classes = tuple(sorted(set(chests["label"])))
+films = load_frames(chests, classes, SIDE_OF_CHESTS, crop=False)
+kind = "drawn films" if set(chests["source"]) == {path.FILMS} else "chest radiographs"
+parts = [np.flatnonzero(chests["split"] == part) for part in ("train", "validation")]
+print(f"{len(chests)} {kind} in {chests['group'].nunique()} groups:", end=" ")
+print("{} to train on, {} to look at".format(*map(len, parts)))
+
+# %%
+figure, row = plt.subplots(1, len(classes), figsize=(10, 4.2), layout="constrained")
+for number, (axes, label) in enumerate(zip(row, classes, strict=True)):
+    first = np.flatnonzero(films.labels == number)[0]
+    show.frame(axes, films.images[first], label)
+    axes.set_ylabel("Down (pixels)")
+figure.suptitle(f"The middle stage: {kind}, one of each class")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* what the middle stage is asked, and how different such a picture is from an
+# ultrasound frame: no speckle, no skin on top, no depth.
+#
+# Now the training. One pass over all training images is an **epoch**, a handful of images that
+# move the weights once is a **step**. The **loss** measures how wrong and how sure of it the
+# network is; training pushes it down (a guess between two classes costs 0.69, between three 1.10).
+# A part of the images, the **validation** part, is only looked at: it tells whether what was
+# learned holds for chests that were not trained on. Groups (here patients, or near copies) are
+# never on both sides.
+#
+# Each strategy begins with the same weights. (A rehearsal tries the last block alone.)
+
+# %%
+RATES = {"head": 2e-3, "last block": 5e-4, "last two blocks": 3e-4, "all": 1e-4}
+TRIED = ("last block",) if FAST else path.STRATEGIES
+starts = path.shipped()
+rates = {strategy: RATES[strategy] for strategy in TRIED}
+trained = path.train(spec, starts[path.NATURAL], stage, rates, films, parts, lesson.here / "middle")
+pd.DataFrame(
+    {
+        "trained": strategy,
+        "weights": f"{counts[strategy]:,}",
+        "seconds per step, compiling included": round(found.seconds, 2),
+    }
+    for strategy, found in trained.items()
+)
+
+# %%
+figure, row = plt.subplots(
+    1, len(TRIED), figsize=(11, 3.4), sharey=True, squeeze=False, layout="constrained"
+)
+for axes, (strategy, found) in zip(row[0], trained.items(), strict=True):
+    history = pd.DataFrame(found.history)
+    axes.plot(history["epoch"], history["loss"], "o-", color=show.GREY, label="training")
+    axes.plot(
+        history["epoch"], history["validation_loss"], "s-", color=show.BLUE, label="validation"
+    )
+    axes.set(title=f"Trained: {strategy}", xlabel="Epoch", xticks=history["epoch"])
+row[0, 0].set_ylabel("Loss (cross-entropy, nats)")
+row[0, 0].legend()
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* first, whether both lines fall at all. Then the gap: a training loss that goes on
+# falling while the validation loss stays or rises is learning by heart. Compare the panels: as a
+# rule, the more is trained, the lower the grey line comes, and the more you must watch the blue
+# one. After so few epochs no curve has come to rest, so do not pick a "best strategy" here.
+#
+# We go on with the network whose last block was trained, as the shipped one's was.
+
+# %%
+chosen = trained["last block"].file
+print("We go on with", chosen)
+
+# %% [markdown]
+# ## 5. What each stage has changed
+#
+# Now we walk down the path with the *same thyroid frames*: a network with random weights, which
+# has learned nothing; after photographs; after the middle stage that you just trained; after the
+# radiographs of the shipped network, which had more of them and more time; and the shipped network
+# itself, whose last two blocks went on to **phantoms**, drawn ultrasound frames. In none of them
+# has a thyroid frame of this chapter moved a weight.
+
+# %%
+FOLDS, SIDE, WATCHED = (2, 112, 30) if FAST else (5, 192, 40)
+records = splits.kfold(lesson.thyroid(), FOLDS, seed=SEED)
+frames = load_frames(records, out_of_fold.CLASSES, SIDE)
+tested = np.flatnonzero(records["fold"] == 0)
+shown = [tested[np.argmax(frames.labels[tested] == label)] for label in (1, 0)]
+watched = np.array([*shown, *np.setdiff1d(tested, shown)][:WATCHED])
+MINE = f"then {kind}, here"
+way = {
+    path.RANDOM: starts[path.RANDOM],
+    path.NATURAL: starts[path.NATURAL],
+    MINE: str(chosen),
+    path.RADIOGRAPHS: starts[path.RADIOGRAPHS],
+    path.FULL: starts[path.FULL],
+}
+readings = path.walk(spec, way, frames.images, watched, SEED)
+display(Markdown(f"{len(records)} {lesson.images} in {records['group'].nunique()} groups."))
+
+# %% [markdown]
+# ### How far the weights moved
+
+# %%
+COLOURS = dict(zip(way, (show.GREY, "black", show.GREEN, show.BLUE, show.ORANGE), strict=True))
+later = (MINE, path.RADIOGRAPHS, path.FULL)
+steps = {name: path.moved(readings[path.NATURAL], readings[name]) for name in later}
+figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+for place, (name, distance) in enumerate(steps.items()):
+    places = np.arange(len(distance)) + 0.27 * (place - 1)
+    axes.bar(places, 100 * distance, width=0.25, color=COLOURS[name], label=name)
+axes.set_xticks(range(len(distance)), distance.index)
+axes.set(title="How far the weights moved from those after photographs")
+axes.set(xlabel="Block, from the image to the features", ylabel="Change, % of their length")
+axes.legend()
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* where bars are missing, the block was frozen, and not one of its weights differs.
+# Where there are bars, look how long they are: all weights of a block are taken for one long arrow,
+# and the bar is the length of its change. A few per cent can be a new task. ("Then phantoms" counts
+# the whole way since the photographs, radiographs included.)
+#
+# ### What one frame looks like inside
+
+# %%
+DEPTHS = ("block2", "block4", "block6", "top")
+figure, grid = plt.subplots(len(way), len(DEPTHS), figsize=(10, 11), layout="constrained")
+for down, (name, reading) in zip(grid, readings.items(), strict=True):
+    for axes, depth in zip(down, DEPTHS, strict=True):
+        spread = readings[path.NATURAL].blocks[depth][0].std(axis=(0, 1))
+        channel = int(np.argmax(spread))
+        axes.imshow(reading.blocks[depth][0, :, :, channel], cmap="gray")
+        axes.set(xticks=[], yticks=[], title=f"{depth}, channel {channel}")
+    down[0].set_ylabel(name.replace(", ", ",\n"))
+figure.suptitle("One channel at four depths, down the path (first frame)")
+figure.supxlabel("Across the feature map")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* read each column downwards. The channel is the one that varies most after the
+# photographs, and keeps its number. In early blocks you may still recognise the frame, in the last
+# one a handful of cells is left. Neighbours that are the same picture belong to frozen blocks.
+# With random weights the channel of that number means something else, yet it often shows edges
+# too: a random filter is a filter. (Each picture has its own scale of grey, so do not compare
+# brightness between pictures.)
+#
+# ### How alike the features stay
+#
+# Pictures of single channels say little about a thousand. A better question: do the frames that
+# look alike to the network before a stage still look alike after it? **Centred kernel alignment**
+# (CKA; Kornblith et al., ICML 2019) answers it with one number: 1 where the likeness of all pairs
+# of frames is the same, about 0 where the two have nothing to do with each other. It does not mind
+# if channels swap places or grow.
+
+# %%
+alike = {name: path.alike(readings[path.NATURAL], reading) for name, reading in readings.items()}
+figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+for (name, likeness), mark in zip(alike.items(), "osD^v", strict=True):
+    axes.plot(likeness.index, likeness, f"{mark}-", color=COLOURS[name], label=name)
+axes.set(title=f"Likeness to the network after photographs ({len(watched)} frames)")
+axes.set(xlabel="Block, from the image to the features", ylabel="CKA (1: the same)")
+axes.legend()
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* the lines of the trained networks stay at 1 as long as blocks are frozen and fall
+# where training began. The grey line is the yardstick: likeness to a network that has learned
+# nothing. In the first blocks it is high, because any filter keeps bright frames bright and dark
+# ones dark. A stage whose features stay far above it has adapted, not started anew.
+#
+# ## 6. Did it help?
+#
+# So features changed. Whether they became *better for thyroid nodules* is another question, and
+# the only one a patient would ask. We keep each network frozen, fit the same kind of head (a
+# linear support vector machine, which weighs each feature and adds up) on the features of each
+# stage, and ask it **out of fold**: the frames are dealt to a few heaps (**folds**), and each heap
+# is scored by a head that was fitted on the others, so that no frame of its **group** (one
+# patient, or near copies) helped. The **AUROC** is the chance that a **malignant** frame (cancer)
+# gets a higher score than a **benign** one (harmless); 0.5 is guessing.
+#
+# We name the comparison *before* we look: the shipped radiograph stage against photographs alone.
+# Beside them stands a scorer that sees nothing but the **width and height of the file**. Where
+# that one does well, frames of different sources carry different labels, and a network may have
+# learned the source.
+
+# %%
+scored = {
+    name: out_of_fold.score_features(reading.features, records, ("linear-svm",))
+    for name, reading in readings.items()
+}
+sizes = out_of_fold.size_rows(records)
+if sizes is not None:  # in the order of the other tables, fold by fold
+    sizes = sizes.sort_values("fold", kind="stable").reset_index(drop=True)
+    scored["image size only"] = sizes
+compared = differences.against(scored, path.NATURAL, "stage")
+overall = compared[compared["source"] == "all"].set_index("stage")
+unit = f"out of fold, {FOLDS} folds, {len(records)} frames in {records['group'].nunique()} groups"
+areas = overall[["auroc", "low", "high"]].rename(columns={"auroc": "value"})
+show.picture(
+    show.intervals(areas.to_dict("index"), f"AUROC: {unit}", "AUROC (dashed line: guessing)")
+)
+
+# %% [markdown]
+# *What to see:* how long the intervals are (drawing whole groups anew, two thousand times). Two
+# that overlap do not show that the networks are equal, nor that they differ. For that, compare them
+# on the *same* resampled patients, because a hard patient is hard for both:
+
+# %%
+gains = overall.drop(index=path.NATURAL)[["gain", "gain_low", "gain_high"]]
+gains.columns = ["value", "low", "high"]
+show.picture(
+    show.intervals(
+        gains.to_dict("index"),
+        f"Gain over photographs alone: {unit}",
+        "Difference of AUROC (dashed line: none)",
+        reference=0.0,
+    )
+)
+gain = gains.loc[path.RADIOGRAPHS]
+verdict = "a gain" if gain["low"] > 0 else "a loss" if gain["high"] < 0 else "no difference"
+print(f"The middle stage, {with_interval(gain.to_dict())}: these frames show {verdict}.")
+
+# %% [markdown]
+# *What to see:* whether a line crosses the dashed one. If it does, these frames show no difference;
+# they do not show that there is none. Only the comparison that was named before counts as a test:
+# of many lines one will stray from the dashed line by luck.
+#
+# Three more reasons for care. The interval knows of other patients, not of other folds, other
+# random weights or another training run. On drawn phantoms the last stage has met frames of the
+# same kind (of other patients), which real patients would not grant it. And a gain over all frames
+# can hide what happens inside the sources:
+
+# %%
+inside = compared[compared["source"] != "all"]
+told = inside.assign(
+    auroc=[
+        with_interval({"value": row.auroc, "low": row.low, "high": row.high})
+        for row in inside.itertuples()
+    ]
+)
+told.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
+
+# %% [markdown]
+# Within one source the size of the file says little, so these columns are the fair ones, and their
+# intervals are wide, because few patients are left in each.
+#
+# **The honest answer on real frames** is in the README of this project, section "Does the middle
+# stage help?": several chains of one network, each with its paired difference; and under "The
+# published systems, run again" (P1) the same question for all three networks with stages of full
+# length. Read both tables before you quote one line of them, and note which heads and which
+# depth of training they belong to: a small gain with one of them is not a gain with all.
+#
+# ## 7. Transfer-path heatmaps
+#
+# Where does each stage make its head look? A **heatmap** shows which parts of a frame pushed the
+# score up. **Grad-CAM** (Selvaraju et al. 2017) weighs each channel of the last feature map by how
+# strongly the score reacts to it (its **gradient**) and adds the channels up. The heads here were
+# fitted without the fold of the frames that we show.
+
+# %%
+elsewhere = np.flatnonzero(records["fold"] != 0)
+fitted = {
+    name: heads.CalibratedHead(
+        heads.fit(
+            "linear-svm",
+            reading.features[elsewhere],
+            frames.labels[elsewhere],
+            records["group"].to_numpy()[elsewhere],
+        )
+    )
+    for name, reading in readings.items()
+}
+maps = {
+    name: np.stack([path.evidence(fitted[name], cells) for cells in reading.maps])
+    for name, reading in readings.items()
+}
+
+
+# %%
+def nodule(record):
+    """Read the mask of a drawn nodule; real frames come without one."""
+    known = record.get("mask_path")
+    return images.decode(known)[:, :, 0] > 0 if isinstance(known, str) else None
+
+
+def lay(axes, row, name):
+    """Lay a stage's heatmap over its frame, with the score of its head."""
+    record = records.iloc[watched[row]]
+    frame = images.decode(record["path"])
+    heat = preprocess.place(maps[name][row], preprocess.scan_area(frame), frame.shape[:2])
+    score = float(fitted[name].scores(readings[name].features[watched[row]][None])[0])
+    wrapped = name.replace(", ", ",\n")
+    show.frame(axes, frame, f"{wrapped}\nscore {score:.2f}", nodule(record), heatmap=heat)
+
+
+figure, grid = plt.subplots(2, len(way), figsize=(14, 6.4), layout="constrained")
+for row, axes_of_row in enumerate(grid):
+    for axes, name in zip(axes_of_row, way, strict=True):
+        lay(axes, row, name)
+        axes.label_outer()
+figure.suptitle("One malignant frame (above) and one benign (below), down the path")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* whether the glow wanders from stage to stage, and whether it lies on the nodule
+# (the line, where the frame was drawn and we know it) or elsewhere. A cell of the last feature map
+# covers a large square of the frame, so a glow cannot be sharper than that. A frame without any
+# glow has nothing that speaks for "malignant".
+#
+# Two frames are an anecdote. For all watched frames: how well does a stage's map agree with the map
+# after photographs, cell by cell?
+
+# %%
+figure, axes = plt.subplots(figsize=(9, 3.4), layout="constrained")
+others = [name for name in way if name != path.NATURAL]
+for place, name in enumerate(others):
+    agreed = path.agreement(maps[path.NATURAL], maps[name])
+    axes.plot(agreed, [place] * len(agreed), "o", alpha=0.4, color=COLOURS[name])
+    axes.plot(np.nanmedian(agreed), place, "|", color="black", markersize=24, markeredgewidth=2)
+axes.set_yticks(range(len(others)), others)
+axes.invert_yaxis()
+axes.set(title=f"Do the heatmaps agree with those after photographs? {len(watched)} frames")
+axes.set(xlabel="Correlation over the cells (1: the same map); bar: median", ylabel="Stage")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* how widely the points scatter. Where many frames agree poorly, the same nodule is
+# explained by different places after a stage of training, although the scores may hardly differ.
+# And compare with the grey row: agreement that a network with random weights reaches as well is no
+# sign that anything was handed down. A heatmap belongs to one network and one head; chapter 6 asks
+# whether it can be trusted at all.
+#
+# ## 8. Three networks, the same head
+#
+# The shipped VGG-16 and ResNet-50 came down the same path. Their features differ in number and in
+# kind; the head and the folds are the same. (A rehearsal leaves these two out.)
+
+# %%
+walked = {spec.title: readings[path.FULL]}
+for name in () if FAST else ("vgg16", "resnet50"):
+    own = {"shipped": str(weights_root() / name)}
+    walked[backbone(name).title] = path.walk(backbone(name), own, frames.images, watched[:4])[
+        "shipped"
+    ]
+by_network = {spec.title: scored[path.FULL]} | {
+    name: out_of_fold.score_features(reading.features, records, ("linear-svm",))
+    for name, reading in walked.items()
+    if name != spec.title
+}
+networks = differences.against(by_network, spec.title, "network")
+whole = networks[networks["source"] == "all"].set_index("network")
+areas = whole[["auroc", "low", "high"]].rename(columns={"auroc": "value"})
+show.picture(
+    show.intervals(areas.to_dict("index"), f"AUROC: {unit}", "AUROC (dashed line: guessing)")
+)
+
+# %% [markdown]
+# *What to see:* whether the intervals leave room for saying that one network is better. Then the
+# likeness of what they see: networks may reach the same AUROC by looking at the same things, or at
+# different ones. Only in the second case does it pay to ask them together (chapter 4).
+
+# %%
+pd.DataFrame(
+    {
+        one: {
+            other: round(path.cka(walked[one].features, walked[other].features), 2)
+            for other in walked
+        }
+        for one in walked
+    }
+)
+
+# %% [markdown]
+# The table is CKA between the features of all frames, 1 on its diagonal.
+#
+# ## 9. The chain to its end
+#
+# A chain ends on thyroid frames. With so few of them we leave the network frozen and train new
+# heads alone (recipe "head"): a **softmax** (one weight a feature, squeezed into 0–1), a **support
+# vector machine** and a **forest** of decision trees; chapter 4 takes them apart. `Job` says what
+# to run, `run` runs it, fold by fold, and writes a **bundle**: the network, its heads, a manifest
+# and a model card.
+
+# %%
+whole_recipe = recipe("head")
+source, last = whole_recipe.stages[0]
+small = replace(last, input_size=SIDE, views=1) if FAST else replace(last, input_size=SIDE)
+job = Job(
+    recipe=replace(whole_recipe, folds=FOLDS, stages=((source, small),)),
+    backbone=spec.name,
+    data=lesson.find("p1") or path.index(records, lesson.root / "phantoms"),
+    work=lesson.here / "work",
+    out=lesson.here / "bundles" / "progressive",
+    start=str(chosen),
+    epochs=15 if FAST else None,
+    title="EfficientNet-B0, the chain of chapter 3",
+)
+ready = run(job)
+print(*sorted(file.name for file in ready.iterdir()), sep="\n")
+
+# %%
+log = pd.read_csv(lesson.here / "work" / "thyroid" / "fold0" / "log.csv")
+show.picture(show.curves(log.to_dict("records"), "The last stage: the softmax head, first fold"))
+
+# %% [markdown]
+# *What to see:* the same two lines as in section 4, now for one layer of weights on frozen
+# features. The first epochs may even climb, while the learning rate does. The validation loss of
+# a few dozen patients is shaky, so judge its course, not one point. The machine and the forest
+# have no epochs: they are fitted at once.
+
+# %%
+manifest = read_manifest(ready)
+ends = {head: found["auroc"] for head, found in manifest["metrics"]["heads"].items()}
+n, groups = manifest["metrics"]["n"], manifest["metrics"]["groups"]
+caption = f"AUROC out of fold: {FOLDS} folds, {n} frames in {groups} groups"
+show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
+
+# %% [markdown]
+# *What to see:* the heads of your own chain, each with its interval. The **primary** head, named
+# before any test fold was scored, is the support vector machine; whoever quotes the best of several
+# afterwards quotes luck. The later chapters take this bundle up.
+#
+# ## Exercises
+#
+# **1.** Before you run it: how many weights does "head" train if a network of 1,280 features has
+# two classes? And three classes?
+#
+# <details><summary>Answer</summary>
+#
+# One weight for each feature and class, and one **bias** a class: 1,280 × 2 + 2 = 2,562, and
+# 1,280 × 3 + 3 = 3,843. The picture of section 3 counts two classes.
+#
+# </details>
+#
+# **2.** Train the middle stage with the rates `{"all": 1e-3}`, ten times what section 4 has for it,
+# and walk on with that file. What do you expect of the bars of section 5, of the likeness, and of
+# the AUROC?
+#
+# <details><summary>Answer</summary>
+#
+# Bars in every block, the early ones included; likeness that falls from the first block on. What
+# photographs taught is overwritten before anything better has been learned ("catastrophic
+# forgetting"), so that the AUROC on thyroid frames rather falls. That is why deep stages are given
+# small rates.
+#
+# </details>
+#
+# **3.** Skip the photographs: give `path.train` the start "none". What does the middle stage teach
+# a network that has seen nothing before?
+#
+# <details><summary>Answer</summary>
+#
+# Little: a few hundred images do not teach first filters. The README has the row "radiographs
+# alone" in its table "Does the middle stage help?". Compare it with the row "random".
+#
+# </details>
+#
+# **4.** A colleague trains the middle stage on *thyroid frames*, all of them, and then reports
+# out-of-fold figures of new heads on the same frames. What is wrong?
+#
+# <details><summary>Answer</summary>
+#
+# The network has learned from the labels of the frames that each fold asks about. The heads are out
+# of fold, the features are not: a leak. Whatever learns from labels has to be trained anew in each
+# fold, or on other patients.
+#
+# </details>
+#
+# **5.** Take the frames of one source alone (`records[records["source"] == …]`) and repeat section
+# 6. What happens to the intervals, and to the scorer that sees only the size?
+#
+# <details><summary>Answer</summary>
+#
+# Intervals grow, about as the square root of the number of groups shrinks. Where all files of a
+# source have one size, the size says nothing, and its AUROC lies about 0.5.
+#
+# </details>
+
+# %% [markdown]
+# ## Quiz
+#
+# **1.** What does "frozen" mean, and what is gained by it besides fewer trained weights?
+#
+# <details><summary>Answer</summary>
+#
+# Training does not touch these weights. So their part of the network gives the same output for an
+# image every time: it is computed once and kept.
+#
+# </details>
+#
+# **2.** The validation loss rises while the training loss falls. What do you do?
+#
+# <details><summary>Answer</summary>
+#
+# The network learns by heart. Stop at the epoch with the lowest validation loss, train fewer
+# weights, or bring more (or varied) images. Not: train longer.
+#
+# </details>
+#
+# **3.** After a stage, CKA to the network before it is 0.99 in all blocks. Can the AUROC still
+# change?
+#
+# <details><summary>Answer</summary>
+#
+# Yes. CKA tells of the likeness of all pairs of frames; the label may hang on a small part of it.
+# CKA tells how much changed, not whether it became better.
+#
+# </details>
+#
+# **4.** The paired difference is +0.02 with an interval of −0.01 to +0.05. Did the stage help?
+#
+# <details><summary>Answer</summary>
+#
+# These patients don't show it: 0 lies inside. They do not show that it is useless either; a gain of
+# 0.04 would fit as well. More patients would tell.
+#
+# </details>
+#
+# **5.** Chain A looks best among nine chains, and its interval just leaves 0 outside. Why are you
+# not convinced?
+#
+# <details><summary>Answer</summary>
+#
+# Among nine lines the best one is partly the luckiest. An interval of 95 % misses in one of twenty
+# cases, for each line anew. Name one comparison before, or repeat the best one on other patients.
+#
+# </details>
+
+# %% [markdown]
+# ## What this chapter claims, checked
+
+# %%
+# Each strategy trains whole blocks, and more weights than the one before.
+for table in freezing.values():
+    assert ((table["trained"] == 0) | (table["trained"] == table["weights"])).all()
+    assert np.all(np.diff(table.groupby("strategy", sort=False)["trained"].sum()) > 0)
+assert counts["head"] == 1280 * 2 + 2
+# No group of chests was trained on and looked at, and the losses are losses.
+assert not splits.crossing(chests["group"], chests["split"])
+for found in trained.values():
+    assert found.seconds > 0
+    assert all(np.isfinite([row["loss"], row["validation_loss"]]).all() for row in found.history)
+
+# %%
+# What was frozen did not move and speaks as before; what was trained does not.
+for name in (MINE, path.RADIOGRAPHS):
+    assert (steps[name].loc[:"block6"] == 0).all()
+    assert (steps[name].loc["block7":] > 0).all()
+    assert np.allclose(alike[name].loc[:"block6"], 1.0)
+    assert alike[name]["top"] < 1.0
+assert (steps[path.FULL].loc[:"block5"] == 0).all()
+assert (steps[path.FULL].loc["block6":] > 0).all()
+# A network that has learned nothing is the least like, in the features that heads read.
+assert min(alike, key=lambda name: alike[name]["top"]) == path.RANDOM
+
+# %%
+# Every frame was scored once at each stage, by heads that had not seen its group.
+assert not splits.crossing(records["group"], records["fold"])
+for found in scored.values():
+    assert found["path"].is_unique
+    assert set(found["path"]) == set(records["path"])
+assert (overall.loc[path.NATURAL, ["gain", "gain_low", "gain_high"]] == 0).all()
+assert (overall["low"] <= overall["auroc"]).all()
+assert (overall["auroc"] <= overall["high"]).all()
+# Each stage drew maps of its own, between 0 and 1, one for each watched frame.
+assert all(drawn.min() >= 0 and drawn.max() <= 1 for drawn in maps.values())
+assert {len(drawn) for drawn in maps.values()} == {len(watched)}
+assert len({drawn.tobytes() for drawn in maps.values()}) == len(maps)
+
+# %%
+# The chain has ended in a bundle with three heads, which the next chapter finds.
+assert manifest["heads"] == ["softmax", "svm", "forest"]
+assert manifest["primary"] == "svm"
+assert lesson.bundle("progressive") == ready
+print("All claims hold.")
