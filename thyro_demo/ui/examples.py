@@ -105,7 +105,8 @@ def gallery(examples: Sequence[Example]) -> str:
     """
     buttons = "".join(
         f'<button type="button" class="thyro-example" data-example="{escape(example.name)}" '
-        f'data-case="{slug(example.name)}" aria-pressed="false"><img src="{_thumbnail(example.read())}" alt="" '
+        f'data-case="{slug(example.name)}" aria-pressed="false">'
+        f'<img src="{_thumbnail(example.read())}" alt="" '
         f'width="{_THUMBNAIL[0]}" height="{_THUMBNAIL[1]}">'
         f"<span>{_breakable(escape(example.caption))}</span></button>"
         for example in examples
