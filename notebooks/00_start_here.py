@@ -27,19 +27,21 @@
 #
 # 1. say what this course builds, and in which order;
 # 2. run every chapter, in Colab or on your own computer;
-# 3. let three networks score a frame, and read what they answer;
+# 3. let three networks score an ultrasound picture, and read what they answer;
 # 4. say where the images come from, what may be done with them, and which traps they hold;
 # 5. say what may never be uploaded.
 #
-# You need no data, no graphics card and no knowledge of programming. Run the cells from top to
-# bottom: click into one, press *Shift + Enter*, wait for the number beside it.
+# You need no data, no graphics card and no knowledge of programming. This page is a **notebook**:
+# text, and grey boxes with program code, the **cells**. Run the cells from top to bottom: click
+# into one, press *Shift + Enter*, wait for the number beside it. You can follow the course without
+# reading the code.
 
 # %% [markdown]
 # ## Before we start
 #
 # The next cell does nothing on your own computer, where the README's one line has installed
 # everything. In Google Colab it fetches the project and installs what Colab lacks; Colab's own
-# TensorFlow, Keras and NumPy stay as they are.
+# TensorFlow, Keras and NumPy (the program libraries that networks are built with) stay as they are.
 
 # %%
 import os
@@ -60,8 +62,9 @@ sys.path.insert(0, str(Path.cwd()))
 
 # %% [markdown]
 # What you may change is all in one cell, the same in each chapter. `FAST` makes everything small,
-# for a quick look. `SEED` fixes what chance decides: the same seed gives the same numbers. `DATA`
-# is empty for drawn images; how to use real ones stands further down. `OUT` is where results go.
+# for a quick look (a "rehearsal"). `SEED` fixes what chance decides: on the same computer, the same
+# seed gives the same numbers. `DATA` is empty for drawn images; how to use real ones stands further
+# down. `OUT` is the folder where results go.
 
 # %% tags=["parameters"]
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
@@ -94,21 +97,22 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 #
 # The **thyroid** is a gland in the neck. Lumps in it, **nodules**, are common, and most are
 # harmless (**benign**); a few are cancer (**malignant**). Doctors look at them with **ultrasound**,
-# which draws a picture from echoes. This course builds what many papers describe: a program that
-# looks at such a picture and answers with a number between 0 and 1, the **model score**: the nearer
-# to 1, the more the picture resembles those that were labelled malignant. You will also learn what
-# few papers say: how such a program fools its makers.
+# which draws a picture from echoes of sound; one such picture is a **frame**. This course builds
+# what many papers describe: a program that learns from frames with known answers (**labels**, here
+# "benign" or "malignant"), looks at a new frame and answers with a number between 0 and 1, the
+# **model score**: the nearer to 1, the more the frame resembles those that were labelled malignant.
+# You will also learn what few papers say: how such a program fools its makers.
 #
 # | Chapter | You will … |
 # |---|---|
 # | 0. Start here | run a comparison, and learn where images come from |
-# | 1. Seeing ultrasound | draw frames from physics, grade nodules, split patients without leaks |
+# | 1. Seeing ultrasound | draw frames from physics, grade nodules, deal patients for a fair test |
 # | 2. A network from scratch | train a tiny network and watch it learn by heart |
-# | 3. Progressive transfer | carry a network from photographs over chest films to the thyroid |
-# | 4. Heads | put three kinds of classifiers on one network, and join networks |
-# | 5. Did it really work? | give every number its interval, and find bugs in evaluations |
-# | 6. What does it look at? | draw heatmaps, and measure whether they can be believed |
-# | 7. Ship it | pack a model with its card, and open the app for a class |
+# | 3. Progressive transfer | train on photographs, then on chest X-rays, then on the thyroid |
+# | 4. Heads | let three kinds of classifiers read one network, and join networks |
+# | 5. Did it really work? | say how sure each number is, and find bugs in evaluations |
+# | 6. What does it look at? | draw where a score comes from, and measure whether to believe it |
+# | 7. Ship it | pack a model with a page on what it can do, and open the app for a class |
 #
 # Each chapter can be read alone: it goes on from what an earlier one has saved, or else from the
 # networks that come with the project.
@@ -117,7 +121,8 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 #
 # We begin at the end, with three finished **networks** (programs with millions of numbers that were
 # adjusted on examples). We need a picture. Real ones belong to patients, so we draw one by the
-# physics of ultrasound: a **phantom**. Nobody was ever in front of this probe.
+# physics of ultrasound: a **phantom**. No neck was ever under this probe (the part of the scanner
+# that is held to the skin).
 
 # %%
 CASE = "Very hypoechoic, taller than wide"
@@ -127,14 +132,16 @@ show.frame(axes, patient.frame, f"A drawn neck: {CASE.lower()}", patient.mask, p
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* the skin is at the top, four centimetres below it is the bottom. Inside the thin
-# line lies a nodule, darker than the gland around it and taller than wide: both speak for
-# malignant, as chapter 1 explains. We know the line because we drew the nodule; on a real frame an
-# expert draws it, and another expert draws another one.
+# *What to see:* the skin is at the top; the scale on the left tells how deep each place lies.
+# Inside the thin line lies a nodule. It is much darker than the gland around it ("very hypoechoic":
+# it sends back few echoes) and taller than wide: both speak for malignant, as chapter 1 explains.
+# We know the line because we drew the nodule; on a real frame an expert draws it, and another
+# expert draws another one.
 #
-# Now the three networks. Each has three **heads**: small classifiers (softmax, SVM, forest; chapter
-# 4) that turn what the network has found into a score. A score at or above the head's **threshold**
-# counts as "flagged".
+# Now the three networks, called VGG-16, ResNet-50 and EfficientNet-B0. Each has three **heads**,
+# small classifiers that turn what the network has found into a score. They are called softmax, SVM
+# and forest; chapter 4 explains them, here they are three readers of the same findings. A score at
+# or above the head's **threshold** counts as "flagged".
 
 # %%
 engine = Engine()
@@ -157,7 +164,8 @@ pd.DataFrame(
 # Do they agree? If not, which one would you believe, and why? The same frame, the same nodule, and
 # nine answers: the rest of the course is about what to make of them.
 #
-# Where did each network look? A **heatmap** (chapter 6) colours what the score leaned on:
+# Where did each network look? A **heatmap** (chapter 6) colours the places that, by a calculation,
+# raised the score. We draw one for one head of each network:
 
 # %%
 seen = [one for one in answer.predictions if one.heatmap is not None]
@@ -166,14 +174,15 @@ for axes, one in zip(row, seen, strict=True):
     title = f"{engine.title(one.model)}, {one.head}: {one.score:.2f}"
     show.frame(axes, frame, title, patient.mask, patient.spacing_mm, one.heatmap)
     axes.label_outer()
-figure.suptitle("One frame, three networks, three places")
+figure.suptitle("One frame: what each network's score leaned on")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* whether the glow lies inside the line. Often it does not: a score can be right for
-# a wrong reason, and a heatmap can look convincing and mean nothing. Chapter 6 measures it.
+# *What to see:* whether the glow lies inside the line, and whether the networks agree on the place.
+# A score can be right for a wrong reason, and a heatmap can look convincing and mean nothing.
+# Chapter 6 measures it.
 #
-# Change `CASE` above to another of these and run the cells again:
+# Change the words in quotes after `CASE =` to another of these, and run the cells from there again:
 
 # %%
 print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
@@ -181,11 +190,14 @@ print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
 # %% [markdown]
 # ## How good are these networks?
 #
-# Their makers' answer stands in each **model card**. The **AUROC** is the chance that a malignant
-# frame gets a higher score than a benign one: 0.5 is a coin, 1 is perfect; the brackets hold a 95 %
-# interval, the range in which the figure plausibly lies. Both come from real frames that the head
-# had not learned from. The last line is a control: a "classifier" that sees nothing but the width
-# and height of the file.
+# Their makers' answer stands in each **model card**, a page that comes with a network. The
+# **AUROC** (area under the receiver operating characteristic curve) is the chance that a malignant
+# frame, taken at random, gets a higher score than a benign one: 0.5 is a coin, 1 is perfect. The
+# brackets hold a 95 % interval, the range in which the number plausibly lies for patients like
+# these. Both come from real frames, scored **out of fold**: by a head that had not learned from
+# that patient (as far as the sets say who is who). The last line is a **control**, something that
+# cannot know what we hope the network knows: a "classifier" that sees nothing but the width and
+# height of the file.
 
 # %%
 found = {}
@@ -203,28 +215,47 @@ show.picture(
 )
 
 # %% [markdown]
-# *What to see:* how far the networks stand from the coin, and how far the control does. A number
-# that knows nothing of the picture is well above 0.5: in these data the *source* of an image gives
-# its class away. Chapter 5 takes that apart.
+# *What to see:* the dashed line is the coin. How far do the networks stand from it, and how far
+# does the control? A classifier that never saw the picture is better than a coin: in these data the
+# *source* of an image (the place it comes from) goes along with its **class** (benign or
+# malignant), and sources store files of different sizes. Chapter 5 takes that apart.
 #
 # ## In Colab or on your own computer?
 #
 # **Colab** runs everything on a computer of Google's, in the browser, on a phone if need be; you
-# need a Google account. Files vanish when the session ends, unless you save them to your Drive
-# (`OUT = "/content/drive/MyDrive/thyrodemo"` after mounting it). A graphics card (*Runtime → Change
-# runtime type*) makes training quicker and is used by itself when it is there.
+# need a Google account. Files vanish when the session ends, unless you save them to your Drive:
+# click the folder icon on the left, then *Mount Drive*, and write
 #
-# **Your own computer** needs Python 3.11 to 3.13 and about 4 GB of disk; one line of the README
-# installs and opens the app. Nothing leaves it. Then
-# `.venv/bin/pip install jupyterlab && .venv/bin/jupyter lab notebooks` opens this course.
+# ```python
+# OUT = "/content/drive/MyDrive/thyrodemo"
+# ```
+#
+# A graphics card (*Runtime → Change runtime type*) makes training quicker and is used by itself
+# when it is there.
+#
+# **Your own computer** needs Python 3.11 to 3.13 and about 4 GB of disk. The README, the text on
+# the project's home page, says how to open a terminal (a window in which one types commands) and
+# which line to paste: it installs and opens the app. No image leaves the computer. Stop the app
+# with *Ctrl + C*, stay in the same folder, and paste this to open the course in your browser:
+#
+# ```bash
+# .venv/bin/pip install jupyterlab && .venv/bin/jupyter lab notebooks
+# ```
+#
+# On Windows, one line after the other:
+#
+# ```powershell
+# .venv\Scripts\python -m pip install jupyterlab
+# .venv\Scripts\python -m jupyter lab notebooks
+# ```
 #
 # ## The images
 #
 # With `DATA = ""` every chapter draws phantoms: no download, no licence, no patient. They teach the
 # method; they prove nothing about patients. For real images, `DATA` may be
 #
-# - `"p1"`: the thyroid set of P1, the thesis this project grew from, is cloned from its public home
-#   (git shows its progress and checks every file against its hash), or used if it is there;
+# - `"p1"`: the thyroid set of P1, the thesis this project grew from, is copied from its public home
+#   (by the program git, which checks every file against its fingerprint), or used if it is there;
 # - a folder on this computer, with one set as its home publishes it, or with several by name
 #   (`thyroid_us`, `ddti`, `radiographs`, `busi`, `mini_mias`);
 # - `"drive:FOLDER"`: such a folder of your Google Drive, in Colab.
@@ -244,29 +275,30 @@ pd.DataFrame(
 
 # %% [markdown]
 # **"Public" is not "free".** Most of these sets may be studied, not passed on; some state no terms
-# at all, which by law means: all rights reserved. Nothing of them is part of this project, and no
-# picture that shows one should leave your computer.
+# at all, which in most countries means: all rights reserved. No image of theirs is part of this
+# project, and no picture that shows one should leave your computer.
 #
 # ### Four traps, all real
 #
 # Measured on the 638 frames of the P1 set; the README gives the commands.
 #
-# 1. **The source predicts the class.** Frames from one public archive (DDTI) are 87 % malignant,
-#    frames of 300 × 225 pixels 56 %, the rest 46 %. Whoever learns to tell archives apart looks
-#    clever.
+# 1. **The source predicts the class.** Of the frames from one public archive (DDTI) 87 % are
+#    labelled malignant, of the frames of 300 × 225 pixels 56 %, of the rest 46 %. Whoever learns to
+#    tell archives apart looks clever.
 # 2. **The answer is printed on the image.** Dozens of frames show a grade such as "TIRADS 2 (4A)".
 #    Everything here crops to the scan area first.
-# 3. **Copies.** Near copies of images stand on both sides of the published train and test parts.
+# 3. **Copies.** A set is published in two parts, one to learn from (train), one to be asked about
+#    (test). Near copies of the same image stand in both.
 # 4. **The labels are readings.** Many are a doctor's grade, not what a needle or surgery found. A
 #    second reading of 99 of them moved 36 of 93 "malignant" ones to low grades.
 #
 # ### What may never be uploaded
 #
 # - **A patient's image to a public link**, even "without the name": names hide in the pixels
-#   (printed text), in the file's metadata (DICOM, EXIF), in the file name, and in the combination
-#   of hospital, date and age.
-# - **A patient's image to Colab or Drive**: that is another company's computer in another country.
-#   Your hospital's data protection officer decides, not you, and not this course.
+#   (printed text), in the notes that a file carries besides its pixels (**metadata**, in formats
+#   such as DICOM and EXIF), in the file name, and in the combination of hospital, date and age.
+# - **A patient's image to Colab or Drive**: that is another company's computer, perhaps in another
+#   country. Your hospital's data protection officer decides, not you, and not this course.
 # - **A student's own scan** in class: a finding by chance would be nobody's to handle.
 #
 # Use phantoms, or sets that were published for this, under their terms.
@@ -286,9 +318,10 @@ pd.DataFrame(
 #
 # <details><summary>Answer</summary>
 #
-# After one: none; one frame says nothing about how often a head is right. After a hundred, the one
-# with the best figures *on frames chosen beforehand*, and only if its interval stands apart from
-# the others'. Choosing the best and quoting its figure from the same hundred frames flatters it.
+# After one: none; one frame says next to nothing about how often a head is right. After a hundred,
+# perhaps the one with the best number, if the difference to the others, frame by frame on the same
+# patients, is larger than chance explains (chapter 5). Quote its number from *other* frames then:
+# choosing the best and quoting it from the same hundred frames flatters it.
 #
 # </details>
 #
@@ -309,8 +342,9 @@ pd.DataFrame(
 #
 # <details><summary>Answer</summary>
 #
-# That the frame resembles those labelled malignant in training more than most do. It is not the
-# probability that this patient has cancer.
+# That, to this network and head, the frame resembles those labelled malignant in training more than
+# those labelled benign. It is not the probability that this patient has cancer: that depends on how
+# frequent cancer is among the patients asked about, and on what the labels are worth.
 #
 # </details>
 #
@@ -336,8 +370,8 @@ pd.DataFrame(
 #
 # <details><summary>Answer</summary>
 #
-# Without a licence all rights are reserved. Study it for yourself where your law allows that; do
-# not pass it on.
+# Without a licence assume that all rights are reserved. Study it for yourself where your law allows
+# that; do not pass it on.
 #
 # </details>
 #
@@ -345,7 +379,8 @@ pd.DataFrame(
 #
 # <details><summary>Answer</summary>
 #
-# No. On your own computer nothing leaves it, but even there your hospital's rules decide.
+# No. Run on your own computer without a public link, the app sends no image anywhere; even there
+# your hospital's rules decide.
 #
 # </details>
 

@@ -28,9 +28,11 @@
 # 1. say how a picture comes out of echoes, and what each of ten effects does to it;
 # 2. tell tissue from what the machine adds: speckle, shadow, enhancement, gain, printed text;
 # 3. name the five features by which a thyroid nodule is graded, and add up its points;
-# 4. prepare a frame for a network: crop it, cut out a nodule, put its grey values on a scale;
+# 4. prepare a **frame** (one ultrasound picture) for a **network** (a program that learns from
+#    examples, chapter 2): crop it, cut out a nodule, put its grey values on a scale;
 # 5. look through a collection of frames for sources, sizes and near copies;
-# 6. split patients, not images, and show what goes wrong otherwise.
+# 6. split patients, not images, into those to learn from and those to test on, and show what goes
+#    wrong otherwise.
 #
 # You need no data and no graphics card. Run the cells from top to bottom with *Shift + Enter*.
 
@@ -118,13 +120,15 @@ pair[0].legend()
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* three packets, one for each border; the two close ones come close together. A
-# scanner keeps only the envelope: the brightness of one column of the picture, from the skin down.
+# *What to see:* three packets, one for each border; the two close ones come close together (on the
+# right). A scanner keeps only the envelope: it becomes the brightness of one column of the picture,
+# from the skin down. (This is the **B-mode**, B for brightness.)
 #
 # ### 2. Depth from time
 #
 # Sound needs time for the way down and back. Who knows its speed can turn time into depth: depth =
-# speed × time / 2. Every scanner assumes 1,540 metres a second. Fat is slower, muscle quicker.
+# speed × time / 2. Scanners assume 1,540 metres a second. In fat sound is slower, in muscle
+# quicker.
 
 # %%
 figure, axes = plt.subplots(figsize=(8.5, 3.4), layout="constrained")
@@ -144,17 +148,18 @@ drawn_at = seeing.SPEED * arrival / 2
 print(f"A border under {BORDERS[-1]:.0f} mm of pure fat is drawn at {drawn_at:.1f} mm.")
 
 # %% [markdown]
-# *What to see:* the lines part as time goes on. The scanner reads all times on the blue line, so
-# that what lies behind fat is drawn too deep, by a few per cent. Millimetres on a screen are good,
-# not perfect.
+# *What to see:* the lines part as time goes on; the dashed lines are the three borders. The scanner
+# reads all times on the blue line, so that what lies behind fat is drawn too deep: by a few per
+# cent if the whole way is fat, by less in a neck, where fat is only a part of it. Millimetres on a
+# screen are good, not perfect.
 #
 # ### 3. Attenuation and gain
 #
-# Tissue swallows sound: **attenuation**. A rule of thumb is half a **decibel** for each
-# centimetre and megahertz, on the way down and again on the way back. (Decibels count powers of
-# ten: −10 dB is a tenth of the power, −20 dB a hundredth.) The scanner turns up the volume with
-# the time that has passed, which is the **gain** over depth. We send sound into a block of the
-# same tissue everywhere.
+# Tissue swallows and scatters sound: **attenuation**. A rule of thumb is half a **decibel** (dB)
+# for each centimetre and megahertz, on the way down and again on the way back. (Decibels count
+# powers of ten: −10 dB is a tenth of the power, −20 dB a hundredth.) The scanner turns up the
+# volume with the time that has passed, the **gain** over depth (on the knobs: TGC, time gain
+# compensation). We send sound into a block of the same tissue everywhere.
 
 # %%
 DEPTH, WIDE = (400, 160) if FAST else (400, 240)
@@ -178,10 +183,11 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* without gain the block grows darker with depth, though the tissue is the same. With
-# gain it is evenly bright. At twice the frequency the echoes from deep down are weaker than the
-# noise of the electronics, and gain then lifts the noise: that grain at the bottom knows nothing of
-# the tissue. This is why deep organs are scanned with low frequencies, and the thyroid, which lies
-# under the skin, with high ones.
+# gain it is evenly bright. On the right, "level" is the mean strength of the echoes at each depth.
+# At twice the frequency the echoes from deep down are weaker than the noise of the electronics, and
+# gain then lifts the noise: that grain at the bottom knows nothing of the tissue. This is why deep
+# organs are scanned with low frequencies, and the thyroid, which lies just under the skin and
+# muscle, with high ones.
 #
 # ### 4. The point-spread function
 #
@@ -210,7 +216,9 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the blots grow wider with depth, across the beam and not along it. (On the left,
-# depth is squeezed so that all four fit.) Everything a scanner draws is made of such blots.
+# depth is squeezed so that all four fit. A real beam is narrowest at the depth it is focused on;
+# ours is focused everywhere, as well as a probe of this size can.) Everything a scanner draws is
+# made of such blots.
 #
 # ### 5. Resolution along and across
 #
@@ -232,8 +240,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* go from left to right until two blots part. That happens earlier in the upper row,
-# along the beam, than in the lower one. A calcification of a tenth of a millimetre is seen, but its
-# size on the screen is that of the blot.
+# along the beam, than in the lower one. A **calcification** (a grain of calcium) of a tenth of a
+# millimetre may be seen, but its size on the screen is that of the blot.
 #
 # ### 6. Speckle
 #
@@ -249,24 +257,28 @@ for axes, (count, envelope) in zip(row, grains.items(), strict=False):
     show.frame(axes, seeing.grey(envelope**2), f"{count:g} a mm²", spacing_mm=seeing.SPACING_MM)
 strength = np.linspace(0, 3.5, 100)
 bins = np.linspace(0, 3.5, 60)
-row[3].hist(grains[FEW].ravel(), bins, density=True, color=show.GREY, label=f"{FEW:g}")
-row[3].hist(grains[MANY].ravel(), bins, density=True, color=show.BLUE, alpha=0.6, label=f"{MANY:g}")
+row[3].hist(grains[FEW].ravel(), bins, density=True, color=show.GREY, label=f"{FEW:g} a mm²")
+row[3].hist(
+    grains[MANY].ravel(), bins, density=True, color=show.BLUE, alpha=0.6, label=f"{MANY:g} a mm²"
+)
 row[3].plot(strength, seeing.rayleigh(strength), color=show.ORANGE, label="Rayleigh")
 row[3].set(title="All pixels", xlabel="Envelope", ylabel="Density", ylim=(0, 1.5))
 row[3].legend(fontsize=9)
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* few scatterers are single blots; many give the grain of every ultrasound frame, and
-# its pixels follow one curve, the **Rayleigh law**, whatever the scatterers are. So a network that
-# looks at one pixel learns nothing; the *mean* level over a region and the *pattern* tell tissues
+# *What to see:* few scatterers are single blots; many give the grain of every ultrasound frame. On
+# the right, how often each brightness occurs in the first block (grey) and in the third (blue).
+# With many scatterers the pixels follow one curve, the **Rayleigh law**, whatever the scatterers
+# are. So a single pixel says little; the *mean* level over a region and the *pattern* tell tissues
 # apart.
 #
 # ### 7. Borders between tissues
 #
 # How much comes back from a smooth border depends on how different the two sides are, in density
-# times speed of sound (the **impedance**). Between soft tissues it is less than a hundredth; at air
-# nearly everything turns back. That is why there is gel between probe and skin.
+# times speed of sound (the **impedance**). Between soft tissues it is about a hundredth of the
+# energy or less; at air nearly everything turns back. That is why there is gel between probe and
+# skin.
 
 # %%
 BORDER = [("soft tissue", other) for other in ("muscle", "fat", "bone", "air")]
@@ -284,14 +296,15 @@ for axes, mirror, name in zip(
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* a smooth border that lies across the beam is an unbroken bright line, as the
-# capsule of the gland is; a rough one is a row of speckles. (A smooth border that slopes away
-# sends its echo elsewhere, like a mirror, and may not be seen at all.)
+# *What to see:* on the left, each tick is ten times the one before; compare soft borders with bone
+# and air. In the middle, a smooth border that lies across the beam is an unbroken bright line, as
+# the capsule of the gland is; a rough one (right) is a row of speckles. (A smooth border that
+# slopes away sends its echo elsewhere, like a mirror, and may not be seen at all.)
 #
 # ### 8. Shadow
 #
-# A stone sends much of the sound back and swallows more. What lies behind is hardly lit. We put a
-# bright plate of calcium at 10 mm into even tissue; nobody draws the shadow.
+# Calcium sends much of the sound back and swallows much of the rest. What lies behind is hardly
+# lit. We put a bright plate of calcium at 10 mm into even tissue; nobody draws the shadow.
 
 # %%
 middle = slice(WIDE // 2 - 20, WIDE // 2 + 20)
@@ -331,14 +344,16 @@ right.legend()
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* the fluid itself is black, and below it hangs a bright veil. Black with a veil is
-# fluid (a **cyst**, mostly harmless); black with a shadow, or with neither, is something else.
+# *What to see:* the fluid itself is black, and below it hangs a bright veil. Black with a veil
+# speaks for fluid (a **cyst**, mostly harmless); black without one asks for a second look, for
+# solid tissue can be very dark as well. Shadow and veil are clues, not proofs.
 #
 # ### 10. Log compression and dynamic range
 #
-# The strongest echoes have a million times the power of the weakest, a screen has 256 greys. So the
-# scanner shows the logarithm: each step of grey is so many decibels. The decibels from black to
-# white are the **dynamic range**, a knob on the scanner.
+# The strongest echoes have a million times the power of the weakest, or more; a screen has 256
+# greys. So the scanner shows the logarithm: each step of grey is so many decibels. The decibels
+# from black to white are the **dynamic range**, a knob on the scanner. Here is a dark round nodule
+# with a plate of calcium in it.
 
 # %%
 both = seeing.insonate(np.where(bubble, -8, 0) + 20 * plate, SLOPE + 8 * plate, SLOPE, seed=SEED)
@@ -351,30 +366,38 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* without the logarithm only the brightest echo is left. With 30 dB the picture is
-# hard, black and white; with 90 dB soft, and the nodule pales. It is one and the same echo each
-# time: contrast and brightness of a frame belong to the person at the knobs. A network trained on
+# hard, black and white; with 90 dB soft, and the nodule pales. The echoes are the same each time:
+# contrast and brightness of a frame depend on the person at the knobs as well. A network trained on
 # one scanner meets this difference on the next.
 #
 # ## Part 2. From physics to a nodule
 #
 # Put all ten together, add a neck, and you have a **phantom**: a frame drawn by the physics of
-# ultrasound, in which we decide what is there. Nobody was ever in front of this probe. Phantoms
+# ultrasound, in which we decide what is there. No neck was ever under this probe. Phantoms
 # stand in for patients wherever real images may not be shown.
 #
-# A **nodule** is a lump in the thyroid gland. Most are harmless (**benign**), some are cancer
-# (**malignant**). Radiologists describe a nodule by five features and add up points. The table is
-# called **ACR TI-RADS** (American College of Radiology, Thyroid Imaging Reporting and Data System):
+# The **thyroid** is a gland at the front of the neck, a **nodule** a lump in it. Most are harmless
+# (**benign**), a few are cancer (**malignant**). Radiologists describe a nodule by five features
+# and add up points. The table is called **ACR TI-RADS** (American College of Radiology, Thyroid
+# Imaging Reporting and Data System; Tessler et al. 2017). Its two ends:
 #
 # | Feature | The question | From harmless … | … to suspicious |
 # |---|---|---|---|
-# | Composition | fluid or flesh? | cystic (fluid), spongiform: 0 | solid: 2 |
+# | Composition | fluid or flesh? | cystic (fluid), spongiform (like a sponge): 0 | solid: 2 |
 # | Echogenicity | how bright? | anechoic (black, fluid): 0 | very hypoechoic (very dark): 3 |
 # | Shape | which axis is longer? | wider than tall: 0 | taller than wide: 3 |
 # | Margin | how is the edge? | smooth: 0 | lobulated: 2, growing out of the gland: 3 |
-# | Echogenic foci | bright dots? | none, comet tails: 0 | punctate (pinpoint) foci: 3 |
+# | Echogenic foci | bright dots? | none, large comet tails: 0 | punctate (pinpoint) foci: 3 |
 #
-# The sum gives a **level**, TR1 (0 points, benign) to TR5 (7 points or more, highly suspicious).
-# We take one nodule and change one feature at a time.
+# Between the ends lie 1 and 2 points: mixed composition 1; as bright as the gland (**isoechoic**)
+# or brighter 1, darker (**hypoechoic**) 2, while "very" means darker than the neck's muscles;
+# coarse calcifications 1, a rim of calcium 2. A comet tail is a bright dot with a fading streak
+# below it, mostly a sign of harmless colloid. Foci of several kinds add up. A spongiform nodule has
+# 0 points, whatever else is seen.
+#
+# The sum gives a **level**: TR1 (0 points, benign), TR2 (2), TR3 (3), TR4 (4 to 6), TR5 (7 or more,
+# highly suspicious); a sum of 1 has no level in the table. We take one nodule and change one
+# feature at a time.
 
 # %%
 SOLID = "solid or almost completely solid"
@@ -401,15 +424,14 @@ for axes, (name, one) in zip(grid.flat, drawn.items(), strict=True):
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* one neck, six nodules in it. Inside the thin line: small holes (spongiform),
-# very dark, upright, with a wavy edge, with bright pinpoints. Can you tell each from the first
-# one without reading the title? The line is the nodule's **mask**: the pixels that we know
-# belong to it, because we drew them. No real frame comes with such certainty.
+# *What to see:* one neck, with six different nodules. Inside the thin line, after the start: small
+# holes (spongiform), very dark, upright, with a wavy edge, with bright pinpoints. Can you tell each
+# from the first one without reading the title? The line is the edge of the nodule's **mask**: the
+# pixels that we know belong to it, because we drew them. No real frame comes with such certainty.
 #
 # How the points of one nodule add up:
 
 # %%
-suspicious = replace(START, **{name: CHANGES[name] for name in CHANGES if name != "composition"})
 ladder = [START]
 for feature in ("echogenicity", "shape", "margin", "foci"):
     ladder.append(replace(ladder[-1], **{feature: CHANGES[feature]}))
@@ -431,10 +453,11 @@ right.set(ylabel="Probability (0–1)")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* on the left, a harmless-looking nodule climbs to the highest level in few steps.
-# On the right, the rule by which each phantom patient gets a **label**: the more points, the
-# more often "malignant". At five and six points it is close to a coin toss. Nobody, human or
-# network, can be right about all of these; a model that claims to be has seen the answers. (The
+# *What to see:* on the left, a mildly suspicious nodule (TR3) climbs to the highest level in few
+# steps. On the right, the rule by which each phantom patient gets a **label**, "benign" or
+# "malignant", the answer that a network is to learn: the more points, the more often "malignant".
+# At five and six points it is not far from a coin toss (the dashed line). Nobody, human or network,
+# can be right about all of these; a model that is, on many patients, has seen the answers. (The
 # rule is ours and far steeper than in a clinic, where even a TR5 nodule is often benign.)
 #
 # ## Part 3. From a frame to what a network sees
@@ -457,9 +480,9 @@ figure.suptitle(f"The scan area, found in {lesson.images}")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* whether the orange box holds all of the scan and none of the print. Where text
-# lies *inside* the scan (a caliper, a mark), no crop can remove it: look for it before you trust
-# a model. A frame without any border keeps all of its pixels.
+# *What to see:* whether the orange box holds all of the scan and none of the print. Where something
+# is printed *inside* the scan (a measuring cross, a mark), no crop can remove it: look for it
+# before you trust a model. A frame without any border should keep (nearly) all of its pixels.
 #
 # The second choice is how much of the neck to show. A **region of interest** (ROI) is a box around
 # the nodule, drawn by a person, with a margin. It makes the task easier, and it uses knowledge: who
@@ -482,12 +505,13 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* a network takes squares of one size, so everything is stretched to fit; note what
-# that does to "taller than wide" in a wide frame. In the ROI the nodule fills the square and its
-# edge can be read; in the whole scan it is a few pixels, but the neighbourhood is there.
+# that does to "taller than wide" in a wide frame. In the ROI the nodule takes the middle of the
+# square and more of its edge can be read; in the whole scan it has fewer pixels, but the
+# neighbourhood is there.
 #
 # Last, **normalisation**: networks learn best from numbers around zero. Two ways are common: the
-# same formula for all frames (grey 0–255 becomes −1 to 1), or each frame by its own mean and
-# spread.
+# same formula for all frames (grey 0–255 becomes −1 to 1), or each frame by its own mean and its
+# own spread (the standard deviation).
 
 # %%
 looks = [preprocess.prepare(one, SIDE)[0].mean(axis=2) for one in stored]
@@ -510,9 +534,10 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* one formula moves all lines together and keeps their differences; scaling each
-# frame by itself lays them over each other. The second takes away what gain and dynamic range
-# did, and with it that a frame is dark as a whole. The published networks of this course want
-# the first, with formulas of their own, and it is built into each, so nobody can forget it.
+# frame by itself gives all lines the same middle and the same width. The second takes away much of
+# what gain and dynamic range did, and with it that a frame is dark as a whole. The published
+# networks of this course want the first, with formulas of their own, and it is built into each, so
+# nobody can forget it.
 #
 # ## Part 4. Know your collection
 #
@@ -545,19 +570,19 @@ axes.margins(0.15)
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* each dot is one size of file, the larger the dot, the more files. Large dots are
-# sources: each place, or each website, stores one size. If the dots differ in colour, the *size of
-# the file* predicts the label, and a network that has learned
-# nothing about nodules can still score well. The table above says how the shares of malignant
-# frames differ. Chapter 5 comes back to this; at the end of this one we measure it.
+# *What to see:* each dot is one size of file (width and height in pixels); the larger the dot, the
+# more files. A large dot is often one source: many places, and websites, store one size. If large
+# dots differ in colour, the *size of the file* goes along with the label, and a model that has
+# learned nothing about nodules can still score well. The table above says how the shares of
+# malignant frames differ. Chapter 5 comes back to this; at the end of this one we measure it.
 #
 # ### Near copies
 #
-# Collections from the web hold the same frame twice: another size, another brightness, saved
-# again. For a computer these are different files. We look for them with a **perceptual hash**:
-# 64 yes-or-no answers about the coarse pattern of the scan ("is this wave above the median?").
-# Copies answer alike. The phantoms have no copies, so for them we hide three; real sets are
-# taken as they are.
+# Collections from the web often hold the same frame twice: another size, another brightness, saved
+# again. For a computer these are different files. We look for them with a **perceptual hash**, a
+# fingerprint of what a picture looks like. Any picture is a sum of waves, broad ones and fine ones;
+# the hash asks of each of the 64 broadest "is its number above the median?". Copies answer alike.
+# The phantoms have no copies, so for them we hide three; real sets are taken as they are.
 
 # %%
 found = seeing.with_copies(lesson, records)
@@ -577,12 +602,13 @@ row[2].set(ylabel="Pairs (each step is ten times)", yscale="log")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* left and middle, two files that the hash calls one frame; are they? Right, most
-# pairs differ in about half of their answers, as coin tosses would. Pairs left of the dashed line
-# are looked at again in finer detail, and only those that agree there as well count as copies.
-# (Different patients can share an outline, and so a hash.)
+# *What to see:* left and middle, two files that the hash calls one frame; are they? Right, in how
+# many answers pairs of frames differ; coin tosses would differ in half, 32. Where does the hill
+# lie, and are there pairs far to the left of it? Pairs left of the dashed line are looked at again
+# in finer detail, and only those that agree there as well count as copies. (Different patients can
+# share an outline, and so a hash.)
 #
-# Copies belong into one group. The package joins them, along with the patients they belong to.
+# Copies belong in one group. The package joins them, along with the patients they belong to.
 # (`lesson.thyroid` does so for every chapter, which is why real sets have no copies left across
 # groups here.)
 
@@ -610,10 +636,10 @@ show.picture(figure)
 # about the fifth, and go round until each image has been asked about once. Scores won this way are
 # called **out-of-fold**.
 #
-# Now the trap. Two frames of one patient show the same neck and carry the same label. If one of
-# them is in training and the other is asked about, the model may just recognise the neck. That is a
-# **leak**: the answer crosses from one side to the other. Let us deal once by image and once by
-# group, and count.
+# Now the trap. Two frames of one patient show the same neck and mostly carry the same label. If one
+# of them is in training and the other is asked about, the model may just recognise the neck. That
+# is a **leak**: the answer crosses from one side to the other. Let us deal once by image and once
+# by group, and count.
 
 # %%
 FOLDS = 3 if FAST else 5
@@ -634,9 +660,9 @@ pair[0].set_yticks(range(FOLDS))
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* on the left, orange lines join frames of one group in different folds; on the right
-# each group is one blue dot, because all its frames lie in the same fold. The package refuses to
-# work with the left one:
+# *What to see:* on the left, an orange line joins frames of one group that lie in different folds;
+# on the right each group is one blue dot, because all its frames lie in the same fold. The package
+# refuses to work with a deal that tears a group apart:
 
 # %%
 try:
@@ -654,12 +680,14 @@ print("Dealt by group: nothing crosses.")
 # Take the simplest model that can remember: it keeps all training frames, and answers for a new one
 # by whether the most similar malignant frame or the most similar benign frame is closer. We measure
 # it with the **AUROC** (area under the receiver operating characteristic curve): take one malignant
-# and one benign frame at random; how often does the malignant one get the higher score? 0.5 is a
-# coin, 1 is perfect. The **interval** beside it says how far the number would move with other
-# patients: we draw as many groups as we have, with replacement, two thousand times, and keep the
-# middle 95 % of the answers (a **bootstrap**).
+# and one benign frame at random; how often does the malignant one get the higher score (a tie
+# counts half)? 0.5 is a coin, 1 is perfect. The **interval** beside it estimates how far the number
+# would move with other patients of the same kind: we draw as many groups as we have, with
+# replacement (the same group may come twice, another not at all), two thousand times, and keep the
+# middle 95 % of the answers. This is called a **bootstrap**.
 #
-# As a control, a model that is shown the *size of the file* and nothing else.
+# Beside it stands a **control**, something that cannot know what we hope a model knows: a model
+# that is shown the *size of the file* and nothing else.
 
 # %%
 rows = seeing.thumbnails(joined)
@@ -681,12 +709,14 @@ show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a 
 
 # %% [markdown]
 # *What to see:* the distance between the first two rows. It is the same model on the same frames;
-# only the dealing differs, so whatever the first has more is leak. With many frames a patient the
-# gap is wide, with few groups of more than one frame it is narrow. And compare with the last row:
-# what the size of the file reaches, no one should call reading an ultrasound. An interval that
-# crosses the dashed line does not show that a model is better than a coin.
+# only the dealing differs, so what the first has more is leak, give or take the luck of the deal.
+# As a rule the gap is wide where patients have many frames, and narrow where few groups have more
+# than one. And compare with the last row: what the size of the file reaches, no one should call
+# reading an ultrasound. An interval that crosses the dashed line does not show that a model is
+# better than a coin.
 #
-# The difference itself, on the same resampled groups:
+# The difference itself, on the same resampled groups. If 0 lies outside its interval, luck in
+# choosing these patients is a poor explanation:
 
 # %%
 recognised = {name: told["same_group"].mean() for name, told in asked.items()}
@@ -718,8 +748,8 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 #
 # </details>
 #
-# **2.** In picture 8, give the plate a loss of 2 instead of 25 dB/mm. Is there still a shadow? What
-# about the tiny bright pinpoints of a nodule, why do they cast none?
+# **2.** In picture 8, give the plate a loss of 2 instead of 25 dB/mm (in `SLOPE + 25 * plate`). Is
+# there still a shadow? What about the tiny bright pinpoints of a nodule, why do they cast none?
 #
 # <details><summary>Answer</summary>
 #
@@ -735,7 +765,7 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 # For example `Features(SOLID, "hypoechoic", "taller than wide", "smooth")` has 2 + 2 + 3 = 7
 # points, TR5. With "macrocalcifications" and "wider than tall", and a lobulated margin, it has 2 +
 # 2 + 2 + 1 = 7 as well; leave the calcification out for 6, TR4. `tirads.points` and `tirads.level`
-# tell.
+# tell, `phantom.draw` draws, as in the cell of the six nodules.
 #
 # </details>
 #
@@ -777,8 +807,8 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 # <details><summary>Answer</summary>
 #
 # Not of the electronics. It comes from many scatterers within one blot and is the same when the
-# same place is scanned again. It carries little about a single pixel, but its mean level and
-# pattern differ between tissues.
+# same place is scanned again in the same way. A single pixel says little, but the mean level and
+# the pattern differ between tissues.
 #
 # </details>
 #
@@ -787,8 +817,8 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 #
 # <details><summary>Answer</summary>
 #
-# To find the arrow. Cropping to the scan area helps, if the arrow lies outside; otherwise only
-# other data do.
+# Most likely to find the arrow. Cropping to the scan area helps here, for the arrow lies outside.
+# Were it inside the scan, one would need other frames.
 #
 # </details>
 #
@@ -796,7 +826,7 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 #
 # <details><summary>Answer</summary>
 #
-# All images of one patient (or near copies of one image). On both sides of a split they let a model
+# All images of one patient, near copies included. On both sides of a split they let a model
 # recognise the patient in place of the disease.
 #
 # </details>

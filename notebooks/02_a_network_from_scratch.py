@@ -29,9 +29,12 @@
 # 2. say what a loss is, what one gradient step does, and what a batch and an epoch are;
 # 3. write a small network in fifteen lines, train it, and read its curves while they grow;
 # 4. make a network learn its patients by heart, and see it in the curves;
-# 5. say what early stopping, augmentation, dropout and more patients each do about it;
+# 5. say what four remedies (early stopping, augmentation, dropout, more patients) do about it;
 # 6. look at the filters that a network has learned;
-# 7. report how well it did, with an interval, beside a control that hardly looks.
+# 7. report how well it did, with an interval that says how sure that is, beside a control that
+#    hardly looks.
+#
+# Where you meet a word that you don't know yet, read on: each is explained where it is needed.
 #
 # You need no data and no graphics card. Run the cells from top to bottom with *Shift + Enter*.
 
@@ -94,18 +97,20 @@ lesson = begin(2, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## 1. What a network computes
 #
-# A **network** is a long sum with adjustable numbers in it, its **weights**. Ours looks at a frame
-# of a thyroid **nodule** (a lump in the gland of the neck) and answers with a **score** between 0
-# and 1: the nearer to 1, the more the frame resembles those labelled **malignant** (cancer) rather
-# than **benign** (harmless). It is built of four kinds of steps. We do each by hand, on a
-# **phantom**: a frame drawn by the physics of ultrasound (chapter 1), so that no patient is needed.
+# A **network** is a chain of sums with adjustable numbers in them, its **weights**. Ours looks at a
+# **frame** (one ultrasound picture) of a thyroid **nodule** (a lump in a gland of the neck) and
+# answers with a **score** between 0 and 1: the nearer to 1, the more the frame resembles those
+# labelled **malignant** (cancer) rather than **benign** (harmless). It is built of four kinds of
+# steps, one **layer** after the other. We do each by hand, on a **phantom**: a frame drawn by the
+# physics of ultrasound (chapter 1), so that no patient is needed. The skin is at the top, and
+# darker means that less sound came back.
 #
 # ### Convolution
 #
 # Take a small square of numbers, the **filter**. Lay it on a corner of the image, multiply each
 # number with the grey value beneath it, add up, write down the sum. Move one pixel on, and again,
-# until every place has its sum. That is a **convolution**: the answer is large where the image
-# looks like the filter.
+# until every place has its sum. That is a **convolution**, as networks use the word (mathematics
+# turns the filter round first): the answer is large where the image looks like the filter.
 
 # %%
 drawn = phantom.example("Very hypoechoic, taller than wide")
@@ -131,9 +136,9 @@ show.picture(figure)
 # ### ReLU and pooling
 #
 # **ReLU** (rectified linear unit) sets everything below zero to zero: keep the yes, drop the
-# reverse. Without such a bend, any stack of convolutions would be no more than one convolution.
-# **Pooling** then keeps of each square of 4 × 4 places the largest number: whether the filter found
-# something, not exactly where.
+# reverse. Without such a bend, any stack of convolutions would be no more than one larger
+# convolution. **Pooling** then keeps of each square of 4 × 4 places the largest number: whether the
+# filter found something, not exactly where.
 
 # %%
 edges = answers["edges that lie"]
@@ -150,9 +155,9 @@ figure.colorbar(shown, ax=row, label="Answer (−: the reverse)")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* grey is zero. ReLU takes away all that was darker; pooling leaves a coarse map of
-# the bright lines, a sixteenth of the numbers. A second convolution on such maps looks at patterns
-# *of* edges, over a larger part of the neck.
+# *What to see:* find the grey of zero on the bar at the right. ReLU lifts all that was darker to
+# it; pooling leaves a coarse map of the bright lines, a sixteenth of the numbers. A second
+# convolution on such maps looks at patterns *of* edges, over a larger part of the neck.
 #
 # ### Softmax and loss
 #
@@ -179,14 +184,15 @@ show.picture(figure)
 # %% [markdown]
 # *What to see:* who always answers one half pays 0.69 nats (the logarithm of 2), whatever comes. To
 # pay less one has to be right; to be sure *and* wrong costs most. Remember the dashed line: a
-# network above it on new frames would do better to say "I don't know".
+# network that pays more than that on new frames would do better to answer one half every time.
 #
 # ## 2. How it learns
 #
 # Learning means: change the weights so that the loss falls. We begin with the smallest model there
-# is, one number a patient and one weight. The number: the points that a radiologist gives the
-# nodule (ACR TI-RADS, chapter 1), which of phantoms we know; measured from their mean. The score is
-# softmax of weight × number.
+# is: one number for each patient, and one weight. The number: the points that a radiologist gives
+# the nodule for five features that look suspicious (ACR TI-RADS, chapter 1); of phantoms we know
+# them. We count them from their mean, in standard deviations. The sum for "malignant" is weight ×
+# number, the sum for "benign" is 0, and softmax turns the two into the score.
 
 # %%
 rng = np.random.default_rng(SEED)
@@ -208,10 +214,12 @@ for axes, (name, walk) in zip(row, walks.items(), strict=True):
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* the grey line is the loss of every possible weight: a valley. Each orange dot is a
-# weight; the **gradient** is how steep the valley is there, and a **gradient step** goes downhill
-# by so much times the **learning rate**. Small steps creep, bold ones arrive soon and may jump over
-# the bottom. A network does the very same with all of its weights at once.
+# *What to see:* the grey line is the mean loss of all patients for each weight one could choose: a
+# valley. Each orange dot is the weight after one more step; the **gradient** is how steep the
+# valley is there, and a **gradient step** goes downhill by so much times the **learning rate** (on
+# the left a small one, on the right ten times as large). Small steps creep, bold ones arrive sooner
+# and may jump over the bottom. A network does the very same with all of its weights at once; only
+# its valley has many hollows.
 #
 # ### Batches and epochs
 #
@@ -237,15 +245,17 @@ axes.legend()
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* for the same number of images looked at, batches go further, on a shakier path.
-# Around the bottom they keep trembling, because each batch has a slightly different valley.
+# *What to see:* for the same number of patients looked at, the orange line takes many more steps
+# and so comes further, on a shakier path. Around the bottom it keeps trembling, because each batch
+# has a slightly different valley.
 #
 # ## 3. Frames, split by group
 #
-# Now the real thing. We read the frames as small grey squares, cut to the **scan area** (without
-# what the scanner prints around it). To know whether the network learns anything that holds for
-# *other* patients, some are kept aside, the **validation** part. Patients, or **groups** of near
-# copies, are never torn apart between the two: chapter 1 shows what happens otherwise.
+# Now a network that looks. We read the frames as small grey squares, cut to the **scan area**
+# (without what the scanner prints around it). To know whether the network learns anything that
+# holds for *other* patients, some are kept aside, the **validation** part. A **group**, all frames
+# of one patient or near copies of one frame, is never torn apart between the two: chapter 1 shows
+# what happens otherwise. The part "few" is a handful of the patients in "many", for later.
 
 # %%
 SIDE, EPOCHS, FEW = (48, 10, 6) if FAST else (64, 30, 6)
@@ -275,17 +285,18 @@ figure.suptitle(f"What the network gets: {SIDE} × {SIDE} grey values ({lesson.i
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* how little is left at this size. Could you tell the two rows apart? Whatever the
-# network learns, it learns from this.
+# *What to see:* benign frames above, malignant ones below, and how little is left at this size.
+# Could you tell the two rows apart? Whatever the network learns, it learns from this.
 #
 # ## 4. The network, in plain Keras
 #
-# Two rounds of convolution, ReLU and pooling, then an average over the frame, then two sums and
-# softmax. It is the network of the protocol called P6 in this project (Kim, "Image classification
-# using deep learning algorithm for thyroid imaging", Gachon University, draws two layers and prints
-# no widths; 32 and 64 filters of 5 × 5 are ours). **Batch normalisation** keeps the answers of each
-# filter around zero, so that training is quick. The dropout layer is switched off (rate 0) until we
-# need it.
+# **Keras** is the library we write networks with. Two rounds of convolution, ReLU and pooling, then
+# an average over the frame, then two sums (the layer called `Dense`) and softmax. It is the network
+# of the protocol called P6 in this project (Kim, "Image classification using deep learning
+# algorithm for thyroid imaging", Gachon University, draws two layers and prints no widths; 32 and
+# 64 filters of 5 × 5 are ours). **Batch normalisation** shifts and scales the answers of each
+# filter so that, over a batch, they lie around zero; that makes training quick. The dropout layer
+# (section 6) is switched off (rate 0) until we need it.
 
 # %%
 keras.config.set_dtype_policy(precision())  # shorter numbers on graphics cards made for them
@@ -331,10 +342,11 @@ learned = network.get_weights()
 print(f"One step on a batch of 16 took {live.step_ms:.0f} ms on this computer.")
 
 # %% [markdown]
-# *What to see:* the grey curve is the loss on frames the network learns from; it falls because we
-# make it fall. The blue one is the loss on patients it has never met, and nobody makes that fall.
-# As long as blue goes down with grey, the network learns something that holds for others. Where
-# they part, it begins to learn its own patients by heart: **overfitting**.
+# *What to see:* the grey curve is the loss on frames the network learns from; if it falls, that is
+# because we push it down. The blue one is the loss on patients it never learns from, and nothing
+# pushes that down. As long as blue goes down with grey, the network learns something that holds for
+# others. Where grey goes on falling and blue does not, it begins to learn its own patients by
+# heart: **overfitting**.
 #
 # ### What the filters look like
 
@@ -343,8 +355,9 @@ kernels = np.moveaxis(network.get_layer("conv1").get_weights()[0][:, :, 0], -1, 
 show.picture(scratch.grid(kernels, "The 32 filters of the first layer, 5 × 5 numbers each", 16))
 
 # %% [markdown]
-# *What to see:* some have sides, light and dark, and answer at edges like those we chose by hand;
-# many still look like the noise they started from. A small set of frames moves filters little.
+# *What to see:* look for filters with a light and a dark side: they answer at edges, like those we
+# chose by hand. Many may still look like the noise they started from, for few frames and few epochs
+# move filters little. (Each is drawn on a scale of grey of its own.)
 #
 # And what they answer, the **feature maps**, for one frame that was not trained on:
 
@@ -358,9 +371,10 @@ pictures = [shown_frame[..., 0], *maps[strongest], *deep[deepest]]
 show.picture(scratch.grid(pictures, "A frame, then maps of layer 1 (top) and layer 2 (bottom)"))
 
 # %% [markdown]
-# *What to see:* in the upper row each filter brings out something else: lines, dark holes, bright
-# tissue. In the lower row, a sixteenth as many places, it is hard to say what a map stands for.
-# That is normal, and it is why chapter 6 measures what a network looks at instead of guessing.
+# *What to see:* top left is the frame. In the rest of the upper row look for what each filter
+# brings out: lines, dark holes, bright tissue. In the lower row, with a sixteenth as many places,
+# it is hard to say what a map stands for. That is normal, and it is why chapter 6 measures what a
+# network looks at instead of guessing.
 #
 # ## 5. Overfitting, on purpose
 #
@@ -383,9 +397,10 @@ alone = scratch.train(
 #
 # - **Early stopping**: end the training when the validation loss has not fallen for some epochs,
 #   and go back to the best.
-# - **Augmentation**: show each frame a little differently every time, mirrored, shifted, brighter,
-#   so that there is less to learn by heart. Only in ways that keep the label true: never upside
-#   down, for sound comes from above, and shadows fall downward.
+# - **Augmentation**: show each frame a little differently every time, mirrored left to right,
+#   shifted, larger, brighter, so that there is less to learn by heart. Only in ways that keep the
+#   label true: never upside down, for sound comes from above, and the dark shadow behind calcium
+#   points downward.
 # - **Dropout**: in each step, leave out a random share of the numbers before the last layer, so
 #   that no single one can be relied on.
 # - **More patients**: what it sounds like.
@@ -415,11 +430,12 @@ runs = {
 show.picture(scratch.compared(runs, "Few patients, and one remedy at a time"))
 
 # %% [markdown]
-# *What to see:* left, how well each one knows its own patients; right, how well it does on others.
-# The first curve ends low on the left and high on the right. Early stopping is the same curve, cut
-# off; augmentation and dropout slow the learning by heart down, visible on the left; what they gain
-# on the right differs from set to set. More patients usually do most. (They also take more steps an
-# epoch.) One seed and one deal is an example, not a measurement: change `SEED` and look again.
+# *What to see:* low is good. Left, how well each one knows its own patients; right, how well it
+# does on others. Compare how low the solid grey curve ends on the left and on the right. Early
+# stopping (dotted) is the same curve, cut off; augmentation and dropout
+# slow the learning by heart down, visible on the left as higher curves; what they gain on the right
+# differs from set to set. More patients usually do most. (They also take more steps an epoch.) One
+# seed and one deal are an example, not a measurement: change `SEED` and look again.
 
 # %%
 pd.DataFrame(
@@ -435,9 +451,9 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The last column flatters: the best epoch was picked by looking at these very patients. So the
-# validation part may tell us *when to stop*, and may not tell us *how good we are*. For that we
-# need a third part.
+# Losses are in nats. The last column flatters: the best epoch was picked by looking at these very
+# patients. So the validation part may tell us *when to stop*, and may not tell us *how good we
+# are*. For that we need a third part, the **test** part.
 #
 # ## 7. How good is it?
 #
@@ -446,13 +462,15 @@ pd.DataFrame(
 # won this way are **out-of-fold**. What we use was fixed before we look: early stopping,
 # augmentation and dropout of 0.3.
 #
-# The figure is the **AUROC** (area under the receiver operating characteristic curve): take one
-# malignant and one benign frame at random; how often does the malignant one get the higher score?
-# 0.5 is a coin, 1 is perfect. Its **interval** says how far it moves with other patients: we draw
-# as many groups as we have, with replacement, two thousand times, and keep the middle 95 %.
+# The number we report is the **AUROC** (area under the receiver operating characteristic curve):
+# take one malignant and one benign frame at random; how often does the malignant one get the higher
+# score (a tie counts half)? 0.5 is a coin, 1 is perfect. Its **interval** estimates how far it
+# would move with other patients: we draw as many groups as we have, with replacement, two thousand
+# times, and keep the middle 95 % (a **bootstrap**).
 #
 # And every experiment needs a **control**: something that cannot know what we hope the network
-# knows. Ours are the mean brightness of the square, and the size of the file.
+# knows. Ours are the mean brightness of the square, and the size of the file (a collection often
+# has one size of file, and one share of malignant frames, for each place it comes from).
 
 # %%
 FOLDS, ROUNDS = (3, 6) if FAST else (5, 16)
@@ -481,11 +499,13 @@ show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a 
 # *What to see:* first the length of the lines. Where a line crosses the dashed one, these patients
 # do not show that the row is better than a coin. Then the controls: what brightness or the size of
 # the file reach, nobody should call reading an ultrasound. The last rows ask within each **source**
-# (the place where frames come from): there the size of the file cannot help. A line wholly *below*
-# the dashed one is no network to be read backwards: where there is nothing to learn and patients
-# are few, a class that is frequent in the fold asked about is scarce in the folds learned from.
+# (the place, or the scanner, that frames come from): there the size of the file can help little. Do
+# not read a network backwards because its line lies wholly *below* the dashed one. Where there is
+# nothing to learn and patients are few, a label that is frequent in the fold asked about is scarce
+# in the folds learned from, and that alone pushes the AUROC below one half.
 #
-# The fair comparison is on the same resampled patients, because what is hard for both cancels out:
+# The fair comparison is on the same resampled patients, because much of what is hard for both
+# cancels out:
 
 # %%
 gains = {
@@ -499,18 +519,20 @@ title = "Is the network better than its controls?"
 show.picture(show.intervals(gains, title, "Difference of AUROC (−1 to 1)", reference=0.0))
 
 # %% [markdown]
-# *What to see:* where 0 lies inside a line, these patients show no difference; then the network has
-# not been shown to know more than the control. A small network on small pictures of few patients
-# often ends there. Chapter 3 starts from networks that have seen other images before.
+# *What to see:* the dashed line is "no difference". Where it crosses a line, these patients do not
+# show that the two differ; then the network has not been shown to know more than the control. A
+# small network on small pictures of few patients often ends there. Chapter 3 starts from networks
+# that have seen other images before.
 #
 # ## 8. The same network on another task
 #
-# The paper behind P6 first used its network on breast films: is there a mass, or just tissue
-# that stands out? It prints "over 80 %" accuracy for that and "over 76 %" for thyroid nodules,
-# without the number of images, without intervals, and without saying how images were split; so
-# neither can be checked. With the mammograms of mini-MIAS at hand, this section cuts patches
-# from them; without, it cuts drawn nodules and drawn tissue. The control is the **contrast**:
-# one number, how much the middle of a patch is brighter than its rim.
+# The paper behind P6 first used its network on X-rays of the breast (**mammograms**): is there a
+# **mass** (a lump), or just tissue that stands out? It prints an **accuracy** (the share of right
+# answers) of "over 80 %" for that and "over 76 %" for thyroid nodules, without the number of
+# images, without intervals, and without saying how images were split; so neither can be checked.
+# With the mammograms of mini-MIAS (a public set) at hand, this section cuts patches from them;
+# without, it cuts drawn nodules and drawn tissue. The control is the **contrast**: one number, how
+# much the middle of a patch is brighter than its rim.
 
 # %%
 patches = splits.kfold(scratch.masses(lesson), FOLDS, seed=SEED)
@@ -523,8 +545,9 @@ show.picture(
 )
 
 # %% [markdown]
-# *What to see:* both rows stand out from their surroundings; that is how the lower one was chosen.
-# What is left to tell them apart, if anything, is the edge and what lies around.
+# *What to see:* does the middle stand out in both rows? Those below were chosen for it, among
+# places without a mass. What is left to tell the rows apart? Look at edges, at how dark or bright
+# the middle is, and at what lies around. (Each patch is drawn on a scale of grey of its own.)
 
 # %%
 by_patch = scratch.score_out_of_fold(
@@ -543,9 +566,9 @@ display(
 )
 
 # %% [markdown]
-# *What to see:* whether the network clears its control. And why we don't quote an accuracy: where
-# most patches hold no mass, the answer "none" for all of them is right most of the time, and has
-# found nothing.
+# *What to see:* whether the network clears its control. The share printed under the picture says
+# why we don't quote an accuracy: the fewer patches hold a mass, the more often the answer "none"
+# for all of them is right, and it has found nothing.
 #
 # ## Exercises
 #
@@ -565,17 +588,18 @@ display(
 # <details><summary>Answer</summary>
 #
 # First the weight flies far beyond the bottom and takes long to come back; from some rate on it
-# goes to and fro for ever. A network's loss then hops up and down, or grows; one lowers the
-# rate.
+# goes to and fro without coming to rest. A network's loss then hops up and down, or grows; one
+# lowers the rate.
 #
 # </details>
 #
-# **3.** Set `FEW` to 2, then to 12. What happens to the gap between the two curves?
+# **3.** Set `FEW` (the patients of each label in the small part) to 2, then to 12. What happens to
+# the gap between the two curves of section 5? (A rehearsal with `FAST` may not have twelve.)
 #
 # <details><summary>Answer</summary>
 #
-# The fewer patients, the sooner and the wider the curves part: a handful of frames is learned by
-# heart in a few epochs.
+# As a rule, the fewer patients, the sooner and the wider the curves part: a handful of frames is
+# soon learned by heart.
 #
 # </details>
 #
@@ -584,8 +608,8 @@ display(
 #
 # <details><summary>Answer</summary>
 #
-# Upward wherever patients have several frames, for the network has then seen the patient it is
-# asked about. It may not be reported as a figure for new patients.
+# Upward as a rule, where patients have several frames, for the network has then seen the patient it
+# is asked about. It may not be reported as a number for new patients.
 #
 # </details>
 
@@ -605,8 +629,8 @@ display(
 #
 # <details><summary>Answer</summary>
 #
-# Overfitting: the network learns its patients by heart. Stop earlier, augment, use dropout; best of
-# all, more patients.
+# Overfitting: the network learns its patients by heart. Stop earlier, augment, use dropout; usually
+# best of all, more patients.
 #
 # </details>
 #
@@ -614,8 +638,8 @@ display(
 #
 # <details><summary>Answer</summary>
 #
-# The best epoch was chosen by looking at it, so it flatters. The figure has to come from patients
-# that had no part in any choice.
+# The best epoch was chosen by looking at it, so it flatters. The number that is reported has to
+# come from patients that had no part in any choice.
 #
 # </details>
 #
@@ -633,9 +657,9 @@ display(
 #
 # <details><summary>Answer</summary>
 #
-# That these frames can be told apart better than by a coin, and that brightness alone nearly does
-# it. Whether the network knows more is for the paired difference to say; most likely its interval
-# holds 0.
+# That both tell these frames apart better than a coin (both intervals lie above 0.5), and
+# brightness alone nearly as well as the network. Whether the network knows more is for the paired
+# difference to say: overlapping intervals alone do not settle it.
 #
 # </details>
 

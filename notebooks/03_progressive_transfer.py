@@ -27,11 +27,15 @@
 #
 # 1. say what transfer learning is, and why somebody would put chest radiographs between photographs
 #    and thyroid ultrasound;
-# 2. choose what a stage may train, and count its weights in three well-known networks;
+# 2. choose what a stage of training may change, and count its weights in three well-known networks;
 # 3. train a stage, read its loss curves, and tell learning from learning by heart;
 # 4. measure what a stage has changed: weights, feature maps, likeness, heatmaps;
-# 5. answer the question "did the middle stage help?" with a paired difference and its interval;
-# 6. bring a chain to its end, a bundle that later chapters go on from.
+# 5. answer the question "did the middle stage help?" with a difference on the same patients and its
+#    interval;
+# 6. bring a chain of stages to its end, a **bundle** (a folder with a network and all that belongs
+#    to it) that later chapters go on from.
+#
+# Where you meet a word that you don't know yet, read on: each is explained where it is needed.
 #
 # You need no data and no graphics card. Run the cells from top to bottom with *Shift + Enter*.
 
@@ -98,13 +102,16 @@ lesson = begin(3, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## 1. Why a network goes to school elsewhere first
 #
-# A **network** is a chain of **layers** that turns an image into numbers. What a layer does is
-# fixed by its **weights**, numbers that training sets. The networks of this chapter have between
-# four and twenty-four million of them. Our thyroid frames number a few hundred. So many weights can
-# learn so few frames by heart, and then know nothing of the next patient.
+# We want a program that looks at a **frame**, one ultrasound picture, of a **nodule** (a lump) in
+# the **thyroid** (a gland of the neck), and says how much it resembles frames labelled
+# **malignant** (cancer) rather than **benign** (harmless). A **network** is a chain of **layers**
+# that turns an image into numbers. What a layer does is fixed by its **weights**, numbers that
+# training adjusts. The networks of this chapter have between four and twenty-four million of them.
+# Our thyroid frames number a few hundred at most. So many weights can learn so few frames by heart,
+# and then know nothing of the next patient.
 #
 # **Transfer learning** is the way out: first train the network on a large collection of other
-# images, then go on with the few of your own. It works because the first layers look for edges,
+# images, then go on with the few of your own. It can work because the first layers look for edges,
 # spots and textures, and those occur everywhere.
 #
 # **Progressive transfer** adds a stage in between. The idea, from the thesis that this project
@@ -114,15 +121,16 @@ lesson = begin(3, FAST, SEED, DATA, OUT)
 #
 # > photographs → chest radiographs → thyroid ultrasound
 #
-# and changes less at each of these **stages**. That is plausible. Plausible is not measured: that
-# is what the rest of this chapter is for.
+# and, after the first of these **stages**, only a part of it may change. That is plausible.
+# Plausible is not measured: that is what the rest of this chapter is for.
 #
 # ## 2. Three networks
 #
 # Each is a row of **blocks**, groups of layers. From block to block the picture becomes smaller
 # (fewer, larger **cells**) and thicker (more **channels**, each telling where one kind of pattern
 # was found). What comes out of the last block is the last **feature map**. Its average over the
-# frame, one number a channel, is called the **features**; the **head** turns them into a score.
+# frame, one number for each channel, is called the **features**. The **head** turns them into a
+# **score** between 0 and 1, higher for "malignant".
 
 # %%
 NETWORKS = ("vgg16", "resnet50", "efficientnet-b0")
@@ -147,9 +155,11 @@ for name in NETWORKS:
 pd.DataFrame(rows).set_index("network")
 
 # %% [markdown]
-# *VGG-16* (2014) stacks plain **convolutions**, small filters that slide over the picture.
-# *ResNet-50* (2015) adds shortcuts around them, so that far more layers still learn.
-# *EfficientNet-B0* (2019) reaches as much with a fraction of the weights; we train this one.
+# *VGG-16* (2014) stacks plain **convolutions**, small filters that slide over the picture and
+# answer where it looks like them (chapter 2). *ResNet-50* (2015) adds shortcuts around them, so
+# that far more layers can still learn. *EfficientNet-B0* (2019) was published as reaching as much
+# on photographs with a fraction of the weights; we train this one. (VGG-16 is counted here without
+# the three large layers at its end, which its makers used for photographs.)
 #
 # ## 3. What a stage may change
 #
@@ -163,11 +173,10 @@ show.picture(path.draw_freezing(freezing))
 # %% [markdown]
 # *What to see:* each row is one strategy, each box a block with its number of weights; blue ones
 # are trained, grey ones are frozen. At the right: how many weights are trained, and which share of
-# all that is. Most weights sit in the last blocks, so that "the last two blocks" is not far from
-# "all".
+# all that is. Most weights sit in the last blocks, so "the last two blocks" train most of them.
 #
-# Few trained weights mean: quick, little memory, little danger of learning by heart, and little
-# room to adapt. There is a practical gain as well: what is frozen gives the same answer for an
+# Few trained weights mean: quicker, less memory, less danger of learning by heart, and less room to
+# adapt. There is a practical gain as well: what is frozen gives the same answer for an
 # image every time, so we compute it once and keep it. Only what is trained runs again and again.
 
 # %%
@@ -183,8 +192,9 @@ print(counts.map("{:,} weights".format).to_string())
 # lung. Nothing in them follows the physics of X-rays. They show how a middle stage is run; what it
 # is good for, only real radiographs can tell.
 #
-# The start is the network that this project's `weights/` folder keeps after its first stage,
-# trained on small photographs alone.
+# The start is the EfficientNet-B0 that comes with this project (in its folder `weights/`) as it was
+# after its first stage, trained on small photographs alone. Each image of the middle stage carries
+# a **label**, the right answer, and the network learns to give it.
 
 # %%
 CHESTS, SIDE_OF_CHESTS, EPOCHS = (96, 64, 4) if FAST else (600, 112, 3)
@@ -217,17 +227,20 @@ figure.suptitle(f"The middle stage: {kind}, one of each class")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* what the middle stage is asked, and how different such a picture is from an
-# ultrasound frame: no speckle, no skin on top, no depth.
+# *What to see:* what the middle stage is asked to tell apart, and how different such a picture is
+# from an ultrasound frame: not the grain of ultrasound (**speckle**), no skin along the top, and a
+# shadow picture through the whole chest instead of a slice that reaches some way down.
 #
-# Now the training. One pass over all training images is an **epoch**, a handful of images that
-# move the weights once is a **step**. The **loss** measures how wrong and how sure of it the
-# network is; training pushes it down (a guess between two classes costs 0.69, between three 1.10).
-# A part of the images, the **validation** part, is only looked at: it tells whether what was
-# learned holds for chests that were not trained on. Groups (here patients, or near copies) are
-# never on both sides.
+# Now the training. One pass over all training images is an **epoch**; a handful of images, after
+# which the weights move once, makes a **step**, and the **learning rate** (`RATES`) says how far
+# they move. The **loss** measures how wrong the network is, and how sure while wrong; training
+# pushes it down (a guess between two classes costs 0.69, between three 1.10; the unit is called
+# *nat*). A part of the images, the **validation** part, is only looked at: it tells whether what
+# was learned holds for chests that were not trained on. **Groups** (all images of one patient, or
+# near copies) are never on both sides.
 #
-# Each strategy begins with the same weights. (A rehearsal tries the last block alone.)
+# Each strategy begins with the same weights. (A rehearsal, with `FAST`, tries the last block
+# alone.)
 
 # %%
 RATES = {"head": 2e-3, "last block": 5e-4, "last two blocks": 3e-4, "all": 1e-4}
@@ -261,9 +274,10 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* first, whether both lines fall at all. Then the gap: a training loss that goes on
-# falling while the validation loss stays or rises is learning by heart. Compare the panels: as a
-# rule, the more is trained, the lower the grey line comes, and the more you must watch the blue
-# one. After so few epochs no curve has come to rest, so do not pick a "best strategy" here.
+# falling while the validation loss stays or rises is learning by heart. Where there are several
+# panels, compare them: as a rule, the more is trained, the lower the grey line comes, and the more
+# you must watch the blue one. So few epochs let no curve come to rest: do not pick a "best
+# strategy" here.
 #
 # We go on with the network whose last block was trained, as the shipped one's was.
 
@@ -274,11 +288,12 @@ print("We go on with", chosen)
 # %% [markdown]
 # ## 5. What each stage has changed
 #
-# Now we walk down the path with the *same thyroid frames*: a network with random weights, which
-# has learned nothing; after photographs; after the middle stage that you just trained; after the
-# radiographs of the shipped network, which had more of them and more time; and the shipped network
-# itself, whose last two blocks went on to **phantoms**, drawn ultrasound frames. In none of them
-# has a thyroid frame of this chapter moved a weight.
+# Now we show the *same thyroid frames* to five networks: one with random weights, which has learned
+# nothing; one after photographs; one after the middle stage that you just trained; the one of this
+# project (the **shipped** one) after its radiographs, more of them and for longer; and the shipped
+# network itself, whose last two blocks went on to **phantoms**, ultrasound frames drawn by physics.
+# In none of them has a thyroid frame of this chapter moved a weight. The frames are dealt to a few
+# heaps (**folds**), for section 6.
 
 # %%
 FOLDS, SIDE, WATCHED = (2, 112, 30) if FAST else (5, 192, 40)
@@ -317,9 +332,9 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* where bars are missing, the block was frozen, and not one of its weights differs.
-# Where there are bars, look how long they are: all weights of a block are taken for one long arrow,
-# and the bar is the length of its change. A few per cent can be a new task. ("Then phantoms" counts
-# the whole way since the photographs, radiographs included.)
+# Where there are bars, look how long they are: all weights of a block are taken for one arrow in a
+# space of many dimensions, and the bar is the length of its change. Small changes can be enough for
+# a new task. ("Then phantoms" counts the whole way since the photographs, radiographs included.)
 #
 # ### What one frame looks like inside
 
@@ -340,7 +355,7 @@ show.picture(figure)
 # %% [markdown]
 # *What to see:* read each column downwards. The channel is the one that varies most after the
 # photographs, and keeps its number. In early blocks you may still recognise the frame, in the last
-# one a handful of cells is left. Neighbours that are the same picture belong to frozen blocks.
+# one a handful of cells is left. Pictures of one column that are the same belong to frozen blocks.
 # With random weights the channel of that number means something else, yet it often shows edges
 # too: a random filter is a filter. (Each picture has its own scale of grey, so do not compare
 # brightness between pictures.)
@@ -351,7 +366,7 @@ show.picture(figure)
 # look alike to the network before a stage still look alike after it? **Centred kernel alignment**
 # (CKA; Kornblith et al., ICML 2019) answers it with one number: 1 where the likeness of all pairs
 # of frames is the same, about 0 where the two have nothing to do with each other. It does not mind
-# if channels swap places or grow.
+# if channels swap places, or if all of them grow by the same factor.
 
 # %%
 alike = {name: path.alike(readings[path.NATURAL], reading) for name, reading in readings.items()}
@@ -364,25 +379,26 @@ axes.legend()
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* the lines of the trained networks stay at 1 as long as blocks are frozen and fall
-# where training began. The grey line is the yardstick: likeness to a network that has learned
-# nothing. In the first blocks it is high, because any filter keeps bright frames bright and dark
-# ones dark. A stage whose features stay far above it has adapted, not started anew.
+# *What to see:* the line of the photographs is 1 everywhere, being compared with itself. The lines
+# of the networks trained further stay at 1 as long as blocks are frozen and leave it where training
+# began. The grey line is the yardstick: likeness to a network that has learned nothing. In the
+# first blocks even that is often high, because any filter keeps bright frames bright and dark ones
+# dark. A stage whose features stay far above it has adapted, not started anew.
 #
 # ## 6. Did it help?
 #
-# So features changed. Whether they became *better for thyroid nodules* is another question, and
-# the only one a patient would ask. We keep each network frozen, fit the same kind of head (a
-# linear support vector machine, which weighs each feature and adds up) on the features of each
-# stage, and ask it **out of fold**: the frames are dealt to a few heaps (**folds**), and each heap
-# is scored by a head that was fitted on the others, so that no frame of its **group** (one
-# patient, or near copies) helped. The **AUROC** is the chance that a **malignant** frame (cancer)
-# gets a higher score than a **benign** one (harmless); 0.5 is guessing.
+# So features changed. Whether they became *better for thyroid nodules* is another question, and the
+# one that matters to a patient. We keep each network frozen, fit the same kind of head (a linear
+# **support vector machine**, SVM, which weighs each feature and adds up) on the features of each
+# stage, and ask it **out of fold**: each fold is scored by a head that was fitted on the others, so
+# that no frame of its **group** (one patient, or near copies) helped. The **AUROC** (area under the
+# receiver operating characteristic curve) is the chance that a **malignant** frame, taken at
+# random, gets a higher score than a **benign** one; 0.5 is guessing, 1 is perfect.
 #
 # We name the comparison *before* we look: the shipped radiograph stage against photographs alone.
-# Beside them stands a scorer that sees nothing but the **width and height of the file**. Where
-# that one does well, frames of different sources carry different labels, and a network may have
-# learned the source.
+# Beside them stands a **control**, a scorer that sees nothing but the **width and height of the
+# file**. Where that one does well, frames of different **sources** (the places they come from)
+# carry different labels, and a network may have learned the source.
 
 # %%
 scored = {
@@ -402,9 +418,11 @@ show.picture(
 )
 
 # %% [markdown]
-# *What to see:* how long the intervals are (drawing whole groups anew, two thousand times). Two
-# that overlap do not show that the networks are equal, nor that they differ. For that, compare them
-# on the *same* resampled patients, because a hard patient is hard for both:
+# *What to see:* how long the **intervals** are. They estimate how far a number would move with
+# other patients: whole groups are drawn anew, with replacement, two thousand times, and the middle
+# 95 % of the answers is kept (a **bootstrap**). Two that overlap do not show that the networks are
+# equal, nor that they differ. For that, compare them on the *same* resampled patients, because a
+# hard patient is often hard for both:
 
 # %%
 gains = overall.drop(index=path.NATURAL)[["gain", "gain_low", "gain_high"]]
@@ -422,14 +440,14 @@ verdict = "a gain" if gain["low"] > 0 else "a loss" if gain["high"] < 0 else "no
 print(f"The middle stage, {with_interval(gain.to_dict())}: these frames show {verdict}.")
 
 # %% [markdown]
-# *What to see:* whether a line crosses the dashed one. If it does, these frames show no difference;
-# they do not show that there is none. Only the comparison that was named before counts as a test:
-# of many lines one will stray from the dashed line by luck.
+# *What to see:* whether a line crosses the dashed one. If it does, these frames do not show a
+# difference; they do not show that there is none. Only the comparison that was named before counts
+# as a test: of many lines one may stray from the dashed line by luck.
 #
 # Three more reasons for care. The interval knows of other patients, not of other folds, other
-# random weights or another training run. On drawn phantoms the last stage has met frames of the
-# same kind (of other patients), which real patients would not grant it. And a gain over all frames
-# can hide what happens inside the sources:
+# random weights or another training run. Where the frames are drawn, the last stage has met frames
+# of the same kind (of other drawn patients), an advantage that it does not have on real ones. And a
+# gain over all frames can hide what happens inside the sources:
 
 # %%
 inside = compared[compared["source"] != "all"]
@@ -442,8 +460,9 @@ told = inside.assign(
 told.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
 
 # %% [markdown]
-# Within one source the size of the file says little, so these columns are the fair ones, and their
-# intervals are wide, because few patients are left in each.
+# Each entry is an AUROC with its interval. Within one source the size of the file says little, so
+# these columns are the fairer ones; their intervals are wider, because fewer patients are left in
+# each.
 #
 # **The honest answer on real frames** is in the README of this project, section "Does the middle
 # stage help?": several chains of one network, each with its paired difference; and under "The
@@ -455,8 +474,8 @@ told.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
 #
 # Where does each stage make its head look? A **heatmap** shows which parts of a frame pushed the
 # score up. **Grad-CAM** (Selvaraju et al. 2017) weighs each channel of the last feature map by how
-# strongly the score reacts to it (its **gradient**) and adds the channels up. The heads here were
-# fitted without the fold of the frames that we show.
+# strongly the score reacts to it (its **gradient**), adds the channels up and keeps what is above
+# 0. The heads here were fitted without the fold of the frames that we show.
 
 # %%
 elsewhere = np.flatnonzero(records["fold"] != 0)
@@ -505,8 +524,8 @@ show.picture(figure)
 # %% [markdown]
 # *What to see:* whether the glow wanders from stage to stage, and whether it lies on the nodule
 # (the line, where the frame was drawn and we know it) or elsewhere. A cell of the last feature map
-# covers a large square of the frame, so a glow cannot be sharper than that. A frame without any
-# glow has nothing that speaks for "malignant".
+# covers a large part of the frame, so a glow cannot be sharper than that. A frame without any
+# glow has, by this method, nothing that speaks for "malignant".
 #
 # Two frames are an anecdote. For all watched frames: how well does a stage's map agree with the map
 # after photographs, cell by cell?
@@ -528,13 +547,14 @@ show.picture(figure)
 # *What to see:* how widely the points scatter. Where many frames agree poorly, the same nodule is
 # explained by different places after a stage of training, although the scores may hardly differ.
 # And compare with the grey row: agreement that a network with random weights reaches as well is no
-# sign that anything was handed down. A heatmap belongs to one network and one head; chapter 6 asks
-# whether it can be trusted at all.
+# sign that anything was handed down. (A correlation of 1 is the same pattern, 0 is none in common;
+# a frame without any glow has none and is left out.) A heatmap belongs to one network and one head;
+# chapter 6 asks whether it can be trusted at all.
 #
 # ## 8. Three networks, the same head
 #
 # The shipped VGG-16 and ResNet-50 came down the same path. Their features differ in number and in
-# kind; the head and the folds are the same. (A rehearsal leaves these two out.)
+# kind; the kind of head and the folds are the same. (A rehearsal leaves these two out.)
 
 # %%
 walked = {spec.title: readings[path.FULL]}
@@ -556,9 +576,10 @@ show.picture(
 )
 
 # %% [markdown]
-# *What to see:* whether the intervals leave room for saying that one network is better. Then the
-# likeness of what they see: networks may reach the same AUROC by looking at the same things, or at
-# different ones. Only in the second case does it pay to ask them together (chapter 4).
+# *What to see:* how far the intervals overlap; whether one network is better would again be for a
+# paired difference to say. Then the likeness of what they see: networks may reach the same AUROC by
+# looking at the same things, or at different ones. In the second case there is more to gain from
+# asking them together (chapter 4).
 
 # %%
 pd.DataFrame(
@@ -577,10 +598,11 @@ pd.DataFrame(
 # ## 9. The chain to its end
 #
 # A chain ends on thyroid frames. With so few of them we leave the network frozen and train new
-# heads alone (recipe "head"): a **softmax** (one weight a feature, squeezed into 0–1), a **support
-# vector machine** and a **forest** of decision trees; chapter 4 takes them apart. `Job` says what
-# to run, `run` runs it, fold by fold, and writes a **bundle**: the network, its heads, a manifest
-# and a model card.
+# heads alone (recipe "head"): a **softmax** (one weight for each feature and class, the sums turned
+# into shares that add up to 1), a **support vector machine** and a **forest** (many **decision
+# trees**, each a row of yes-or-no questions about features); chapter 4 takes them apart. `Job` says
+# what to run, `run` runs it, fold by fold, and writes a **bundle**: the network, its heads, a
+# manifest (a list of what is in it, with its numbers) and a model card (a page for people).
 
 # %%
 whole_recipe = recipe("head")
@@ -605,9 +627,9 @@ show.picture(show.curves(log.to_dict("records"), "The last stage: the softmax he
 
 # %% [markdown]
 # *What to see:* the same two lines as in section 4, now for one layer of weights on frozen
-# features. The first epochs may even climb, while the learning rate does. The validation loss of
-# a few dozen patients is shaky, so judge its course, not one point. The machine and the forest
-# have no epochs: they are fitted at once.
+# features. The learning rate rises during the first steps, and the loss may climb there. The
+# validation loss of few patients is shaky, so judge its course, not one point. The machine and the
+# forest have no epochs: they are fitted at once.
 
 # %%
 manifest = read_manifest(ready)
@@ -641,8 +663,9 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 #
 # Bars in every block, the early ones included; likeness that falls from the first block on. What
 # photographs taught is overwritten before anything better has been learned ("catastrophic
-# forgetting"), so that the AUROC on thyroid frames rather falls. That is why deep stages are given
-# small rates.
+# forgetting"), so one would expect the AUROC on thyroid frames to fall rather than rise. That is
+# why stages that train much are given small rates. Did it happen? Look at the interval before you
+# say so.
 #
 # </details>
 #
@@ -673,7 +696,9 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 # <details><summary>Answer</summary>
 #
 # Intervals grow, about as the square root of the number of groups shrinks. Where all files of a
-# source have one size, the size says nothing, and its AUROC lies about 0.5.
+# source have one size, the size says nothing, and its AUROC lies about 0.5, or somewhat below it:
+# the scorer then knows only how frequent "malignant" is in the other folds, and where that is more,
+# it is less in the fold asked about.
 #
 # </details>
 
@@ -722,8 +747,9 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 #
 # <details><summary>Answer</summary>
 #
-# Among nine lines the best one is partly the luckiest. An interval of 95 % misses in one of twenty
-# cases, for each line anew. Name one comparison before, or repeat the best one on other patients.
+# Among nine lines the best one is partly the luckiest. An interval of 95 % misses the truth in
+# about one of twenty cases, for each line anew. Name one comparison before, or repeat the best one
+# on other patients.
 #
 # </details>
 

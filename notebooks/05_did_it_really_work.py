@@ -26,7 +26,7 @@
 # After this chapter you can
 #
 # 1. give a figure with its interval, and say what was drawn to get it;
-# 2. find out whether a score knows the disease or the machine that took the picture;
+# 2. find out whether a score knows the disease or the scanner that took the picture;
 # 3. check whether 0.8 means 80 %, and set it right;
 # 4. choose an operating point, freeze it, and say what a flag is worth in a clinic;
 # 5. take a published figure apart: which flaw adds how much;
@@ -98,10 +98,12 @@ lesson = begin(5, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## 1. A figure and its interval
 #
-# We go on with the network of chapter 4, or with the one that is shipped if you skipped it. It is
-# **frozen**: none of its weights learns from the frames of this chapter. It turns a frame into
-# numbers, the **features**, and a **head** on top, here a support vector machine, turns those into
-# a **score** between 0 (benign) and 1 (malignant).
+# We go on with the network of chapter 4, or with the one that is shipped if you skipped it (a quick
+# run takes a small one). It is **frozen**: none of its weights, the numbers that training sets,
+# learns from the frames of this chapter. It turns a **frame**, an ultrasound image of a lump in the
+# thyroid gland (a **nodule**), into numbers, the **features**. A **head** on top, here a support
+# vector machine (SVM, "the machine" from here on), turns those into a **score** between 0
+# (**benign**, harmless) and 1 (**malignant**, cancer).
 #
 # Frames of one patient, and near copies of a frame, form a **group**. Groups are dealt whole to
 # **folds**; each fold is scored by a head that learned from the others only. Such scores are called
@@ -181,12 +183,12 @@ print(f"For a tenth of today's length, about {100 * total} groups would be neede
 #
 # Sets are collected from many places: a hospital full of cancer patients, a textbook, a website. If
 # one **source** holds mostly malignant frames and another mostly benign ones, whoever recognises
-# the source knows the class, without looking at any nodule. Sources are easily recognised: each has
-# a frame of its own size.
+# the source knows the class, without looking at any nodule. Sources are easily recognised: often
+# each has frames of its own size.
 #
-# Real sets bring this trap along. Phantoms don't, so we make one **on purpose**: of three simulated
-# scanners we keep mostly malignant patients of the first, mostly benign ones of the last, and leave
-# out the others. No image is changed.
+# The real thyroid set brings this trap along. Phantoms, our drawn frames, don't, so we make one
+# **on purpose**: of three simulated scanners we keep mostly malignant patients of the first, mostly
+# benign ones of the last, and leave out the others. No image is changed.
 
 # %%
 if lesson.find("p1") is None:
@@ -221,11 +223,12 @@ figure = show.intervals(
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* first the grey rows. Over all sources the size of the file alone beats the coin;
-# within a source it cannot, or hardly. Then the blue rows: what the network has over all sources,
-# and how much of it is left *within* one. Only the latter is about nodules. A line below 0.5 within
-# a source is what few patients and no knowledge look like. So whenever a set has several sources:
-# report each of them, and the control.
+# *What to see:* first the grey rows. Over all sources, does the size of the image alone leave the
+# coin behind? Within a source it has little to go by, and nothing where all frames have one size.
+# Then the blue rows: what the network has over all sources, and how much of it is left *within*
+# one. Only the latter can be about nodules. A line that reaches below 0.5 within a source is what
+# few patients and little knowledge look like. So whenever a set has several sources: report each of
+# them, and the control.
 #
 # ## 3. Does 0.8 mean 80 %?
 #
@@ -311,8 +314,8 @@ show.picture(figure)
 # *What to see:* the upper row of each table are benign frames, the lower one malignant frames; the
 # share at the lower right is the sensitivity, that at the upper left the specificity. Compare the
 # first table with the third: same scores, but the third chose its threshold on these frames, so
-# that its two shares add up to at least as much. And see whether the second table really reaches
-# 95 % on frames that it was not chosen on.
+# that its two shares add up, as a rule, to at least as much. And see whether the second table
+# really reaches 95 % on frames that it was not chosen on.
 
 # %%
 points = {f"{name}: {rate}": one for name, found in rates.items() for rate, one in found.items()}
@@ -339,10 +342,10 @@ show.picture(figure)
 # $$\text{PPV} = \frac{\text{sens} \cdot \text{prev}}{\text{sens} \cdot \text{prev} +
 # (1 - \text{spec})(1 - \text{prev})}$$
 #
-# In sets for research half of the frames are malignant, or more. In a clinic, of all nodules that
-# are looked into, about 7 to 15 % are (guideline of the American Thyroid Association: Haugen et
-# al., Thyroid 26:1, 2016). For comparison we add a very good decision: sensitivity and specificity
-# of 90 %.
+# In sets for research often half of the frames are malignant, or more. In a clinic, of all nodules
+# that are looked into, about 7 to 15 % are (guideline of the American Thyroid Association: Haugen
+# et al., Thyroid 26:1, 2016). For comparison we add a very good decision: sensitivity and
+# specificity of 90 %.
 
 # %%
 CLINIC = 0.10
@@ -368,8 +371,9 @@ for name, pair in decisions.items():
 # *What to see:* follow a solid line (malignant among the flagged) from the orange mark leftwards to
 # the grey band. Even of the very good decision's flags only half are right where one nodule in ten
 # is malignant. The dashed lines (malignant among those *not* flagged) have to be low. Neither can
-# be read off a set that was put together so. For the same reason a calibrated score has
-# to be moved to the clinic's prevalence: 0.8 here would there be
+# be read off a set that was put together for research. For the same reason a calibrated score has
+# to be moved to the clinic's prevalence. If benign and malignant nodules look there as they look
+# here, these scores become:
 
 # %%
 there = evaluation.moved([0.2, 0.5, 0.8, 0.95], float(sick.mean()), CLINIC)
@@ -379,9 +383,10 @@ pd.DataFrame({"score in this set": [0.2, 0.5, 0.8, 0.95], "in a clinic": there.r
 # ### Does it do more good than harm?
 #
 # **Net benefit** (Vickers and Elkin 2006) weighs cancers found against needless biopsies. The price
-# is set by the **threshold probability**: whoever would biopsy at a 10 % chance of cancer counts
-# nine needless biopsies as much as one cancer found. Two simple rivals: biopsy everybody, biopsy
-# nobody. The latter has a net benefit of 0.
+# is set by the **threshold probability**, the chance of cancer from which on somebody would take a
+# biopsy: whoever would biopsy at a 10 % chance of cancer counts nine needless biopsies as much as
+# one cancer found. Two simple rivals: biopsy everybody, biopsy nobody. The latter has a net benefit
+# of 0.
 
 # %%
 price = np.linspace(0.01, 0.4, 60)
@@ -393,7 +398,10 @@ figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 for (name, curve), colour in zip(curves.items(), styles, strict=True):
     axes.plot(price, curve, color=colour, linewidth=2, label=name)
 axes.set(title=f"Net benefit at a prevalence of {CLINIC:.0%}", ylim=(-0.1, 0.11))
-axes.set(xlabel="Threshold probability (the price of a needless biopsy)", ylabel="Net benefit")
+axes.set(
+    xlabel="Threshold probability (0–1; higher: a needless biopsy weighs more)",
+    ylabel="Net benefit",
+)
 axes.legend(fontsize=9)
 show.picture(figure)
 
@@ -406,7 +414,8 @@ show.picture(figure)
 # ## 5. Published figures, and how much of them was leakage
 #
 # The work that this project grew from (P1) printed these figures for its test part or, in the lower
-# rows, for its validation part (RF is a random forest, MLP a head of several layers):
+# rows, for its validation part, the one that choices are made on (RF is a random forest, MLP a head
+# of several layers):
 
 # %%
 pd.DataFrame(
@@ -423,10 +432,11 @@ pd.DataFrame(
 # %% [markdown]
 # Its public notebooks let us see how they came about. A **leak** is whatever lets the answer cross
 # from the test side to the training side. Its split lists some images twice and deals them by
-# image; frames were not cropped, so that printed text came along; training images were not
-# normalised as the test images were; and the generator (the code that hands images to the network,
-# batch by batch) shuffled the test images, while their labels stayed in order. We switch these
-# flaws on one at a time, on one frozen network with the same head and the same images:
+# image; frames were not cropped, so that printed text came along; training images were not brought
+# to the range of values of the test images (**normalised**); and the generator (the code that hands
+# images to the network, batch by batch) shuffled the test images, while their labels stayed in
+# order. We switch these flaws on one at a time, on one frozen network with the same head and the
+# same images:
 
 # %%
 wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in (
@@ -448,9 +458,10 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the blue line is the sound evaluation, the band its interval; each orange point is
-# the same network under one flaw. To the right of the band lies flattery, to the left lie figures
-# that are worse than the truth (a flaw need not flatter: shuffled predictions bring everything down
-# to chance, whatever the network knows). Nothing about the network differs between the rows.
+# one evaluation of the same network, the top one the sound one again. To the right of the band lies
+# flattery, to the left lie figures that are worse than the truth (a flaw need not flatter: shuffled
+# predictions bring the AUROC down to chance, whatever the network knows). Nothing about the network
+# differs between the rows.
 #
 # What each flaw adds, paired on the same frames:
 
@@ -471,8 +482,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* lines that leave the dashed one outside. How much a flaw adds depends on the
-# images: the image-level split adds the more, the more frames a group has. "No gain shown" is no
-# permission: on your images it may add a lot, and your reader cannot know.
+# images: the image-level split tends to add the more, the more frames a group has. "No gain shown"
+# is no permission: on your images it may add a lot, and your reader cannot know.
 #
 # ### Two columns that changed places
 #
@@ -494,7 +505,9 @@ checked
 # ## 6. Find the bug
 #
 # Here is a sound evaluation, as short as it gets: choose the 10 features that differ most between
-# the classes, weigh them, ask about the held-out fold, and compute one AUROC.
+# the classes, weigh them (a *ridge* classifier: one weight for each, kept small), ask about the
+# held-out fold, and compute one AUROC. To **standardise** is to bring each feature to mean 0 and
+# standard deviation 1.
 
 
 # %%
@@ -513,8 +526,8 @@ def sound(rows, labels, groups):
 
 
 # %% [markdown]
-# And here are five others. **Each has one bug.** Read them slowly; each looks like code that has
-# been published. Which line is it, and in which direction does it push the figure?
+# And here are five others. **Each has one bug.** Read them slowly; each looks as if it could be
+# published. Which line is it, and in which direction does it push the figure?
 
 
 # %%
@@ -597,7 +610,7 @@ show.picture(figure)
 run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().round(2)
 
 # %% [markdown]
-# *What to see:* the black bars, first. Bars clearly to the right of the dashed line are
+# *What to see:* the black bars, first. Bars clearly to the right of the dashed line belong to
 # evaluations that find something where there is nothing. Then the orange diamonds: what each of
 # them would have printed about the true labels; compare them with that of the sound one, the first
 # row. An evaluation that passes the coin test may still be wrong: one here errs in the other
@@ -640,9 +653,9 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 # <details><summary>Answer E</summary>
 #
 # The **generator shuffles**: `batch` has another order than `tested`, so every score is filed under
-# another frame. Here the figures are too *bad*: a coin, whatever the head knows. This bug is
-# found when a network with a validation accuracy of 80 % has a confusion matrix like a coin's, as
-# in P1.
+# another frame. Here the figures are too *bad*: a coin, whatever the head knows. This bug is found
+# when a network that did well on the validation part has a table of decisions (section 4) like a
+# coin's, as in P1.
 #
 # </details>
 
@@ -664,9 +677,10 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer</summary>
 #
-# It would be close to 0.5, and the trap would still be there: scanners differ in gain, grain,
-# contrast and printed text, and a network recognises them by that. The control finds one way in
-# which the source shows, not all of them. Reporting within each source protects in any case.
+# It would have nothing to go by, so about 0.5 or somewhat below, and the trap would still be there:
+# scanners differ in gain, grain, contrast and printed text, and a network recognises them by that.
+# The control finds one way in which the source shows, not all of them. Reporting within each source
+# protects in any case.
 #
 # </details>
 #
@@ -685,8 +699,9 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer</summary>
 #
-# Copies stand on both sides, and a head that recalls single images is flattered on the coin as
-# well. Copy after the split, in the training part, and keep the group of the original.
+# Copies stand on both sides, and a head that recalls single images, a forest say, is flattered on
+# the coin as well. Our quick model recalls little, so its bar may hardly move; the bug is the same.
+# Copy after the split, in the training part, and keep the group of the original.
 #
 # </details>
 
@@ -707,7 +722,8 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer</summary>
 #
-# Where images come from. Within a source, where that does not help, it is a coin.
+# Most of all, where images come from. Within a source, where that does not help, it is not shown to
+# beat a coin.
 #
 # </details>
 #
@@ -760,10 +776,11 @@ assert metrics.auroc(sick, answers["own answer"]) == metrics.auroc(sick, answers
 assert metrics.brier(sick, answers["own answer"]) != metrics.brier(sick, answers["stretched"])
 
 # %%
-# A threshold chosen on the reported frames cannot do worse there than a frozen one.
+# A threshold chosen on the reported frames does as well there as the frozen ones, which differ
+# by fold and may win a little by luck.
 of_youden = sum(rates["Youden"][name]["value"] for name in ("sensitivity", "specificity"))
 found = evaluation.rates(cheated)
-assert sum(found[name]["value"] for name in ("sensitivity", "specificity")) >= of_youden - 1e-9
+assert sum(found[name]["value"] for name in ("sensitivity", "specificity")) >= of_youden - 0.05
 # Bayes: half of the flags of a very good decision are wrong at 10 %.
 assert np.isclose(evaluation.predictive(0.9, 0.9, 0.1).positive, 0.5)
 assert np.all(there < [0.2, 0.5, 0.8, 0.95]) == (sick.mean() > CLINIC)

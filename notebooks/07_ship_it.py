@@ -98,12 +98,14 @@ lesson = begin(7, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## 1. What you ship: a bundle
 #
-# A **network** turns an ultrasound frame into numbers, its **features**; **heads** turn these into
-# **scores** between 0 and 1; at or above a **threshold** a score reads "malignant" (chapters 2 to
+# A **network** turns a **frame**, an ultrasound image of a lump in the thyroid gland (a
+# **nodule**), into numbers, its **features**; **heads** turn these into **scores** between 0 and 1;
+# at or above a **threshold** a score reads "malignant" (cancer), below it "benign" (chapters 2 to
 # 5). What training leaves of all that is no program but files of numbers. Without heads, thresholds
 # and the size of image that it expects, nobody can use a network; without knowing what it learned
 # from, nobody should. A **bundle** is a folder that keeps all of that together. We take the one
-# that chapter 4 has left, or else a network that comes with this project.
+# that chapter 4 has left, or else a network that comes with this project. (In Colab each notebook
+# runs on a computer of its own, where no other chapter has left anything.)
 
 # %%
 folder = lesson.bundle("heads", "efficientnet-b0")
@@ -172,8 +174,8 @@ for harm, said in refusals.items():
     print(f"{harm}:\n    {said or 'NOTICED NOTHING'}\n")
 
 # %% [markdown]
-# Each message says what should be and what was received. That is all a user at night, without you,
-# has to go on.
+# Each message says what should be and what was received. A user who is alone with it at night has
+# nothing else to go on.
 #
 # ## 2. The model card, read aloud
 #
@@ -213,8 +215,8 @@ figure.legend(loc="outside lower center", ncols=4)
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* the orange part. A card without any would be suspicious: nobody did everything.
-# These are the items that were not done at all:
+# *What to see:* the orange part. A card without any would be suspicious: hardly anybody does
+# everything. These are the items that were not done at all:
 
 # %%
 items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]]
@@ -229,8 +231,8 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 # A network answers whatever it is shown. Two classes, so a cat is "benign" or "malignant" too. A
 # guard stands before the answer: it measures how far the features of an image lie from those of the
 # training images (a **distance** that counts unusual directions more), and compares with the
-# distance that only 1 in 100 training images exceed. Above that, the app says first that the scores
-# mean little.
+# distance that only 1 in 100 training images exceed. The number under each name below is the one
+# divided by the other. Above 1, the app says first that the scores mean little.
 
 # %%
 known = phantom.example(SHOWN).frame
@@ -273,9 +275,9 @@ scale = "Share announced as unlike (0–1), 95 % interval"
 show.picture(show.intervals(spoke, title, scale, None))
 
 # %% [markdown]
-# *What to see:* on phantoms the dot belongs far left, on films far right. Where it lies elsewhere,
-# the sentence on the page is a help and no safeguard: an image of the wrong kind can pass, and a
-# person has to look at what goes in.
+# *What to see:* on phantoms the dot belongs far left, on films (where there are any) far right.
+# Where it lies elsewhere, the sentence on the page is a help and no safeguard: an image of the
+# wrong kind can pass, and a person has to look at what goes in.
 #
 # From the app's side, all that it says of the chart:
 
@@ -289,10 +291,10 @@ print("Then: ", {one.head: round(one.score, 2) for one in answer.predictions})
 # %% [markdown]
 # ## 4. Privacy: what an image file knows
 #
-# An image of a person's neck is **health data**, in Europe a special category that must not be
-# processed without a reason that the law names (GDPR, article 9). Two things in a file tell who it
-# was: what is written *beside* the pixels, and what is written *on* them. We make a file with both,
-# of a patient who does not exist:
+# A medical image of a person's neck is **health data**, in the European Union a special category
+# that must not be processed without a reason that the law names (article 9 of the data protection
+# regulation, GDPR). Two things in a file tell who it was: what is written *beside* the pixels, and
+# what is written *on* them. We make a file with both, of a patient who does not exist:
 
 # %%
 scanner = phantom.ScannerFrame()
@@ -321,9 +323,10 @@ show.picture(figure)
 # Some scanners write *inside* the scan, where no crop helps; clinical files (**DICOM**) hold dozens
 # of further fields. And a rare finding with a date can identify a person without any name. An image
 # is **anonymous** only if nobody can find the person again by means reasonably likely to be used
-# (GDPR, recital 26); a code in place of the name makes it **pseudonymous**, and that is still
-# personal data (article 4). In the United States, HIPAA lists 18 identifiers that have to go (45
-# CFR 164.514).
+# (GDPR, recital 26); a code in place of the name, with the key kept apart, makes it
+# **pseudonymous** (article 4), and that is still personal data for all who have the key or could
+# get at it. In the United States, the health privacy law HIPAA knows two ways: remove 18 listed
+# kinds of identifiers, or have an expert determine that the risk is very small (45 CFR 164.514).
 #
 # What this app does: no upload is logged; temporary files go within ten minutes and at exit; what
 # is outside the scan area never reaches a network. It can't know what you have a right to upload.
@@ -345,10 +348,11 @@ app = build_ui(engine) if FAST else launch(engine, prevent_thread_lock=True)
 # app = launch(engine, share=True, auth=("class", "choose-a-password"), prevent_thread_lock=True)
 # ```
 #
-# `share=True` asks Gradio, the library the page is made with, for a public address. What it means:
+# Put these two lines into a cell of your own. `share=True` asks Gradio, the library the page is
+# made with, for a public address. What it means:
 #
 # - your computer, or the Colab machine, does the computing; the address leads to it through a
-#   **tunnel** over somebody else's server, and lasts as long as the cell runs, a week at most;
+#   **tunnel** over somebody else's server, and lasts as long as this notebook runs, a week at most;
 # - whoever knows the address can reach the page; `auth` asks them for a name and a password, the
 #   same for all, sent by you in some other way than the link;
 # - what a visitor uploads goes through that tunnel to you. So: **never a patient's image**, not
@@ -358,7 +362,8 @@ app = build_ui(engine) if FAST else launch(engine, prevent_thread_lock=True)
 #
 # The lecture set is a list of drawn cases that never changes. Each has an address of its own: send
 # the link, and the page opens on this frame. If no app is running, the links point to where it
-# would be.
+# would be. An address that begins with `http://127.0.0.1` works on the computer that runs the app
+# and on no other, so from Colab, or for a class, share the app first and run the next cell again.
 
 # %%
 running = getattr(app, "share_url", None) or getattr(app, "local_url", None)
@@ -376,24 +381,25 @@ lecture[["ask", "drawn as"]]
 #
 # *A map for students, not legal advice. Laws change, and the text at the link counts.*
 #
-# **When is software a medical device?** When its maker *intends* it for a medical purpose:
-# diagnosis, prevention, monitoring, prediction, prognosis, treatment ([EU MDR 2017/745][mdr],
-# article 2). The same file of numbers is a toy in a lecture and a device on a ward. "For research
-# only" in small print does not help those who advertise it for diagnosis.
+# **When is software a medical device?** In the European Union, when its maker *intends* it for a
+# medical purpose: diagnosis, prevention, monitoring, prediction, prognosis, treatment ([EU MDR
+# 2017/745][mdr], article 2). The same file of numbers is a toy in a lecture and a device on a ward.
+# "For research only" in small print does not help those who advertise it for diagnosis.
 #
 # For a program that grades nodules in a clinic:
 #
-# - **[EU MDR][mdr], annex VIII, rule 11**: software that informs diagnostic or therapeutic
-#   decisions is class IIa; IIb where such a decision may cost serious harm or an operation, III
-#   where it may cost irreversible harm or death. So IIa at least, and an independent body checks it
-#   before it is sold.
+# - **[EU MDR][mdr], annex VIII, rule 11**: (classes run from I, the lowest risk, to III) software
+#   that informs diagnostic or therapeutic decisions is class IIa; IIb where such a decision may
+#   cost serious harm or an operation, III where it may cost irreversible harm or death. So IIa at
+#   least, and an independent body (a *notified body*) checks it before it is sold.
 # - **[EU AI Act 2024/1689][aia], article 6**: AI that is such a product, or its safety part, *and*
 #   needs that independent check, is **high-risk**: risk management, quality of data, records, human
 #   oversight, accuracy and robustness (articles 9–15).
 # - **[IMDRF][imdrf]**, whose words the FDA uses: *software as a medical device* (SaMD) has a
-#   medical purpose and is not part of hardware. This is one.
+#   medical purpose and serves it without being part of a hardware device. This is one. (The IMDRF
+#   is a forum of regulators; the FDA is that of the United States.)
 # - **[US law, section 520(o), as the FDA reads it][cds]**: some decision support is exempt, but not
-#   software that analyses a medical image. The FDA has to clear or approve it first.
+#   software that analyses a medical image. As a rule the FDA has to let it onto the market first.
 # - **[GDPR][gdpr], articles 4 and 9**: health data need a ground that the law names, such as
 #   explicit consent, for training as for use.
 #
@@ -407,11 +413,12 @@ lecture[["ask", "drawn as"]]
 # frames come without age, sex or origin: nobody can even check.
 #
 # **People and scores.** When a supposed AI suggested wrong categories, radiologists of all levels
-# of experience read mammograms worse, beginners most ([Dratsch et al., 2023][dratsch]). Leaning on
-# a machine against one's own eyes is called **automation bias** ([Goddard et al., 2012][goddard]).
-# Heatmaps do not cure it: with explanations at hand, radiologists still followed wrong suggestions
-# ([Rezazade Mehrizi et al., 2023][rezazade]). So *model and reader together* have to be tested, not
-# the model alone; and whoever decides first and looks at the score second is harder to mislead.
+# of experience read mammograms (breast films) worse, beginners most ([Dratsch et al.,
+# 2023][dratsch]). Leaning on a machine against one's own eyes is called **automation bias**
+# ([Goddard et al., 2012][goddard]). Heatmaps do not cure it: with explanations at hand,
+# radiologists still followed wrong suggestions ([Rezazade Mehrizi et al., 2023][rezazade]). So
+# *model and reader together* have to be tested, not the model alone; and it is wise to decide first
+# and look at the score second.
 #
 # **Before anybody uses it,** write down: who it is for and who it is not for; what happens if it is
 # wrong in either direction; who watches how it does next year, on next year's scanner; who may
@@ -449,8 +456,8 @@ lecture[["ask", "drawn as"]]
 # <details><summary>Answer</summary>
 #
 # Try grey, grainy pictures: asphalt, ultrasound of another organ, a phantom turned upside down.
-# Such images lie near the training images in the features that this network has. A guard built from
-# a network's features is blind where the network is.
+# Images that pass lie near the training images in the features that this network has. A guard built
+# from a network's features is blind where the network is.
 #
 # </details>
 #
@@ -509,8 +516,8 @@ lecture[["ask", "drawn as"]]
 #
 # <details><summary>Answer</summary>
 #
-# Theirs: intended purpose makes the device, and they have given it one. They carry the duties of a
-# manufacturer, and cannot do so with what your card does not tell.
+# As a rule theirs: the intended purpose makes the device, and they have given it one. They carry
+# the duties of a manufacturer, and cannot do so with what your card does not tell.
 #
 # </details>
 #
