@@ -79,6 +79,20 @@ def test_shares_that_cannot_be_are_refused(shares):
         evaluation.unequal(made_up(0.0), shares)
 
 
+def test_a_source_of_one_class_is_kept_whole_and_has_no_share():
+    rows = made_up(0.0)
+    lone = rows[(rows["source"] == "west") | (rows["label"] == "benign")]
+    kept = evaluation.unequal(lone, {"west": 0.5})
+    assert (kept["source"] == "east").sum() == (lone["source"] == "east").sum()
+    with pytest.raises(DataError, match="Received: east, with 15 benign and 0 malignant"):
+        evaluation.unequal(lone, {"east": 0.5})
+
+
+def test_nothing_but_groups_and_images_is_drawn():
+    with pytest.raises(DataError, match="Received: groups"):
+        evaluation.area(made_up(1.0), "groups")
+
+
 def test_an_interval_shrinks_with_the_root_of_the_groups():
     found = evaluation.shrinking(made_up(0.7, 400), [25, 100, 400], repeats=4)
     ratios = found["length"].to_numpy()[:-1] / found["length"].to_numpy()[1:]

@@ -33,7 +33,7 @@ def lesson_at(folder, data=None, fast=True):
 
 @pytest.fixture
 def small(tmp_path):
-    """Write 24 noisy images of 12 patients, and give their table in two folds."""
+    """Write 48 noisy images of 24 patients, and give their table in two folds."""
     rng = np.random.default_rng(0)
     rows = []
     for number in range(48):
@@ -147,6 +147,8 @@ def test_every_head_scores_every_frame_once_and_knowledge_shows(small, tmp_path)
     gained = heads.gains(scored, "A: SVM")
     assert "A: SVM" not in gained
     assert gained["B: SVM"]["high"] < 0
+    with pytest.raises(DataError, match="Received: absent"):
+        heads.gains(scored, "absent")
 
 
 def test_an_average_of_a_head_with_itself_keeps_the_order_within_a_fold(small, tmp_path):

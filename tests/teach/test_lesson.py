@@ -93,4 +93,4 @@ def test_bfloat16_is_chosen_on_cards_that_compute_in_it(monkeypatch, capability,
     monkeypatch.setattr(config, "list_physical_devices", lambda kind: cards)
     monkeypatch.setattr(config.experimental, "get_device_details", lambda card: details)
     assert lessons.precision() == expected
-    assert lessons.computer() == ("Card" if cards else lessons.computer())
+    assert lessons.computer() == "Card" if cards else "no graphics card" in lessons.computer()

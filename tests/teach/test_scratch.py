@@ -229,8 +229,9 @@ def test_parts_keep_groups_whole_and_few_is_part_of_many(records):
     assert len(groups["few"]) == 4
     assert records["label"].iloc[dealt["few"]].nunique() == 2
     assert len(dealt["many"]) + len(dealt["validation"]) == len(records)
-    with pytest.raises(DataError, match="few=50"):
-        scratch.parts(records, few=50)
+    for few in (0, 50):
+        with pytest.raises(DataError, match=f"few={few}"):
+            scratch.parts(records, few)
 
 
 def test_maps_are_what_the_layer_answers(network):
@@ -238,6 +239,10 @@ def test_maps_are_what_the_layer_answers(network):
     maps = scratch.feature_maps(network, flat, "relu1")
     assert maps.shape == (4, SIDE, SIDE)
     assert maps.min() >= 0
+    # Grey of 128 becomes 1 / 255 before the filters add it up.
+    weights, bias = network.get_layer("conv1").get_weights()
+    answers = weights.sum(axis=(0, 1, 2)) * (128 / 127.5 - 1) + bias
+    assert np.allclose(maps[:, SIDE // 2, SIDE // 2], np.maximum(answers, 0), atol=1e-6)
     inner = maps[:, 2:-2, 2:-2]
     assert np.allclose(inner, inner[:, :1, :1], atol=1e-6)
 

@@ -1,10 +1,12 @@
 """What the first chapter computes obeys the physics and the rules of splitting it teaches."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from thyro_demo.data import preprocess, splits
+from thyro_demo.data import images, preprocess, splits
 from thyro_demo.errors import DataError
 from thyro_demo.teach import seeing
 from thyro_demo.teach.lesson import Lesson
@@ -56,6 +58,8 @@ def test_a_border_sends_back_more_the_less_alike_its_sides_are():
     assert shares[0] == 0
     assert 0.99 < shares[-1] < 1
     assert seeing.reflected("bone", "fat") == seeing.reflected("fat", "bone")
+    with pytest.raises(DataError, match="Received: stone"):
+        seeing.reflected("bone", "stone")
 
 
 def test_gain_makes_up_for_what_even_tissue_takes():
@@ -118,6 +122,12 @@ def test_a_blot_widens_with_depth_across_the_beam_alone():
     assert max(along) - min(along) < 0.01
 
 
+@pytest.mark.parametrize("place", [[-1.0, 3.0], [5.0, 6.0]])
+def test_a_point_outside_the_block_is_refused(place):
+    with pytest.raises(DataError, match="Received: "):
+        seeing.points(np.array([[5.0, 3.0], place]), (40.0, 6.0), 0.05)
+
+
 def test_the_width_of_a_gaussian_is_known():
     x = np.arange(-3, 3, 0.02)
     wide = seeing.width(np.exp(-0.5 * (x / 0.4) ** 2), 0.02)
@@ -165,6 +175,7 @@ def test_copies_are_hidden_in_groups_of_their_own_found_and_joined(lesson):
     assert np.all(sizes < records["width"].min())
     joined = splits.group_near_duplicates(found)
     assert joined["group"].nunique() == records["group"].nunique()
+    assert len(seeing.with_copies(lesson, records, 0)) == 12
     with pytest.raises(DataError, match="Received: 13 copies"):
         seeing.with_copies(lesson, records, 13)
 
@@ -188,6 +199,8 @@ def test_a_copy_answers_alike_and_another_patient_does_not(lesson):
     apart = seeing.distances(records)
     assert len(apart) == 28
     assert np.median(apart) > splits.NEAR_DISTANCE
+    hashes = [int(splits.perceptual_hash(images.decode(path))) for path in records["path"]]
+    assert apart.tolist() == [(a ^ b).bit_count() for a, b in combinations(hashes, 2)]
 
 
 @pytest.mark.filterwarnings("ignore:IProgress")

@@ -34,6 +34,7 @@ def test_saving_again_changes_the_name_and_no_score(tiny, tmp_path, spotted_fram
 
 def test_every_damage_is_refused_and_the_original_left_alone(tiny, tmp_path):
     said = shipping.damages(tiny, tmp_path)
+    assert said
     assert all("Received:" in sentence for sentence in said.values())
     assert len(set(said.values())) == len(said)
     assert str(tmp_path) not in "".join(said.values())

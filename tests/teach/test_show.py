@@ -60,10 +60,14 @@ def test_each_figure_with_an_interval_is_a_row_and_one_without_a_value_is_left_o
         "a": {"value": 0.8, "low": 0.7, "high": 0.9},
         "b": {"value": 0.6, "low": None, "high": None},
         "c": {"value": None, "low": None, "high": None},
+        "d": {"value": np.nan, "low": np.nan, "high": np.nan},
+        "e": {"value": 0.4, "low": np.nan, "high": np.nan},
     }
     drawn = show.intervals(figures, "Two heads", "AUROC (0–1)")
     axes = drawn.axes[0]
-    assert [label.get_text()[0] for label in axes.get_yticklabels()] == ["a", "b"]
+    texts = [label.get_text() for label in axes.get_yticklabels()]
+    assert [text[0] for text in texts] == ["a", "b", "e"]
+    assert [text.endswith("(–)") for text in texts] == [False, True, True]
     bars = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
     drawn_bars = [list(bar) for bar in bars if np.isfinite(bar).all() and list(bar) != [0.5, 0.5]]
     assert drawn_bars == [[0.7, 0.9]]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
-from thyro_demo.errors import DataError
+from thyro_demo.errors import DataError, StudyError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.models.manifest import read_manifest
@@ -86,7 +86,14 @@ def area(rows: pd.DataFrame, unit: str = "group") -> Told:
     -------
     dict
         As `told` gives it.
+
+    Raises
+    ------
+    DataError
+        If the unit is neither.
     """
+    if unit not in ("group", "image"):
+        raise DataError(f"What is drawn is a group or an image. Received: {unit}.")
     groups = rows["group"] if unit == "group" else np.arange(len(rows))
     return told(
         intervals.group_bootstrap(metrics.auroc, rows["label"] == CLASSES[1], rows["score"], groups)
@@ -175,7 +182,7 @@ def unequal(records: pd.DataFrame, shares: Mapping[str, float], seed: int = 0) -
     Raises
     ------
     DataError
-        If a source is unknown, or a share is not between 0 and 1.
+        If a source is unknown or has one class alone, or a share is not between 0 and 1.
     """
     for source, share in shares.items():
         if source not in set(records["source"]) or not 0 < share < 1:
@@ -186,11 +193,16 @@ def unequal(records: pd.DataFrame, shares: Mapping[str, float], seed: int = 0) -
     rng = np.random.default_rng(seed)
     kept: list[str] = []
     for source, mine in records.groupby("source"):
-        by_label = mine.drop_duplicates("group").groupby("label")["group"]
+        firsts = mine.drop_duplicates("group")
         asked = shares.get(str(source))
-        parts = [list(by_label.get_group(name)) for name in CLASSES]
+        parts = [list(firsts["group"][firsts["label"] == name]) for name in CLASSES]
         if asked is not None:
             benign, malignant = (len(part) for part in parts)
+            if not (benign and malignant):
+                raise DataError(
+                    "A share is chosen where a source has groups of both classes. "
+                    f"Received: {source}, with {benign} benign and {malignant} malignant."
+                )
             total = min(benign / (1 - asked), malignant / asked)
             wanted = (max(1, round(total * (1 - asked))), max(1, round(total * asked)))
             parts = [
@@ -299,7 +311,7 @@ def net_benefit(
     prevalence : float
         Share of malignant nodules, 0–1.
     price : float or ndarray
-        Threshold probability, 0–1: whoever would still biopsy at a chance of cancer of one in
+        Threshold probability, 0 up to 1: whoever would still biopsy at a chance of cancer of one in
         ten (0.1) counts nine needless biopsies as much as one cancer found.
 
     Returns
@@ -341,7 +353,7 @@ def reliability(sets: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> 
     Parameters
     ----------
     sets : mapping of str to (labels, scores)
-        By name: labels bool (n,) and scores (n,), 0–1.
+        By name, three at most: labels bool (n,) and scores (n,), 0–1.
     title : str
         Of the picture.
 
@@ -418,6 +430,10 @@ def flawed(
         If a run fails, or a name is unknown.
     """
     planned = leaks.plan(chosen.backbone, chosen.start, records, chosen.side)
+    if unknown := set(names) - set(planned):
+        raise StudyError(
+            f"A flaw is one of {', '.join(planned)}. Received: {', '.join(sorted(unknown))}."
+        )
     wanted = {name: planned[name] for name in dict.fromkeys((leaks.SOUND.name, *names))}
     outcome = grid.run(wanted.values(), lesson.here / "cells", 0)
     return leaks.compare(leaks.gather(outcome, wanted, records))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,6 @@ from scipy.special import expit, logit
 from scipy.stats import binomtest
 from sklearn.base import ClassifierMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -118,7 +118,8 @@ def networks(lesson: Lesson) -> dict[str, Network]:
         at_hand = [(name, side) for name, side in others if (weights_root() / name).is_dir()]
         left = [(name, side) for name, side in at_hand if name != key][:2]
         chosen += [
-            Network(name, os.path.relpath(weights_root() / name), side) for name, side in left
+            Network(name, os.path.relpath(unspoilt(weights_root() / name)), side)
+            for name, side in left
         ]
     return {backbone(one.backbone).title: one for one in chosen}
 
@@ -273,11 +274,11 @@ def judged(
     Returns
     -------
     Fitted
-        Both figures, 0–1.
+        Both figures, 0–1; `inner` is NaN where an inner fold holds one class alone.
     """
-    own = roc_auc_score(labels, answers(clone(model).fit(rows, labels), rows))
+    own = metrics.auroc(labels, answers(clone(model).fit(rows, labels), rows))
     reached = [
-        roc_auc_score(
+        metrics.auroc(
             labels[held], answers(clone(model).fit(rows[known], labels[known]), rows[held])
         )
         for known, held in grouped_folds(labels, groups, folds, seed=0)
@@ -336,8 +337,8 @@ def draw_search(tried: pd.DataFrame, names: Mapping[str, str], title: str) -> Fi
     (row, row_name), (column, column_name) = names.items()
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
-    heads_ = (("learned", "Asked about frames it learned from"), ("inner", "Inner folds: new ones"))
-    for axes, (key, head) in zip(panels, heads_, strict=True):
+    asked = (("learned", "Asked about frames it learned from"), ("inner", "Inner folds: new ones"))
+    for axes, (key, head) in zip(panels, asked, strict=True):
         table = tried.pivot(index=row, columns=column, values=key)
         picture = axes.imshow(table, cmap="viridis", vmin=0.4, vmax=1, aspect="auto")
         for (down, across), value in np.ndenumerate(table.to_numpy()):
@@ -494,10 +495,19 @@ def gains(scored: pd.DataFrame, reference: str) -> dict[str, dict[str, float]]:
     -------
     dict of str to dict
         By head: `value`, `low`, `high` of the difference, head minus reference.
+
+    Raises
+    ------
+    DataError
+        If the reference has no scores.
     """
     tables = {
         str(head): rows.sort_values("path") for head, rows in scored.groupby("head", sort=False)
     }
+    if reference not in tables:
+        raise DataError(
+            f"Heads are compared with one of them: {', '.join(tables)}. Received: {reference}."
+        )
     base = tables.pop(reference)
     labels = base["label"] == CLASSES[1]
     return {
@@ -610,10 +620,8 @@ def accuracies(scored: pd.DataFrame, names: Iterable[str]) -> dict[str, dict[str
     dict of str to dict
         By head: `value`, `low`, `high`, 0–1, with intervals over groups.
     """
-
-    def right(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Any:
-        return metrics.accuracy(labels, scores, 0.5, weights)
-
+    # Decisions are 0 or 1, and any point between parts them.
+    right = partial(metrics.accuracy, threshold=0.5)
     found = {}
     for name in names:
         decided = out_of_fold.decisions(scored[scored["head"] == name])

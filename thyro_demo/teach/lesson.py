@@ -132,6 +132,7 @@ class Lesson:
         places = [file.parent for file in own] + [weights_root() / shipped]
         for place in places:
             if (place / "manifest.json").is_file():
+                print(f"Goes on from the {'bundle' if own else 'shipped bundle'} {place}")
                 return place
         raise DataError(
             f"This chapter goes on from the bundle {name} of an earlier one, or from the shipped "

@@ -27,6 +27,10 @@ GAUSSIAN, RANDOM = "centred Gaussian", "random map"
 FIGURES = ("pointing", "energy", "iou")
 """What is measured of a map against an outline."""
 
+# Those of a network's last feature map: a random map as coarse as a real one has no sharper and
+# no duller peaks.
+_CELLS = 9
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -149,7 +153,8 @@ def pairs(engine: Engine, name: str, heads: Sequence[str], cases: Iterable[Case]
     Returns
     -------
     DataFrame
-        One row a case and pair: `group, pair, agreement`, the last −1 to 1.
+        One row a case and pair: `group, pair, agreement`, the last −1 to 1; none for a head
+        without a map.
     """
     rows = []
     for case in cases:
@@ -158,7 +163,7 @@ def pairs(engine: Engine, name: str, heads: Sequence[str], cases: Iterable[Case]
             head: preprocess.crop(heatmap, compared.box)
             for head, heatmap in drawn(compared).items()
         }
-        for first, second in combinations(heads, 2):
+        for first, second in combinations([head for head in heads if head in maps], 2):
             value = agreement(maps[first], maps[second])
             rows.append({"group": case.group, "pair": f"{first}, {second}", "agreement": value})
     return pd.DataFrame(rows)
@@ -210,30 +215,6 @@ def best_overlap(heatmap: np.ndarray, nodule: np.ndarray) -> float:
     return float((hit / (size + inside.sum() - hit))[ends].max())
 
 
-def random_map(box: Box, shape: tuple[int, int], seed: int, side: int = 9) -> np.ndarray:
-    """Draw the map of an onlooker who looks anywhere.
-
-    Parameters
-    ----------
-    box : Box
-        The scan area.
-    shape : tuple of int
-        Height and width of the frame in pixels.
-    seed : int
-        Of the noise, 0 or more.
-    side : int
-        Cells along each side, those of a network's last feature map: as coarse as a real
-        one, so that it has no sharper and no duller peaks.
-
-    Returns
-    -------
-    ndarray of float32, shape (H, W)
-        0–1; 0 outside the box.
-    """
-    cells = np.random.default_rng(seed).random((side, side)).astype(np.float32)
-    return preprocess.place(cells, box, shape)
-
-
 def onlookers(box: Box, shape: tuple[int, int], seed: int) -> dict[str, np.ndarray]:
     """Draw both maps that have not seen the frame.
 
@@ -244,16 +225,17 @@ def onlookers(box: Box, shape: tuple[int, int], seed: int) -> dict[str, np.ndarr
     shape : tuple of int
         Height and width of the frame in pixels.
     seed : int
-        Of the random one.
+        Of the random one, 0 or more.
 
     Returns
     -------
     dict of str to ndarray of float32, shape (H, W)
-        `GAUSSIAN` and `RANDOM`, 0–1.
+        `GAUSSIAN` and `RANDOM`, 0–1; 0 outside the box.
     """
+    noise = np.random.default_rng(seed).random((_CELLS, _CELLS)).astype(np.float32)
     return {
         GAUSSIAN: localisation.centred_gaussian(shape, box),
-        RANDOM: random_map(box, shape, seed),
+        RANDOM: preprocess.place(noise, box, shape),
     }
 
 

@@ -47,6 +47,9 @@ FILMS = "drawn films"
 _FILES = {NATURAL: "natural-64.keras", RADIOGRAPHS: "radiographs.keras", FULL: "model.keras"}
 _BLOCK = re.compile(r"stem|top|block\d+|conv\d+")
 _HEAD = "head"
+_BATCH = 16
+_FEWEST = 4  # frames; with fewer, the unbiased estimate of likeness divides by 0
+_FILMS, _FILM_SIDE = 300, 128
 
 
 def shipped(backbone: str = "efficientnet-b0", root: Path | None = None) -> dict[str, str]:
@@ -126,6 +129,11 @@ def freezing(built: keras.Model, spec: BackboneSpec) -> pd.DataFrame:
     DataFrame
         One row a strategy and block: `strategy`, `block`, `weights` and `trained`, numbers of
         weights.
+
+    Raises
+    ------
+    RecipeError
+        If the network has no two blocks to set free one after the other.
     """
     rows = []
     for strategy in STRATEGIES:
@@ -267,9 +275,6 @@ def walk(
     return found
 
 
-_BATCH = 16
-
-
 def _run(run: Any, images: np.ndarray, watched: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """Give the features of all frames, and what the blocks give for the watched ones."""
     features, kept = [], []
@@ -278,7 +283,7 @@ def _run(run: Any, images: np.ndarray, watched: np.ndarray) -> tuple[np.ndarray,
     for first, x in tqdm(zip(steps, rows, strict=True), "Frames", len(steps), leave=False):
         average, *outputs = run(x)
         features.append(average.numpy())
-        here = watched[(watched >= first) & (watched < first + len(average))]
+        here = np.sort(watched[(watched >= first) & (watched < first + len(average))])
         kept.append([tf.gather(each, here - first).numpy() for each in outputs])
     # Back from the order of the frames to that in which they were asked for.
     order = np.argsort(np.argsort(watched))
@@ -354,9 +359,6 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
     grams = [_gram(each) for each in (first, second)]
     both, one, other = (_alignment(a, b) for a, b in (grams, grams[:1] * 2, grams[1:] * 2))
     return both / math.sqrt(one * other) if one > 0 and other > 0 else math.nan
-
-
-_FEWEST = 4
 
 
 def _gram(described: np.ndarray) -> np.ndarray:
@@ -486,7 +488,7 @@ def evidence(head: CalibratedHead, feature_map: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     head : CalibratedHead
-        Of kind "svm", fitted on `Reading.features`.
+        Of kind "svm", fitted on averages of feature maps, as `Reading.features` has them.
     feature_map : ndarray of float32 (h, w, c)
         Last feature map of one frame.
 
@@ -496,6 +498,7 @@ def evidence(head: CalibratedHead, feature_map: np.ndarray) -> np.ndarray:
         0–1; see `cam.grad_cam`.
     """
     high, wide, _ = feature_map.shape
+    # Every cell has the same share in an average.
     slope = svm_gradient(head, feature_map.mean(axis=(0, 1))) / (high * wide)
     return grad_cam(feature_map, np.broadcast_to(slope.astype(np.float32), feature_map.shape))
 
@@ -627,9 +630,6 @@ def chests(data: Path | None, drawn: Path, stage: Stage) -> pd.DataFrame:
     else:
         records = films(drawn, stage.limit or _FILMS, stage.input_size or _FILM_SIDE, stage.seed)
     return splits.split(splits.group_near_duplicates(records), (0.8, 0.2, 0.0), stage.seed)
-
-
-_FILMS, _FILM_SIDE = 300, 128
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -11,13 +11,12 @@ from thyro_demo.data.phantom import Phantom
 from thyro_demo.data.preprocess import Box
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.explain import localisation
-from thyro_demo.explain.cam import grad_cam
-from thyro_demo.explain.heads import svm_gradient
 from thyro_demo.models import heads as classifiers
 from thyro_demo.models.bundle import Bundle
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.study import shortcuts
 from thyro_demo.teach.looking import rgb
+from thyro_demo.teach.path import evidence
 
 _BATCH = 16
 
@@ -99,11 +98,7 @@ def linear_map(bundle: Bundle, head: CalibratedHead, square: np.ndarray) -> np.n
     ndarray of float32, shape (h, w)
         0–1, at the resolution of the feature map.
     """
-    feature_map = bundle.forward(square[None].astype(np.float32)).feature_map[0]
-    slope = svm_gradient(head, feature_map.mean(axis=(0, 1)))
-    # Every cell has the same share in an average.
-    cells = feature_map.shape[0] * feature_map.shape[1]
-    return grad_cam(feature_map, np.broadcast_to(slope / cells, feature_map.shape))
+    return evidence(head, bundle.forward(square[None].astype(np.float32)).feature_map[0])
 
 
 def off_scan(bundle: Bundle, head: CalibratedHead, drawn: Iterable[Phantom]) -> pd.DataFrame:

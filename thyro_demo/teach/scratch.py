@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy.signal import correlate2d
-from scipy.special import expit
+from scipy.special import expit, logit
 from tqdm.auto import tqdm
 
 from thyro_demo.data import datasets, patches, phantom, splits
@@ -485,12 +485,12 @@ def parts(
     Raises
     ------
     DataError
-        If a label has fewer training groups than `few`.
+        If a label has fewer training groups than `few`, or `few` is below 1.
     """
     dealt = splits.split(records, (1 - share, share, 0), seed)
     many = np.flatnonzero(dealt["split"] == "train")
     groups = dealt.iloc[many].groupby("group")["label"].first().sample(frac=1, random_state=seed)
-    if few > groups.value_counts().min():
+    if not 1 <= few <= groups.value_counts().min():
         raise DataError(
             "The small part has groups of each label, no more than there are. "
             f"Received: few={few}, of {groups.value_counts().min()} groups"
@@ -642,7 +642,7 @@ def score_out_of_fold(
         here = np.flatnonzero(folds == fold)
         shares = network.predict(images[here].astype(np.float32), verbose=0)[:, 1]
         sure = np.clip(shares.astype(np.float64), _SURE, 1 - _SURE)
-        raw[here] = np.log(sure / (1 - sure))
+        raw[here] = logit(sure)
     return by_number(table, raw, positive, head)
 
 

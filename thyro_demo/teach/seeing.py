@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image
 from scipy.signal import hilbert
+from scipy.spatial.distance import pdist
 
 from thyro_demo.data import datasets, images, phantom, preprocess, splits
 from thyro_demo.data.phantom import physics
@@ -130,7 +131,15 @@ def reflected(first: str, second: str) -> float:
     -------
     float
         Share, 0–1, for sound that meets the border at a right angle.
+
+    Raises
+    ------
+    DataError
+        If a material is not in the table.
     """
+    for name in (first, second):
+        if name not in IMPEDANCES:
+            raise DataError(f"A material is one of {', '.join(IMPEDANCES)}. Received: {name}")
     one, other = IMPEDANCES[first], IMPEDANCES[second]
     return ((other - one) / (other + one)) ** 2
 
@@ -261,11 +270,22 @@ def points(places_mm: np.ndarray, size_mm: tuple[float, float], spacing_mm: floa
     -------
     ndarray of float32, shape (H, W)
         Envelope, 0 or more; points in phase, no noise.
+
+    Raises
+    ------
+    DataError
+        If a point lies outside the block.
     """
     shape = tuple(round(side / spacing_mm) for side in size_mm)
     field = np.zeros(shape, np.complex64)
-    rows, columns = np.floor(np.asarray(places_mm) / spacing_mm).astype(int).T
-    np.add.at(field, (rows, columns), 1)
+    cells = np.floor(np.asarray(places_mm) / spacing_mm).astype(int)
+    outside = ((cells < 0) | (cells >= shape)).any(axis=1)
+    if outside.any():
+        raise DataError(
+            f"Points lie within the block of {size_mm[0]} mm by {size_mm[1]} mm. "
+            f"Received: {np.asarray(places_mm)[outside].tolist()}"
+        )
+    np.add.at(field, tuple(cells.T), 1)
     return np.abs(physics.spread(field, spacing_mm))
 
 
@@ -323,7 +343,8 @@ def speckle(per_mm2: float, seed: int = 0, side_mm: float = 12.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     side, rim = round(side_mm / SPACING_MM), 12
     whole = side + 2 * rim
-    count = rng.poisson(per_mm2 * (whole * SPACING_MM) ** 2)
+    # Where chance leaves none at all, there would be nothing to scale.
+    count = max(1, rng.poisson(per_mm2 * (whole * SPACING_MM) ** 2))
     field = np.zeros((whole, whole), np.complex64)
     phases = np.exp(2j * np.pi * rng.random(count)).astype(np.complex64)
     np.add.at(field, tuple(rng.integers(whole, size=(2, count))), phases)
@@ -495,8 +516,12 @@ def with_copies(lesson: Lesson, records: pd.DataFrame, count: int = 3) -> pd.Dat
     sizes = [
         _copy(Path(path), Path(name)) for path, name in zip(copied["path"], names, strict=True)
     ]
-    copied = copied.assign(path=names, group=[f"copy-{number}" for number in range(count)])
-    copied[["width", "height"]] = sizes
+    copied = copied.assign(
+        path=names,
+        group=[f"copy-{number}" for number in range(count)],
+        width=[width for width, _ in sizes],
+        height=[height for _, height in sizes],
+    )
     return pd.concat([records, copied], ignore_index=True)
 
 
@@ -523,8 +548,7 @@ def distances(records: pd.DataFrame) -> np.ndarray:
     """
     hashes = [splits.perceptual_hash(images.decode(path)) for path in records["path"]]
     bits = np.unpackbits(np.array(hashes, ">u8").view(np.uint8)).reshape(-1, 64)
-    apart = (bits[:, None] != bits[None, :]).sum(axis=2)
-    return apart[np.triu_indices(len(bits), 1)]
+    return pdist(bits, "cityblock").astype(np.int64)
 
 
 def by_image(records: pd.DataFrame, folds: int, seed: int) -> pd.DataFrame:

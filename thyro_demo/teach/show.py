@@ -101,8 +101,8 @@ def intervals(
     Parameters
     ----------
     figures : mapping of str to mapping
-        Name to `value`, `low` and `high`, as summaries and `Interval._asdict()` have them; rows
-        without a value are left out.
+        Name to `value`, `low` and `high`, as summaries and `Interval._asdict()` have them, None
+        or NaN where one is undefined; rows without a value are left out.
     title : str
         Of the picture.
     unit : str
@@ -117,7 +117,11 @@ def intervals(
     Figure
         For `picture`.
     """
-    rows = {name: found for name, found in figures.items() if found["value"] is not None}
+    known = {
+        name: {key: _known(found[key]) for key in ("value", "low", "high")}
+        for name, found in figures.items()
+    }
+    rows = {name: found for name, found in known.items() if found["value"] is not None}
     drawn = Figure(figsize=(8.5, 1.3 + 0.42 * len(rows)), layout="constrained")
     axes = drawn.subplots()
     if reference is not None:
@@ -133,6 +137,10 @@ def intervals(
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set(title=title, xlabel=unit, ylabel="With 95 % interval")
     return drawn
+
+
+def _known(number: float | None) -> float | None:
+    return None if number is None or np.isnan(number) else number
 
 
 def curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
