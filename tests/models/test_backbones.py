@@ -267,6 +267,7 @@ print(json.dumps([scores, foreign]))
 _UNUSUAL = ("alexnet", "overfeat", "vgg-f", "efficientnet-b0", "inception-resnet-v2")
 
 
+@pytest.mark.slow
 def test_saved_networks_load_with_plain_keras_in_a_fresh_process(tmp_path):
     image = np.linspace(0, 255, 80 * 80 * 3, dtype=np.float32).reshape(1, 80, 80, 3)
     small = backbone("two-layer-cnn")

@@ -405,6 +405,7 @@ def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
     assert "phantoms" in (out / "README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_mlp_of_p1_ends_a_network_when_a_recipe_asks_for_it(clinic, quick, tmp_path):
     recipe = replace(RECIPE, network_head="mlp", heads=("softmax",), primary="softmax", phantoms=0)
     job = Job(recipe, "two-layer-cnn", clinic, tmp_path, tmp_path / "out" / "mlp", epochs=1)

@@ -324,6 +324,7 @@ def test_a_start_that_this_network_lacks_is_refused(name, start, small):
         starts.apply(small(), backbone(name), start)
 
 
+@pytest.mark.slow
 def test_every_offered_download_is_the_one_of_its_publisher(monkeypatch):
     asked = []
 

@@ -138,6 +138,7 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing of ours catches it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trainable", "head", "settings"),
     [

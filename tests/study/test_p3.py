@@ -167,6 +167,7 @@ def test_a_frame_without_an_outline_is_refused(outlined):
         classify.features(bare)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_the_protocol_on_phantoms(tmp_path):
     found = p3.run(Setting(None, tmp_path, workers=0))

@@ -185,6 +185,7 @@ def written(folder, tmp_path_factory):
     return found, work / "P5"
 
 
+@pytest.mark.slow
 def test_both_readings_stand_beside_the_published_row_on_the_same_images(written):
     found, folder = written
     first = found.tables[0]
@@ -203,6 +204,7 @@ def test_both_readings_stand_beside_the_published_row_on_the_same_images(written
     assert "leaks" in (folder / "report.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_gain_is_that_of_the_leaking_system(written):
     found, _ = written
     figures = found.summaries["autoimmune or normal"]["heads"]

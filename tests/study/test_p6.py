@@ -79,6 +79,7 @@ def small(tmp_path_factory):
         yield Setting(None, tmp_path_factory.mktemp("small"), workers=0)
 
 
+@pytest.mark.slow
 def test_the_report_sets_each_task_beside_what_was_printed(small, tmp_path):
     found = p6.run(small)
     assert not found.failures
