@@ -44,7 +44,7 @@ def test_copies_narrow_an_interval_over_images_and_none_over_groups():
 
 
 def test_what_is_undefined_is_told_as_none():
-    nothing = evaluation.told(Interval(0.5, float("nan"), float("nan")))
+    nothing = Interval(0.5, float("nan"), float("nan")).told()
     assert nothing == {"value": 0.5, "low": None, "high": None}
     one_class = made_up(1.0)
     one_class = one_class[one_class["label"] == "benign"]

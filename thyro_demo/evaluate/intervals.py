@@ -6,6 +6,7 @@ copies as evidence and give intervals that are too narrow.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -42,6 +43,13 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+    def told(self) -> dict[str, float | None]:
+        """Give the figure as reports and pictures take it, with None in place of NaN."""
+        return {
+            name: None if math.isnan(number) else float(number)
+            for name, number in self._asdict().items()
+        }
 
 
 def group_bootstrap(

@@ -74,6 +74,28 @@ class CalibrationBins(NamedTuple):
     observed: FloatArray
 
 
+def mean(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Figure:
+    """Average, in the form that the bootstrap asks for.
+
+    Parameters
+    ----------
+    labels : (n,)
+        What every statistic is handed; a mean has no use for them.
+    values : (n,) float
+        What to average.
+    weights : (r, n) float, optional
+        How often each row was drawn, for r resamples at once.
+
+    Returns
+    -------
+    float, or ndarray of float64, shape (r,)
+        The mean of each resample.
+    """
+    rows = np.asarray(values, np.float64)
+    times = np.ones(rows.size) if weights is None else np.asarray(weights, np.float64)
+    return times @ rows / times.sum(axis=-1)
+
+
 def auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Figure:
     """Compute the area under the ROC curve as the Mann–Whitney statistic.
 

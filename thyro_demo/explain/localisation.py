@@ -12,17 +12,16 @@ views are best summarised apart. And a map on the nodule shows where a head foun
 evidence, not that the evidence is sound or the score right.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from thyro_demo.data import images, preprocess
 from thyro_demo.errors import DataError, ThyroError
-from thyro_demo.evaluate import intervals
+from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.explain.cam import scale
 
 BASELINE = "gaussian"
@@ -314,9 +313,9 @@ def _row(
 def _means(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
     unused = np.zeros(len(rows), bool)
     return {
-        name: _figure(
-            intervals.group_bootstrap(_mean, unused, rows[name], rows["group"], resamples, seed)
-        )
+        name: intervals.group_bootstrap(
+            metrics.mean, unused, rows[name], rows["group"], resamples, seed
+        ).told()
         for name in FIGURES
     }
 
@@ -324,28 +323,10 @@ def _means(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
 def _gains(rows: pd.DataFrame, blind: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
     unused = np.zeros(len(rows), bool)
     return {
-        f"{name}_gain": _figure(
-            intervals.paired_group_bootstrap(
-                _mean, unused, rows[name], blind[name], rows["group"], resamples, seed
-            )
-        )
+        f"{name}_gain": intervals.paired_group_bootstrap(
+            metrics.mean, unused, rows[name], blind[name], rows["group"], resamples, seed
+        ).told()
         for name in FIGURES
-    }
-
-
-def _mean(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Any:
-    """Average values (n,), under each row of weights (r, n) where there are any.
-
-    The bootstrap hands every statistic labels, which a mean has no use for.
-    """
-    v = np.asarray(values, np.float64)
-    w = np.ones(v.size) if weights is None else np.asarray(weights, np.float64)
-    return w @ v / w.sum(axis=-1)
-
-
-def _figure(interval: intervals.Interval) -> dict[str, float | None]:
-    return {
-        key: None if math.isnan(number) else number for key, number in interval._asdict().items()
     }
 
 

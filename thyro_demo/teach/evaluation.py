@@ -14,7 +14,6 @@ from scipy.special import expit, logit
 
 from thyro_demo.errors import DataError, StudyError
 from thyro_demo.evaluate import intervals, metrics
-from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.models.manifest import read_manifest
 from thyro_demo.models.out_of_fold import CLASSES
 from thyro_demo.study import grid, leaks
@@ -53,25 +52,6 @@ def network(lesson: Lesson) -> Network:
     return Network(key, os.path.relpath(found), 64 if lesson.fast else 160)
 
 
-def told(figure: Interval) -> Told:
-    """Write an interval as pictures and tables take it.
-
-    Parameters
-    ----------
-    figure : Interval
-        With NaN for what is undefined.
-
-    Returns
-    -------
-    dict
-        `value`, `low` and `high`; None in place of NaN.
-    """
-    return {
-        name: None if np.isnan(number) else float(number)
-        for name, number in figure._asdict().items()
-    }
-
-
 def area(rows: pd.DataFrame, unit: str = "group") -> Told:
     """Compute an AUROC with its interval.
 
@@ -95,9 +75,8 @@ def area(rows: pd.DataFrame, unit: str = "group") -> Told:
     if unit not in ("group", "image"):
         raise DataError(f"What is drawn is a group or an image. Received: {unit}.")
     groups = rows["group"] if unit == "group" else np.arange(len(rows))
-    return told(
-        intervals.group_bootstrap(metrics.auroc, rows["label"] == CLASSES[1], rows["score"], groups)
-    )
+    malignant = rows["label"] == CLASSES[1]
+    return intervals.group_bootstrap(metrics.auroc, malignant, rows["score"], groups).told()
 
 
 def within(rows: pd.DataFrame) -> dict[str, Told]:
@@ -259,7 +238,7 @@ def rates(called: pd.DataFrame) -> dict[str, Told]:
     labels = called["label"] == CLASSES[1]
     decided = called["called"].astype(float)
     found = intervals.group_bootstraps(wanted, labels, decided, called["group"])
-    return {name: told(figure) for name, figure in found.items()}
+    return {name: figure.told() for name, figure in found.items()}
 
 
 class Predictive(NamedTuple):

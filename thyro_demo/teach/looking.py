@@ -4,11 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from thyro_demo.data import images, phantom, preprocess
@@ -16,7 +14,7 @@ from thyro_demo.data.phantom import Phantom
 from thyro_demo.data.preprocess import Box
 from thyro_demo.engine import Comparison, Engine
 from thyro_demo.errors import DataError, ThyroError
-from thyro_demo.evaluate import intervals
+from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.explain import localisation
 from thyro_demo.explain.cam import scale
 from thyro_demo.study import cards
@@ -284,28 +282,6 @@ def measure(
     return pd.DataFrame(rows)
 
 
-def mean(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None) -> Any:
-    """Average, in the form that the bootstrap asks for.
-
-    Parameters
-    ----------
-    labels : (n,)
-        What every statistic is handed; a mean has no use for them.
-    values : (n,) float
-        What to average.
-    weights : (r, n) float, optional
-        How often each row was drawn, for r resamples at once.
-
-    Returns
-    -------
-    float, or ndarray of float64, shape (r,)
-        The mean of each resample.
-    """
-    rows = np.asarray(values, np.float64)
-    times = np.ones(rows.size) if weights is None else np.asarray(weights, np.float64)
-    return times @ rows / times.sum(axis=-1)
-
-
 def averages(table: pd.DataFrame, figure: str, by: str = "map") -> dict[str, dict[str, float]]:
     """Average a figure over the rows of each kind, with intervals over patients.
 
@@ -325,7 +301,7 @@ def averages(table: pd.DataFrame, figure: str, by: str = "map") -> dict[str, dic
     """
     return {
         str(kind): intervals.group_bootstrap(
-            mean, np.zeros(len(rows)), rows[figure], rows["group"]
+            metrics.mean, np.zeros(len(rows)), rows[figure], rows["group"]
         )._asdict()
         for kind, rows in table.groupby(by, sort=False)
     }
@@ -363,7 +339,7 @@ def differences(table: pd.DataFrame, figure: str, baseline: str) -> dict[str, di
     blind = {GAUSSIAN, RANDOM}
     return {
         which: intervals.paired_group_bootstrap(
-            mean, np.zeros(len(wide)), wide[which], wide[baseline], wide["group"]
+            metrics.mean, np.zeros(len(wide)), wide[which], wide[baseline], wide["group"]
         )._asdict()
         for which in table["map"].unique()
         if which not in blind
