@@ -13,11 +13,21 @@ from thyro_demo.study import differences, middle
 
 @pytest.fixture(scope="module")
 def table(scored):
-    """Compare three made-up chains on two networks: the second gains, the third loses."""
+    """Compare three made-up chains on two networks, one of them frozen and tuned.
+
+    The second chain gains, the third loses.
+    """
     chains = {"natural": scored(1.0), "better": scored(2.5), "worse": scored(0.0, seed=2)}
     compared = differences.against(chains, middle.REFERENCE, "chain")
-    parts = [compared.assign(backbone=name) for name in ("vgg16", "resnet50")]
+    parts = [compared.assign(backbone=name, trained=trained) for name, trained, _ in WAYS]
     return pd.concat(parts, ignore_index=True)
+
+
+WAYS = (
+    ("vgg16", middle.FROZEN, "VGG-16"),
+    ("efficientnet-b0", middle.FROZEN, "EfficientNet-B0"),
+    ("efficientnet-b0", middle.LAST_BLOCK, "EfficientNet-B0, last block tuned"),
+)
 
 
 def test_every_chain_goes_on_from_one_above_it():
@@ -30,7 +40,7 @@ def test_every_chain_goes_on_from_one_above_it():
 
 def test_a_gain_is_the_difference_to_natural_images_on_the_same_frames(table, scored):
     chains = {"natural": scored(1.0), "better": scored(2.5), "worse": scored(0.0, seed=2)}
-    assert len(table) == 2 * 3 * 3
+    assert len(table) == len(WAYS) * 3 * 3
     for row in table.to_dict("records"):
         found, reference = chains[row["chain"]], chains["natural"]
         mask = (found["source"] == row["source"]) | (row["source"] == "all")
@@ -46,35 +56,70 @@ def test_a_gain_is_the_difference_to_natural_images_on_the_same_frames(table, sc
     assert (plain[["gain", "gain_low", "gain_high"]] == 0).all(axis=None)
 
 
-def test_the_table_has_a_row_for_each_chain_and_a_column_for_each_network(table):
+def test_the_table_has_a_row_for_each_chain_and_a_column_for_each_way(table):
     head, rule, *rows = middle.markdown(table).splitlines()
-    assert [cell.strip() for cell in head.strip("|").split("|")] == ["Chain", "VGG-16", "ResNet-50"]
+    titles = [title for _, _, title in WAYS]
+    assert [cell.strip() for cell in head.strip("|").split("|")] == ["Chain", *titles]
     assert rule.count("|") == head.count("|")
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [row[0] for row in cells] == ["natural", "better", "worse"]
-    for name, vgg, resnet in cells:
+    for name, *told in cells:
         (row,) = table[(table["chain"] == name) & (table["source"] == "all")
                        & (table["backbone"] == "vgg16")].to_dict("records")  # fmt: skip
-        assert vgg == resnet
-        assert vgg.startswith(f"{row['auroc']:.3f}")
+        (cell,) = set(told)
+        assert cell.startswith(f"{row['auroc']:.3f}")
         if name == "natural":
-            assert vgg == f"{row['auroc']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
+            assert cell == f"{row['auroc']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
         else:
-            told = [f"{row[key]:+.3f}".replace("-", "−") for key in
+            gain = [f"{row[key]:+.3f}".replace("-", "−") for key in
                     ("gain", "gain_low", "gain_high")]  # fmt: skip
-            assert vgg.endswith(f", {told[0]} ({told[1]} to {told[2]})")
+            assert cell.endswith(f", {gain[0]} ({gain[1]} to {gain[2]})")
 
 
 def test_the_figure_shows_the_gains_without_the_chain_they_are_against(table):
     panels = middle.draw(table).axes
-    assert [axes.get_title() for axes in panels] == ["VGG-16", "ResNet-50"]
+    assert [axes.get_title().replace("\n", " ") for axes in panels] == [way[2] for way in WAYS]
     # The panels share their names, which stand beside the first.
     names = [tick.get_text() for tick in panels[0].get_yticklabels()]
-    for axes, name in zip(panels, ("vgg16", "resnet50"), strict=True):
-        mine = table[(table["source"] == "all") & (table["backbone"] == name)].set_index("chain")
+    for axes, (name, trained, _) in zip(panels, WAYS, strict=True):
+        mine = table[(table["source"] == "all") & (table["backbone"] == name)
+                     & (table["trained"] == trained)].set_index("chain")  # fmt: skip
         points, *_ = axes.containers[0]
         gains = dict(zip(names, points.get_xdata(), strict=True))
         assert gains == pytest.approx(mine.loc[["better", "worse"], "gain"].to_dict())
+
+
+def test_each_network_is_frozen_and_those_to_be_tuned_are_trained_in_every_fold(
+    tmp_path, monkeypatch, scored
+):
+    asked = []
+
+    def frozen(place, records, frames):
+        asked.append((place.name, "svm", place.row.name))
+        return scored(1.0)
+
+    def tuned(job):
+        ((_, stage),) = job.recipe.stages
+        asked.append((job.backbone, *job.recipe.heads, job.work.parent.name))
+        assert (stage.trainable, job.start) == (middle.LAST_BLOCK, "none")
+        assert job.recipe.phantoms == 0
+        return scored(1.0).rename(columns={"score": "probability"})
+
+    monkeypatch.setattr(middle, "_scored", frozen)
+    monkeypatch.setattr(middle.chain, "cross_validate", tuned)
+    monkeypatch.setattr(middle.differences, "frames", lambda data, work: None)
+    monkeypatch.setattr(middle, "load_frames", lambda *args: None)
+    rows = [middle.Row(name, None, None) for name in (middle.REFERENCE, "other")]
+    monkeypatch.setattr(middle, "ROWS", rows)
+    files = {name: tmp_path / f"{name}.keras" for name in ("vgg16", "efficientnet-b0")}
+    for file in files.values():
+        file.touch()
+    table = middle.run(tmp_path, tmp_path / "work", files)
+    heads = (("vgg16", "svm"), ("efficientnet-b0", "svm"), ("efficientnet-b0", "softmax"))
+    assert asked == [(*way, row.name) for way in heads for row in rows]
+    ways = table[["backbone", "trained"]].drop_duplicates().itertuples(index=False, name=None)
+    assert list(ways) == [way[:2] for way in WAYS]
+    assert (tmp_path / "work" / "middle.csv").is_file()
 
 
 def test_a_network_that_is_missing_is_told_before_any_work(tmp_path):
@@ -93,8 +138,9 @@ def test_each_chain_is_trained_once_from_the_network_of_its_base(tmp_path, monke
 
     monkeypatch.setattr(middle.chain, "run", fake)
     natural = tmp_path / "natural.keras"
-    found = {row.name: middle._network(row, "vgg16", natural, tmp_path, tmp_path / "work")
-             for _ in range(2) for row in middle.ROWS}  # fmt: skip
+    places = [middle._Place(row, "vgg16", natural, tmp_path, tmp_path / "work")
+              for row in middle.ROWS]  # fmt: skip
+    found = {place.row.name: middle._network(place) for _ in range(2) for place in places}
     assert (found["random"], found["natural"]) == ("none", str(natural))
     shipped = [row for row in middle.ROWS if row.recipe == "shipped"]
     assert {found[row.name] for row in shipped} <= {str(weights_root() / "vgg16")}

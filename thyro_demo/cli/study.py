@@ -21,7 +21,7 @@ STUDIES = {
     "all": "the six protocols, one after the other, and their page",
     "report": "the page of all protocols that were run, with CLAIM 2024 and TRIPOD+AI filled",
     "cv": "out-of-fold scores of RECIPE, or of the ensemble of the shipped networks, as oof.csv",
-    "middle": "does the middle stage help? every chain on every network, frozen features and SVM",
+    "middle": "does the middle stage help? every chain on every network, frozen or tuned",
     "shortcuts": "what each means against the source shortcut does within the sources",
     "card": "complete the card of a bundle: heatmaps against outlines, failures on phantoms",
 }

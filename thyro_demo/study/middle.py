@@ -21,6 +21,12 @@ from thyro_demo.models.recipes import precision, recipe
 from thyro_demo.study import differences
 
 BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
+TUNED = ("efficientnet-b0",)
+"""Networks whose chains are also fine-tuned on the thyroid frames, the others being too slow."""
+
+FROZEN, LAST_BLOCK = "frozen", "last block"
+"""What is trained on the thyroid frames: a machine alone, or the last block and the softmax."""
+
 REFERENCE = "natural"
 """What every other chain is compared with: the same network without a middle stage."""
 
@@ -69,6 +75,9 @@ ROWS = (
 def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
     """Train every chain on every network and score the thyroid frames out of fold.
 
+    Each network stays frozen and a machine reads it; those of `TUNED` are fine-tuned as well,
+    and then their softmax is read.
+
     Parameters
     ----------
     data : Path
@@ -81,8 +90,9 @@ def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a backbone and chain: `backbone, chain`, and for each source and "all" an
-        AUROC with `low` and `high`, and `gain`, `gain_low`, `gain_high` against `REFERENCE`.
+        One row a backbone, way of training and chain: `backbone, trained` ("frozen" or "last
+        block"), `chain`, and for each source and "all" an AUROC with `low` and `high`, and
+        `gain`, `gain_low`, `gain_high` against `REFERENCE`, trained in the same way.
 
     Raises
     ------
@@ -101,14 +111,21 @@ def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
     size = backbone(next(iter(networks))).input_size
     frames = load_frames(records, CLASSES, size)
     tables = []
-    with tqdm(total=len(networks) * len(ROWS), desc="Chains", unit="chain") as bar:
-        for name, file in networks.items():
+    ways = [(name, FROZEN) for name in networks]
+    ways += [(name, LAST_BLOCK) for name in networks if name in TUNED]
+    with tqdm(total=len(ways) * len(ROWS), desc="Chains", unit="chain") as bar:
+        for name, trained in ways:
             scored: dict[str, pd.DataFrame] = {}
             for row in ROWS:
-                scored[row.name] = _scored(row, name, file, data, work, records, frames)
+                place = _Place(row, name, networks[name], data, work)
+                if trained == FROZEN:
+                    scored[row.name] = _scored(place, records, frames)
+                else:
+                    scored[row.name] = _tuned(place)
                 bar.update(1)
             compared = differences.against(scored, REFERENCE, "chain")
             compared.insert(0, "backbone", name)
+            compared.insert(1, "trained", trained)
             tables.append(compared)
     table = pd.concat(tables, ignore_index=True)
     with whole(work / "middle.csv") as temporary:
@@ -118,45 +135,60 @@ def run(data: Path, work: Path, networks: dict[str, Path]) -> pd.DataFrame:
     return table
 
 
-def _scored(
-    row: Row,
-    name: str,
-    natural: Path,
-    data: Path,
-    work: Path,
-    records: pd.DataFrame,
-    frames: Frames,
-) -> pd.DataFrame:
-    """Give a chain's out-of-fold scores, computed once and kept."""
-    folder = work / name / row.name.replace("→", "to").replace(",", "").replace(" ", "-")
-    file = folder / "oof.csv"
+@dataclass(frozen=True)
+class _Place:
+    """One chain on one network: where its natural stage lies, and where its results go."""
+
+    row: Row
+    name: str
+    natural: Path
+    data: Path
+    work: Path
+
+    @property
+    def folder(self) -> Path:
+        plain = self.row.name.replace("→", "to").replace(",", "").replace(" ", "-")
+        return self.work / self.name / plain
+
+    def base(self) -> "_Place":
+        return replace(self, row=next(row for row in ROWS if row.name == self.row.base))
+
+
+def _scored(place: _Place, records: pd.DataFrame, frames: Frames) -> pd.DataFrame:
+    """Give a frozen chain's out-of-fold scores, computed once and kept."""
+    file = place.folder / "oof.csv"
     if not file.exists():
-        network = _network(row, name, natural, data, work)
-        features = _features(name, network, frames)
+        features = _features(place.name, _network(place), frames)
         found = out_of_fold.score_features(features, records)
         with whole(file) as temporary:
             found.to_csv(temporary, index=False)
     return pd.read_csv(file, dtype={"group": str})
 
 
-def _network(row: Row, name: str, natural: Path, data: Path, work: Path) -> str:
+def _tuned(place: _Place) -> pd.DataFrame:
+    """Give the out-of-fold scores of a chain whose last block is trained in every fold."""
+    work = place.folder / "tuned"
+    chosen = replace(recipe("last-block", place.name), heads=("softmax",), primary="softmax")
+    job = Job(chosen, place.name, place.data, work, work / "none", _network(place))
+    return chain.cross_validate(job).rename(columns={"probability": "score"})
+
+
+def _network(place: _Place) -> str:
     """Give the start that holds a chain's network, trained if it has to be."""
-    if row.recipe is None:
+    wanted, name = place.row.recipe, place.name
+    if wanted is None:
         return "none"
-    if row.recipe == "natural-64":
-        return str(natural)
-    if row.recipe == "shipped":
+    if wanted == "natural-64":
+        return str(place.natural)
+    if wanted == "shipped":
         return str(manifest.weights_root() / name)
-    base = next(other for other in ROWS if other.name == row.base)
-    start = _network(base, name, natural, data, work)
-    chosen = recipe(row.recipe, name)
-    ((source, stage),) = chosen.stages
-    small = replace(stage, input_size=SIDE, limit=IMAGES, epochs=EPOCHS, patience=None)
-    folder = work / name / row.name.replace("→", "to").replace(",", "").replace(" ", "-")
-    out = folder / "network.keras"
+    out = place.folder / "network.keras"
     if not out.exists():
-        job = Job(replace(chosen, stages=((source, small),)), name, data, folder, out, start)
-        chain.run(job)
+        chosen = recipe(wanted, name)
+        ((source, stage),) = chosen.stages
+        small = replace(stage, input_size=SIDE, limit=IMAGES, epochs=EPOCHS, patience=None)
+        known = replace(chosen, stages=((source, small),))
+        chain.run(Job(known, name, place.data, place.folder, out, _network(place.base())))
     return str(out)
 
 
@@ -190,19 +222,28 @@ def draw(table: pd.DataFrame) -> Figure:
         Points with 95 % intervals; zero is the network without a middle stage.
     """
     rows = table[(table["source"] == "all") & (table["chain"] != REFERENCE)]
-    networks = list(dict.fromkeys(rows["backbone"]))
-    figure = Figure(figsize=(10.5, 3.6), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(networks), sharey=True, sharex=True))
-    for axes, name in zip(panels, networks, strict=True):
-        mine = rows[rows["backbone"] == name].iloc[::-1]
+    columns = _columns(rows)
+    figure = Figure(figsize=(3.2 + 2.5 * len(columns), 3.6), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(columns), sharey=True, sharex=True))
+    for axes, (title, mine) in zip(panels, columns.items(), strict=True):
+        mine = mine.iloc[::-1]
         places = np.arange(len(mine))
         ends = np.stack([mine["gain"] - mine["gain_low"], mine["gain_high"] - mine["gain"]])
         axes.errorbar(mine["gain"], places, xerr=ends, fmt="o", color="#1f4e79", capsize=3)
         axes.axvline(0, color="#888888", linewidth=1)
         axes.set_yticks(places, mine["chain"])
-        axes.set_title(backbone(name).title)
-        axes.set_xlabel("AUROC minus that of natural alone")
+        axes.set_title(title.replace(", ", ",\n"), fontsize="medium")
+    figure.supxlabel("AUROC minus that of natural alone")
     return figure
+
+
+def _columns(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Part a table by network and by what is trained, under the names that readers see."""
+    parts = rows.groupby(["backbone", "trained"], sort=False)
+    return {
+        backbone(name).title + ("" if trained == FROZEN else f", {trained} tuned"): part
+        for (name, trained), part in parts
+    }
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -220,13 +261,12 @@ def markdown(table: pd.DataFrame) -> str:
         gain over natural images alone with a 95 % interval.
     """
     rows = table[table["source"] == "all"]
-    networks = list(dict.fromkeys(rows["backbone"]))
-    lines = ["| Chain | " + " | ".join(backbone(name).title for name in networks) + " |"]
-    lines.append("|---" * (1 + len(networks)) + "|")
+    columns = _columns(rows)
+    lines = ["| Chain | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
     for title in dict.fromkeys(rows["chain"]):
         cells = []
-        for name in networks:
-            (row,) = rows[(rows["backbone"] == name) & (rows["chain"] == title)].to_dict("records")
+        for part in columns.values():
+            (row,) = part[part["chain"] == title].to_dict("records")
             cells.append(_cell(row, title == REFERENCE))
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
