@@ -79,7 +79,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes to its 
 warnings.filterwarnings("ignore", message="IProgress not found")  # plain progress bars will do
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -146,7 +145,7 @@ show.picture(figure)
 # %%
 engine = Engine()
 networks = [name for name in engine.names() if engine.kind(name) == "scan"]
-frame = np.dstack([patient.frame] * 3)  # networks expect red, green and blue
+frame = patient.rgb  # networks expect red, green and blue
 answer = engine.compare(frame, names=networks)
 print(answer.agreement)
 pd.DataFrame(

@@ -114,7 +114,7 @@ lesson = begin(2, FAST, SEED, DATA, OUT)
 
 # %%
 drawn = phantom.example("Very hypoechoic, taller than wide")
-grey = preprocess.resize(np.dstack([drawn.frame] * 3), 96)[..., 0] / 127.5 - 1
+grey = preprocess.resize(drawn.rgb, 96)[..., 0] / 127.5 - 1
 answers = {name: scratch.convolve(grey, kernel) for name, kernel in scratch.KERNELS.items()}
 figure, grid = plt.subplots(2, 4, figsize=(11, 5.4), layout="constrained", height_ratios=(1, 3))
 for axes in grid.flat:

@@ -122,7 +122,7 @@ suspicious = Features(
     ("punctate echogenic foci",),
 )
 patient = phantom.draw(suspicious, size_mm=16, seed=900 + SEED, patient="a new patient")
-frame = looking.rgb(patient)  # networks expect red, green and blue
+frame = patient.rgb  # networks expect red, green and blue
 square, box = preprocess.prepare(frame, network.input_size)
 forward = network.forward(square[None])
 feature_map, gradient = forward.feature_map[0], forward.softmax_gradient[0]
@@ -523,7 +523,7 @@ marked = next(one for one in train if one.label == "malignant")
 plain = next(one for one in train if one.label == "benign")
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for place, one in zip(axes, (plain, marked), strict=True):
-    show.frame(place, looking.rgb(one), f"Labelled {one.label}", one.mask)
+    show.frame(place, one.rgb, f"Labelled {one.label}", one.mask)
 figure.suptitle("Two training frames: the marks go with the label")
 show.picture(figure)
 
@@ -564,7 +564,7 @@ show.picture(show.intervals(figures, title, scale, 0.5, colours))
 
 # %%
 suspect = next(one for one in tests["marks as in training"] if one.label == "malignant")
-shown = looking.rgb(suspect)
+shown = suspect.rgb
 whole = preprocess.Box(0, 0, shown.shape[1], shown.shape[0])
 cuts = {"whole frame": whole, "scan area": preprocess.scan_area(shown)}
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")

@@ -88,6 +88,7 @@ from thyro_demo.models import bundle
 from thyro_demo.teach import shipping, show
 from thyro_demo.teach.lecture import CASES, link
 from thyro_demo.teach.lesson import begin
+from thyro_demo.teach.path import film
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.examples import draw_chart
 from thyro_demo.ui.launch import launch
@@ -157,7 +158,7 @@ pd.DataFrame({"what": told.keys(), "says": [str(value) for value in told.values(
 # %%
 mine = shipping.save_again(loaded, lesson.here / "bundles" / "my-bundle", "My first bundle")
 patient = phantom.draw(phantom.example(SHOWN).features, size_mm=18, seed=70 + SEED)
-square, _ = preprocess.prepare(np.dstack([patient.frame] * 3), loaded.input_size)
+square, _ = preprocess.prepare(patient.rgb, loaded.input_size)
 first, second = (one.scores(one.forward(square[None])) for one in (loaded, bundle.load(mine)))
 gap = max(abs(first[head] - second[head]).max() for head in first)
 print("Saved as", mine.name, "with the heads", ", ".join(second))
@@ -235,11 +236,11 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 # divided by the other. Above 1, the app says first that the scores mean little.
 
 # %%
-known = phantom.example(SHOWN).frame
+known = phantom.example(SHOWN)
 shown = {
-    "a phantom": np.dstack([known] * 3),
+    "a phantom": known.rgb,
     "a test chart": draw_chart(),
-    "a drawn chest film": shipping.chest_film(SEED),
+    "a drawn chest film": np.dstack([film(np.random.default_rng(SEED), 360, False)] * 3),
     "noise": np.random.default_rng(SEED).integers(0, 256, (300, 400, 3)).astype(np.uint8),
 }
 films = lesson.find("paediatric") or lesson.find("covid")
@@ -266,7 +267,7 @@ show.picture(figure)
 # %%
 COUNT = 8 if FAST else 40
 new = phantom.cohort(COUNT, frames_per_patient=1, seed=600 + SEED)
-spoke = {"new phantoms": shipping.announced(loaded, (np.dstack([one.frame] * 3) for one in new))}
+spoke = {"new phantoms": shipping.announced(loaded, (one.rgb for one in new))}
 if films is not None:
     radiographs = datasets.load(films).drop_duplicates("group").sample(COUNT, random_state=SEED)
     spoke["chest films"] = shipping.announced(loaded, map(images.decode, radiographs["path"]))
@@ -299,7 +300,7 @@ print("Then: ", {one.head: round(one.score, 2) for one in answer.predictions})
 # %%
 scanner = phantom.ScannerFrame()
 scan = phantom.draw(patient.features, size_mm=15, seed=71 + SEED, scanner=scanner)
-frame = shipping.with_name(np.dstack([scan.frame] * 3), "DOE, JANE  *1970-01-01  ID 0815")
+frame = shipping.with_name(scan.rgb, "DOE, JANE  *1970-01-01  ID 0815")
 beside = Image.Exif()
 beside[0x010E], beside[0x0132] = "DOE^JANE", "2024:02:29 11:30:00"
 private = lesson.here / "private.jpg"

@@ -294,7 +294,7 @@ def test_the_scan_area_of_a_phantom_is_what_the_generator_drew(margins, seed: in
     drawn = phantom.draw(features, size_mm, seed, scanner=phantom.ScannerFrame(margins))
     height, width = drawn.frame.shape
     truth = Box(left, above, width - right, height - below)
-    assert iou(scan_area(np.repeat(drawn.frame[..., None], 3, 2)), truth) >= 0.9
+    assert iou(scan_area(drawn.rgb), truth) >= 0.9
 
 
 # --- The scan area of real frames

@@ -142,7 +142,7 @@ def test_a_coarse_map_of_the_nodule_beats_the_centre_on_a_phantom():
         "solid or almost completely solid", "hypoechoic", "wider than tall", "smooth"
     )
     drawn = phantom.draw(features, seed=3, scanner=phantom.ScannerFrame())
-    box = preprocess.scan_area(np.stack([drawn.frame] * 3, -1))
+    box = preprocess.scan_area(drawn.rgb)
     # What a network with a last map of 7 × 7 cells could at best say.
     cells = Image.fromarray(preprocess.crop(drawn.mask, box).astype(np.float32))
     coarse = np.asarray(cells.resize((7, 7), Image.Resampling.BOX))

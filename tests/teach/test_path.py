@@ -170,6 +170,17 @@ def test_lungs_are_dark_and_a_cloud_brightens_them():
     assert cloudy[left_lung].mean() > clear[left_lung].mean()
 
 
+def test_a_film_is_seeded_and_a_cloud_makes_it_brighter():
+    drawn = {
+        opaque: [path.film(np.random.default_rng(seed), 64, opaque) for seed in range(20)]
+        for opaque in (False, True)
+    }
+    again = path.film(np.random.default_rng(3), 64, False)
+    assert np.array_equal(again, drawn[False][3])
+    assert not np.array_equal(drawn[False][3], drawn[False][4])
+    assert np.mean(drawn[True]) > np.mean(drawn[False]) + 1
+
+
 def test_films_are_drawn_once_balanced_and_each_chest_is_a_group(tmp_path):
     first = path.films(tmp_path, 10, 32)
     again = path.films(tmp_path, 99, 32)

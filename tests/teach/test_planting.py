@@ -6,7 +6,7 @@ import pytest
 from thyro_demo.data import phantom
 from thyro_demo.models import bundle
 from thyro_demo.study import shortcuts
-from thyro_demo.teach import looking, planting
+from thyro_demo.teach import planting
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_whole_frames_teach_the_print_and_the_crop_removes_it(tiny):
 
     seen = planting.off_scan(tiny, found.heads["whole"], tests["as trained"])
     assert seen[["share", "area"]].stack().between(0, 1).all()
-    square = shortcuts.whole_frame(looking.rgb(tests["none"][0]), tiny.input_size)
+    square = shortcuts.whole_frame(tests["none"][0].rgb, tiny.input_size)
     drawn = planting.linear_map(tiny, found.heads["whole"], square)
     assert drawn.shape == tiny.forward(square[None]).feature_map.shape[1:3]
     assert 0 <= drawn.min() <= drawn.max() <= 1

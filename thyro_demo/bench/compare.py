@@ -149,10 +149,7 @@ def _bare(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 def _frames(count: int) -> list[np.ndarray]:
     """Draw phantoms, uint8 (360, 480, 3), no two alike."""
     drawn = cohort(count, 1, seed=11)
-    return [
-        np.repeat(phantom.frame[..., None], 3, axis=2)
-        for phantom in tqdm(drawn, "Phantoms", count, unit="frame")
-    ]
+    return [phantom.rgb for phantom in tqdm(drawn, "Phantoms", count, unit="frame")]
 
 
 def _gradcam_module() -> ModuleType | None:

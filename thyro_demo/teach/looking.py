@@ -10,7 +10,6 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from thyro_demo.data import images, phantom, preprocess
-from thyro_demo.data.phantom import Phantom
 from thyro_demo.data.preprocess import Box
 from thyro_demo.engine import Comparison, Engine
 from thyro_demo.errors import DataError, ThyroError
@@ -52,22 +51,6 @@ class Case:
     nodule: np.ndarray
 
 
-def rgb(drawn: Phantom) -> np.ndarray:
-    """Give a phantom's frame as networks expect it.
-
-    Parameters
-    ----------
-    drawn : Phantom
-        The phantom.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-        Three equal channels, 0–255.
-    """
-    return np.repeat(drawn.frame[..., np.newaxis], 3, axis=2)
-
-
 def drawn_cases(patients: int, seed: int) -> list[Case]:
     """Draw patients, one frame each, whose nodules are known to the pixel.
 
@@ -84,7 +67,7 @@ def drawn_cases(patients: int, seed: int) -> list[Case]:
         Phantoms.
     """
     cohort = phantom.cohort(patients, frames_per_patient=1, seed=seed)
-    return [Case(one.patient, one.patient, rgb(one), one.mask) for one in cohort]
+    return [Case(one.patient, one.patient, one.rgb, one.mask) for one in cohort]
 
 
 def outlined_cases(data: Path, most: int | None = None) -> list[Case]:

@@ -15,7 +15,6 @@ from thyro_demo.models import heads as classifiers
 from thyro_demo.models.bundle import Bundle
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.study import shortcuts
-from thyro_demo.teach.looking import rgb
 from thyro_demo.teach.path import evidence
 
 _BATCH = 16
@@ -121,7 +120,7 @@ def off_scan(bundle: Bundle, head: CalibratedHead, drawn: Iterable[Phantom]) -> 
     """
     rows = []
     for one in drawn:
-        frame = rgb(one)
+        frame = one.rgb
         square = shortcuts.whole_frame(frame, bundle.input_size)
         shape = frame.shape[:2]
         found = preprocess.place(
@@ -138,7 +137,7 @@ def _averages(bundle: Bundle, view: View, drawn: Sequence[Phantom]) -> np.ndarra
     """Average each channel of the feature map, (n, c)."""
     parts = []
     for start in range(0, len(drawn), _BATCH):
-        squares = [view(rgb(one), bundle.input_size) for one in drawn[start : start + _BATCH]]
+        squares = [view(one.rgb, bundle.input_size) for one in drawn[start : start + _BATCH]]
         parts.append(bundle.forward(np.stack(squares)).feature_map.mean(axis=(1, 2)))
     return np.concatenate(parts)
 

@@ -407,7 +407,7 @@ def printed(lesson: Lesson, count: int) -> list[np.ndarray]:
         drawn = phantom.cohort(
             count, frames_per_patient=1, seed=200 + lesson.seed, scanner=ScannerFrame()
         )
-        return [np.dstack([one.frame] * 3) for one in drawn]
+        return [one.rgb for one in drawn]
     records = datasets.load(folder).sample(frac=1, random_state=lesson.seed)
     turn = records.groupby("source").cumcount()
     chosen = records.assign(turn=turn).sort_values(["turn", "source"])["path"][:count]

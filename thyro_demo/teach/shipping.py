@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
-from scipy import ndimage
+from PIL import Image, ImageDraw, ImageFont
 from scipy.stats import binomtest
 
 from thyro_demo.data import images, preprocess
@@ -241,35 +240,6 @@ def announced(loaded: bundle.Bundle, frames: Iterable[np.ndarray]) -> dict[str, 
     found = [unlike(loaded, frame) > 1 for frame in frames]
     interval = binomtest(sum(found), len(found)).proportion_ci(method="wilson")
     return {"value": float(np.mean(found)), "low": interval.low, "high": interval.high}
-
-
-def chest_film(seed: int = 0) -> np.ndarray:
-    """Draw something that looks like a chest radiograph from afar.
-
-    Parameters
-    ----------
-    seed : int
-        Of the grain, 0 or more.
-
-    Returns
-    -------
-    ndarray of uint8, shape (330, 440, 3)
-        Grey lungs, spine, heart and ribs, 0–255.
-    """
-    height, width = 330, 440
-    film = Image.new("L", (width, height), 175)
-    pen = ImageDraw.Draw(film)
-    for left, right in ((85, 195), (245, 355)):
-        pen.ellipse((left, 40, right, 290), fill=60)
-    pen.rectangle((206, 0, 234, height), fill=215)
-    pen.ellipse((190, 160, 305, 290), fill=200)
-    for row in range(50, 280, 30):
-        pen.arc((70, row, 205, row + 60), 200, 330, fill=120, width=6)
-        pen.arc((235, row, 370, row + 60), 210, 340, fill=120, width=6)
-    soft = np.asarray(film.filter(ImageFilter.GaussianBlur(4)), float)
-    grain = np.random.default_rng(seed).normal(0, 6, (height, width))
-    grey = np.clip(soft + ndimage.gaussian_filter(grain, 0.7), 0, 255)
-    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
 
 
 def with_name(frame: np.ndarray, text: str) -> np.ndarray:

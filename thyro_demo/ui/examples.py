@@ -132,16 +132,12 @@ def _phantom(name: str) -> Example:
             f"Phantom, drawn with {points}{f' ({grade})' if grade else ''} and "
             f"the label {drawn.label}; the label is a draw that the points make likelier."
         )
-    return Example(name, name, truth, lambda: _rgb(drawn.frame), mask_box(drawn.mask))
+    return Example(name, name, truth, lambda: drawn.rgb, mask_box(drawn.mask))
 
 
 @functools.cache
 def _draw(name: str) -> phantom.Phantom:
     return phantom.example(name)
-
-
-def _rgb(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[..., np.newaxis], 3, axis=2)
 
 
 def _real_frames(folder: Path) -> list[Example]:

@@ -60,6 +60,11 @@ class Phantom:
     size_mm: float
     seed: int
 
+    @property
+    def rgb(self) -> np.ndarray:
+        """The frame as networks expect it: uint8 (H, W, 3), three equal channels."""
+        return np.repeat(self.frame[..., None], 3, axis=2)
+
 
 def malignant_probability(points: int) -> float:
     """Compute the probability with which a phantom is labelled "malignant".
