@@ -56,8 +56,11 @@ if "google.colab" in sys.modules and not here:
     needs = ["-r", "ThyroDemo/requirements.txt"]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
 # The project runs from its own folder, wherever this notebook was opened.
-os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
-sys.path.insert(0, str(Path.cwd()))
+root = next((place for place in places if (place / "thyro_demo").is_dir()), None)
+if root is None:
+    raise SystemExit(f"A chapter runs inside the project's folder ({HOME}). Received: {Path.cwd()}")
+os.chdir(root)
+sys.path.insert(0, str(root))
 
 # %% [markdown]
 # What you may change is all in one cell. `FAST` makes everything small, for a quick look; `SEED`
@@ -79,6 +82,7 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # plain progre
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from IPython.display import Markdown, display
 
 from thyro_demo.clinical import tirads
@@ -459,6 +463,25 @@ show.picture(figure)
 # At five and six points it is not far from a coin toss (the dashed line). Nobody, human or network,
 # can be right about all of these; a model that is, on many patients, has seen the answers. (The
 # rule is ours and far steeper than in a clinic, where even a TR5 nodule is often benign.)
+#
+# What ACR TI-RADS 2017 advises depends on the level and on the longest diameter: to take cells out
+# of the nodule with a thin needle (**fine-needle aspiration**, `fna`), to scan it again in later
+# years (`follow-up`), or neither. It is a guideline about whom to sample and whom to watch, and no
+# diagnosis: a nodule too small for either can be cancer, and most that are sampled are benign. Here
+# is the advice for each level, looked up for the fewest points that reach it:
+
+# %%
+LEAST = (0, 2, 3, 4, 7)
+DIAMETERS = (4, 9.9, 10, 15, 25)
+advice = pd.DataFrame(
+    {f"{mm:g} mm": [tirads.recommendation(n, mm).action for n in LEAST] for mm in DIAMETERS},
+    index=[tirads.level(n) for n in LEAST],
+)
+advice
+
+# %% [markdown]
+# *What to see:* more is advised from left to right and from top to bottom, and a tenth of a
+# millimetre, less than two people measure alike, changes the advice for TR4 and for TR5.
 #
 # ## Part 3. From a frame to what a network sees
 #
@@ -856,6 +879,10 @@ assert seeing.decibels(cyst[behind, middle]).mean() > seeing.decibels(cyst[behin
 assert tirads.level(tirads.points(variants["composition"])) == "TR1"
 assert tirads.level(tirads.points(ladder[-1])) == "TR5"
 assert np.all(np.diff(chance) > 0)
+# Neither a larger nodule nor a higher level is ever advised less.
+weight = advice.map(["none", "follow-up", "fna"].index).to_numpy()
+assert np.all(np.diff(weight, axis=0) >= 0)
+assert np.all(np.diff(weight, axis=1) >= 0)
 # No box leaves its frame, and normalising a frame by itself gives mean 0 and spread 1.
 assert all(
     box.right <= one.shape[1] and box.bottom <= one.shape[0]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from thyro_demo.data import datasets
+from thyro_demo.data import datasets, splits
 from thyro_demo.data.images import decode
 from thyro_demo.errors import DataError
 
@@ -60,6 +61,15 @@ def outline(*points: tuple[int, int]) -> dict:
 
 
 TRIANGLE = outline((10, 20), (30, 20), (30, 50))
+
+
+def one_sentence(read, *args) -> str:
+    """Return the sentence with which a set is refused."""
+    with pytest.raises(DataError) as caught:
+        read(*args)
+    assert " Received: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def check_table(records: pd.DataFrame) -> None:
@@ -118,6 +128,34 @@ class TestThyroid:
         assert records["width"].isna().sum() == 1
         assert len(records) == 6
 
+    def test_a_header_that_declares_too_many_pixels_does_not_hide_the_set(self, p1):
+        # 100,000 × 100,000 pixels, which Pillow takes for an attack.
+        header = b"P5 100000 100000 255\n"
+        (p1 / "LES3BDD/train/benin/1.jpg").write_bytes(header)
+        assert datasets.thyroid(p1)["width"].isna().sum() == 1
+
+    def test_a_cell_without_a_source_is_told_from_the_frame_size(self, p1):
+        write_table(
+            p1 / "index.csv",
+            "path,label,group,source\n"
+            "LES3BDD/test/benin/1.jpg,benign,g1,clinic\n"
+            "LES3BDD/train/benin/1.jpg,benign,g2,\n"
+            "LES3BDD/train/malin/maling.3.jpg,malignant,g3,\n",
+        )
+        assert list(datasets.thyroid(p1)["source"]) == ["clinic", "ddti", "other"]
+
+    def test_an_image_beside_the_published_parts_belongs_to_none(self, p1):
+        draw(p1 / "LES3BDD" / "more" / "benin" / "4.jpg")
+        draw(p1 / "5.jpg")
+        write_table(
+            p1 / "index.csv",
+            "path,label,group\nLES3BDD/test/benin/1.jpg,benign,1\n"
+            "LES3BDD/more/benin/4.jpg,benign,1\n5.jpg,benign,1\n",
+        )
+        told = datasets.thyroid(p1)["published_split"]
+        assert list(told.dropna()) == ["test"]
+        assert told.isna().sum() == 2
+
 
 class TestIndex:
     def test_identifiers_stay_text_and_a_missing_group_stays_missing(self, indexed):
@@ -139,6 +177,10 @@ class TestIndex:
             ("path,label,group\nx/../../a.png,benign,1\n", "inside its folder"),
             ("path,label,group\n/etc/hostname,benign,1\n", "inside its folder"),
             ("path,label,group\n,benign,1\n", "inside its folder"),
+            ("path,label,group\na.png, ,1\n", "has a label"),
+            ("path,label,group,group \na.png,benign,1,1\n", "each column once"),
+            ("path,label,group\na.png,benign,1,2\n", "CSV file in UTF-8"),
+            ("path,label,group,width\na.png,benign,1,wide\n", "width are numbers.*Received: wide"),
             ("", "CSV file in UTF-8"),
         ],
     )
@@ -153,6 +195,47 @@ class TestIndex:
         (indexed / "index.csv").write_bytes("path,label,group\nä.png,benign,1\n".encode("latin-1"))
         with pytest.raises(DataError, match="UTF-8"):
             datasets.index_csv(indexed)
+
+    def test_blanks_around_a_cell_make_no_other_patient_and_no_other_class(self, indexed):
+        write_table(
+            indexed / "index.csv",
+            "path, label ,group ,width\na.png,benign ,p1 ,40\nb.png, benign,p1,\n",
+        )
+        records = datasets.index_csv(indexed)
+        assert set(records["label"]) == {"benign"}
+        assert set(records["group"]) == {"p1"}
+        assert records["width"].iloc[0] == 40
+        assert np.isnan(records["width"].iloc[1])
+
+    def test_a_group_of_blanks_is_missing_and_one_called_na_is_not(self, indexed):
+        write_table(indexed / "index.csv", "path,label,group\na.png,benign,  \nb.png,benign,NA\n")
+        groups = datasets.index_csv(indexed)["group"]
+        assert pd.isna(groups.iloc[0])
+        assert groups.iloc[1] == "NA"
+
+    def test_a_comma_at_the_end_of_every_row_shifts_nothing(self, indexed):
+        write_table(indexed / "index.csv", "path,label,group\na.png,benign,1,\nb.png,benign,2,\n")
+        assert list(datasets.index_csv(indexed)["group"]) == ["1", "2"]
+
+    def test_patients_of_odd_spelling_stay_whole_in_a_split(self, tmp_path):
+        rows = ["path,label,group"]
+        for patient, name in enumerate(("NA", "None", "nan", *map(str, range(9)))):
+            for frame, blank in enumerate(("", " ")):
+                draw(tmp_path / f"{patient}-{frame}.png")
+                label = "malignant" if patient % 3 else "benign"
+                rows.append(f"{patient}-{frame}.png,{label},{name}{blank}")
+        write_table(tmp_path / "index.csv", "\n".join(rows))
+        dealt = splits.kfold(datasets.load(tmp_path), 3, seed=0)
+        patient = dealt["path"].map(lambda path: Path(path).stem.partition("-")[0])
+        assert patient.nunique() == dealt["group"].nunique() == 12
+        assert dealt.groupby(patient)["fold"].nunique().max() == 1
+
+    def test_a_row_without_a_source_comes_from_the_folder(self, indexed):
+        write_table(
+            indexed / "index.csv",
+            "path,label,group,source\na.png,benign,1,clinic\nb.png,benign,2,\n",
+        )
+        assert list(datasets.index_csv(indexed)["source"]) == ["clinic", indexed.name]
 
 
 class TestDdti:
@@ -194,6 +277,42 @@ class TestDdti:
         (tmp_path / "1.xml").write_text("<case>")
         with pytest.raises(DataError, match=r"well-formed XML.*1\.xml"):
             datasets.ddti(tmp_path)
+
+    def test_an_image_of_another_name_is_no_frame(self, tmp_path):
+        ddti_case(tmp_path, 1, "[]", frames=("", "_2", "_copy", "_2_old", " (2)"))
+        draw(tmp_path / "overview.png")
+        records = datasets.load(tmp_path)
+        assert [Path(path).name for path in records["path"]] == ["1.jpg", "1_2.jpg"]
+
+    @pytest.mark.parametrize("svg", ["", "[]", "null"])
+    def test_no_outline_is_none(self, tmp_path, svg):
+        ddti_case(tmp_path, 1, svg)
+        record = datasets.ddti(tmp_path).iloc[0]
+        assert record["polygons"] == []
+        assert record["short_polygons"] == 0
+        assert not record["cut"]
+
+    @pytest.mark.parametrize(
+        "svg",
+        [
+            '{"a": 1}',
+            '[{"annotation": {}}]',
+            "7",
+            '[{"points": [{"x": 1}]}]',
+            '[{"points": [{"x": "left", "y": 1}]}]',
+            '[{"points": [{"x": null, "y": 1}]}]',
+            '[{"points": [{"x": 1, "y": 2}, {"x": 1.2.3, "y": 2}',
+            '{\n"a":\n1}',
+        ],
+    )
+    def test_outlines_in_another_form_name_their_file(self, tmp_path, svg):
+        ddti_case(tmp_path, 1, svg)
+        assert "1.xml" in one_sentence(datasets.ddti, tmp_path)
+
+    def test_an_unknown_encoding_names_its_file(self, tmp_path):
+        ddti_case(tmp_path, 1, "[]")
+        (tmp_path / "1.xml").write_text('<?xml version="1.0" encoding="martian"?><case></case>')
+        assert "1.xml" in one_sentence(datasets.ddti, tmp_path)
 
     def test_case_without_a_frame_is_refused(self, tmp_path):
         ddti_case(tmp_path, 1, "[]", frames=())
@@ -304,6 +423,26 @@ class TestMiniMias:
         with pytest.raises(DataError, match="mdb003"):
             datasets.mini_mias(mias)
 
+    @pytest.mark.parametrize(
+        "row",
+        [
+            "mdb001 X NORM",
+            "mdb001 G",
+            "mdb001",
+            "mdb001 G CIRC",
+            "mdb001 G CIRC Q 1 2 3",
+            "mdb001 G CIRC B one 24 100",
+            "mdb001 G CIRC B 1 2",
+        ],
+    )
+    def test_a_row_that_is_not_as_published_is_quoted(self, mias, row):
+        write_table(mias / "Info.txt", f"mdb002 D NORM \n{row}\n")
+        assert f"Received: {row} in" in one_sentence(datasets.mini_mias, mias)
+
+    def test_a_list_without_films_is_refused(self, mias):
+        write_table(mias / "Info.txt", "some words\n")
+        assert "row for every film" in one_sentence(datasets.load, mias)
+
     def test_every_centre_of_the_real_set_is_in_the_breast(self, thyro_data):
         records = datasets.mini_mias(thyro_data / "mini_mias")
         assert len(records) == 322
@@ -340,6 +479,18 @@ class TestTinyImagenet:
             records = datasets.tiny_imagenet(tmp_path, part)
             check_table(records)
             assert list(records["name"]) == ["tench"]
+
+    @pytest.mark.parametrize("text", ["val_0.JPEG n01\n", "val_0.JPEG\tn01\nval_1.JPEG\n", "\n"])
+    def test_a_line_without_a_tab_is_one_sentence(self, tmp_path, text):
+        (tmp_path / "val").mkdir()
+        write_table(tmp_path / "val" / "val_annotations.txt", text)
+        assert "a tab" in one_sentence(datasets.tiny_imagenet, tmp_path, "val")
+
+    def test_words_in_another_encoding_are_one_sentence(self, tmp_path):
+        draw(tmp_path / "train" / "n01" / "images" / "n01_0.JPEG", (64, 64))
+        write_table(tmp_path / "wnids.txt", "n01\n")
+        (tmp_path / "words.txt").write_bytes("n01\tRöhre\n".encode("latin-1"))
+        assert "words.txt" in one_sentence(datasets.load, tmp_path)
 
     def test_cut_archive_is_one_sentence(self, tmp_path):
         (tmp_path / "train.zip").write_bytes(b"PK\x03\x04 and no more")
@@ -386,6 +537,24 @@ class TestClassFolders:
         with pytest.raises(DataError, match=r"row for every image.*2\.png"):
             datasets.class_folders(classes, table)
 
+    def test_a_table_of_groups_among_the_classes_is_used(self, classes):
+        write_table(
+            classes / "groups.csv",
+            "path,group\ngoitre/1.png,01\ngoitre/2.png,01 \nnormal/1.png,02\nnormal/2.png,\n",
+        )
+        groups = datasets.load(classes)["group"]
+        assert list(groups[:3]) == ["01", "01", "02"]
+        assert pd.isna(groups.iloc[3])
+
+    @pytest.mark.parametrize("again", ["goitre/1.png", "./goitre/1.png"])
+    def test_a_table_of_groups_names_no_image_twice(self, classes, again):
+        write_table(
+            classes / "groups.csv",
+            "path,group\ngoitre/1.png,01\ngoitre/2.png,01\nnormal/1.png,02\nnormal/2.png,02\n"
+            f"{again},03\n",
+        )
+        assert "each image once" in one_sentence(datasets.load, classes)
+
     def test_empty_class_is_refused(self, classes):
         (classes / "nodule").mkdir()
         with pytest.raises(DataError, match=r"at least one image.*nodule"):
@@ -421,6 +590,17 @@ class TestPhantoms:
         with pytest.raises(DataError, match="inside its folder"):
             datasets.phantoms(cohort)
 
+    def test_a_set_of_ones_own_may_keep_its_images_in_a_folder_called_frames(self, cohort):
+        shutil.rmtree(cohort / "masks")
+        write_table(cohort / "index.csv", "path,label,group\nframes/0.png,malignant,anna\n")
+        assert datasets.layout(cohort) == "index_csv"
+        assert list(datasets.load(cohort)["group"]) == ["anna"]
+
+    def test_a_row_without_a_source_is_a_phantom(self, cohort):
+        text = (cohort / "index.csv").read_text().replace("p0,phantom,", "p0,,")
+        write_table(cohort / "index.csv", text)
+        assert list(datasets.phantoms(cohort)["source"]) == ["phantom"]
+
 
 @pytest.mark.parametrize("read", [known.read for known in datasets.LAYOUTS.values()])
 def test_no_loader_takes_a_missing_or_an_empty_folder(read, tmp_path):
@@ -434,6 +614,30 @@ def test_load_tells_what_a_folder_should_hold(tmp_path):
     assert datasets.layout(tmp_path) is None
     with pytest.raises(DataError, match=r"index\.csv with path, label and group"):
         datasets.load(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [ValueError, KeyError, IndexError, TypeError, OSError])
+def test_damage_that_no_loader_foresees_is_one_sentence(damage, indexed, monkeypatch):
+    def read(root):
+        raise damage("first line\nsecond line")
+
+    known = datasets.LAYOUTS["index_csv"]._replace(read=read)
+    monkeypatch.setitem(datasets.LAYOUTS, "index_csv", known)
+    sentence = one_sentence(datasets.load, indexed)
+    assert known.title in sentence
+    assert str(indexed) in sentence
+
+
+def test_a_path_too_long_for_the_disk_is_one_sentence(tmp_path):
+    assert "a folder that exists" in one_sentence(datasets.load, "x" * 5000)
+    # So long that the folder is there, and nothing in it can be named.
+    most = os.pathconf(tmp_path, "PC_PATH_MAX") - 6
+    deep = tmp_path
+    while len(str(deep)) < most - 200:
+        deep /= "x" * 199
+    deep /= "x" * (most - len(str(deep)) - 1)
+    deep.mkdir(parents=True)
+    one_sentence(datasets.load, deep)
 
 
 @pytest.mark.parametrize(

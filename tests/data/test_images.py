@@ -208,8 +208,46 @@ def test_a_missing_member_and_a_false_archive_are_refused(tmp_path) -> None:
     assert "zip archive" in refused(f"{tmp_path / 'false.zip'}::a.png")
 
 
+def packed(compression: int) -> bytes:
+    """Pack one undamaged image as a.png."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as members:
+        members.writestr("a.png", WHOLE["PNG"])
+    return stream.getvalue()
+
+
+ARCHIVES = {
+    kind: packed(kind)
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("flags", 1, "password"),  # encrypted
+        ("method", 99, "compression"),  # of a kind that nobody has defined
+        ("content", 255, "zip archive"),  # no block of a deflated stream begins so
+    ],
+)
+def test_a_member_that_cannot_be_unpacked_is_refused(tmp_path, field, value, word) -> None:
+    content = bytearray(ARCHIVES[zipfile.ZIP_DEFLATED])
+    directory = content.rindex(b"PK\x01\x02")
+    places = {
+        "flags": (6, directory + 8),
+        "method": (8, directory + 10),
+        "content": (30 + len("a.png"),),
+    }
+    for place in places[field]:
+        content[place] = value
+    (tmp_path / "set.zip").write_bytes(content)
+    assert word in refused(f"{tmp_path / 'set.zip'}::a.png")
+
+
 def test_what_is_no_file_is_refused(tmp_path) -> None:
     assert "folder" in refused(tmp_path)
+    refused("x" * 5000)
+    refused("x" * 5000 + "::a.png")
     assert "nowhere.png" in refused(tmp_path / "nowhere.png")
     refused("a\0b.png")
 
@@ -277,20 +315,41 @@ def test_no_warning_leaks_and_no_filter_changes() -> None:
     assert warnings.filters == before
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    kind=st.sampled_from(["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"]),
-    cut=st.floats(0, 1),
-    flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), max_size=4),
-)
-def test_damage_gives_an_image_or_a_sentence(kind, cut, flips) -> None:
-    content = bytearray(WHOLE[kind])
+DAMAGE = {
+    "cut": st.floats(0, 1),
+    "flips": st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), max_size=4),
+}
+
+
+def damaged(whole: bytes, cut: float, flips: list[tuple[float, int]]) -> bytes:
+    content = bytearray(whole)
     for place, pattern in flips:
         content[int(place * len(content))] ^= pattern
+    return bytes(content[: int(cut * len(content))])
+
+
+def check_image_or_sentence(source: bytes | str) -> None:
     decoded = None
     with contextlib.suppress(ImageError):
-        decoded = images.decode(bytes(content[: int(cut * len(content))]))
+        decoded = images.decode(source)
     if decoded is not None:
         assert decoded.dtype == np.uint8
         assert decoded.ndim == 3
         assert decoded.shape[2] == 3
+
+
+@settings(max_examples=150, deadline=None)
+@given(kind=st.sampled_from(sorted(WHOLE)), **DAMAGE)
+def test_damage_gives_an_image_or_a_sentence(kind, cut, flips) -> None:
+    check_image_or_sentence(damaged(WHOLE[kind], cut, flips))
+
+
+@settings(max_examples=150, deadline=None)
+@given(kind=st.sampled_from(sorted(ARCHIVES)), **{**DAMAGE, "cut": st.sampled_from([1.0, 0.9])})
+def test_damage_of_an_archive_gives_an_image_or_a_sentence(
+    tmp_path_factory, kind, cut, flips
+) -> None:
+    # A name of its own for each: archives are kept open by name and time.
+    archive = tmp_path_factory.mktemp("damaged") / "set.zip"
+    archive.write_bytes(damaged(ARCHIVES[kind], cut, flips))
+    check_image_or_sentence(f"{archive}::a.png")

@@ -157,6 +157,21 @@ def test_written_patches_show_what_was_chosen(chosen, tmp_path):
         assert grey[:, :24].mean() == pytest.approx(cut[:, :middle].mean(), abs=3)
 
 
+def test_patches_replace_patches_and_nothing_else(chosen, tmp_path):
+    folder = tmp_path / "patches"
+    patches.write(chosen, folder, 48)
+    patches.write(chosen[:2], folder, 48)
+    assert len(list(folder.iterdir())) == 2
+    for name in ("thesis.txt", "holiday.png"):
+        (folder / name).write_text("mine")
+        with pytest.raises(DataError, match="Received: folder="):
+            patches.write(chosen[:2], folder, 48)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
+    with pytest.raises(DataError, match="Received: folder="):
+        patches.write(chosen[:2], chosen["path"].iloc[0], 48)
+
+
 def test_nodules_and_glands_of_phantoms_become_patches(tmp_path):
     masks = np.zeros((3, 60, 80), np.uint8)
     masks[0, 20:40, 30:60] = 255

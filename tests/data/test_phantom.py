@@ -12,6 +12,7 @@ from thyro_demo.clinical import tirads
 from thyro_demo.clinical.tirads import Features, points
 from thyro_demo.data.phantom import (
     EXAMPLES,
+    PITFALLS,
     Phantom,
     ScannerFrame,
     cohort,
@@ -322,14 +323,16 @@ def test_threads_don_t_change_the_frames(patients):
         np.testing.assert_array_equal(first.frame, second.frame)
 
 
-def test_labels_differ_in_the_features_alone():
-    # Size and spacing are drawn without regard to features; a skewed set would give the
-    # label away by them. Two small frames a patient are enough to see it.
+def test_neither_size_nor_spacing_tells_the_label():
+    # The size is drawn without regard to the label. The spacing follows from the depth, which
+    # must hold a lobe that makes room for the nodule; that trace is too weak for 300 frames.
     frames = list(cohort(300, 1, seed=5, shape=(64, 96)))
     malignant = np.array([p.label == "malignant" for p in frames])
     size = np.array([p.size_mm for p in frames])
+    spacing = np.array([p.spacing_mm for p in frames])
     assert 0.35 < malignant.mean() < 0.65
-    assert stats.ks_2samp(size[malignant], size[~malignant]).pvalue > 0.01
+    for given in (size, spacing):
+        assert stats.ks_2samp(given[malignant], given[~malignant]).pvalue > 0.01
 
 
 def test_a_diffuse_cohort_has_both_textures_and_no_nodule():
@@ -447,6 +450,22 @@ def test_examples_keep_what_their_names_promise():
     assert outside(example("Scanner's text around the scan"), ScannerFrame()).any()
     with pytest.raises(DataError, match="Received: name='cat'"):
         example("cat")
+
+
+def test_two_labels_are_against_the_odds_as_their_names_say():
+    against = set()
+    for name in (*EXAMPLES, *PITFALLS):
+        frame = example(name)
+        if frame.features is not None:
+            malignant = malignant_probability(frame.points)
+            if (malignant if frame.label == "malignant" else 1 - malignant) < 0.5:
+                against.add(name)
+    assert against == {"Looks benign, labelled malignant", "Looks malignant, labelled benign"}
+
+
+def test_no_two_examples_show_one_patient():
+    patients = [example(name).patient for name in (*EXAMPLES, *PITFALLS)]
+    assert len(set(patients)) == len(patients)
 
 
 def test_a_contact_sheet_holds_every_frame(patients):

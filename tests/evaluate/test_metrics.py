@@ -179,7 +179,12 @@ def test_one_class_leaves_rankings_undefined_without_a_warning(label):
 
 
 def test_no_rows_leave_everything_undefined_without_a_warning():
-    for figure in (metrics.auroc, metrics.brier, metrics.expected_calibration_error):
+    for figure in (
+        metrics.mean,
+        metrics.auroc,
+        metrics.brier,
+        metrics.expected_calibration_error,
+    ):
         assert math.isnan(figure([], []))
     assert math.isnan(metrics.accuracy([], [], 0.5))
 
@@ -196,6 +201,20 @@ def test_no_rows_leave_everything_undefined_without_a_warning():
 def test_arrays_that_do_not_belong_together_are_refused(labels, scores):
     with pytest.raises(DataError, match="Received: "):
         metrics.auroc(labels, scores)
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "weights"),
+    [([0], [0.5, 0.6], None), ([0, 0], [[0.5, 0.6]], None), ([0, 0], [0.5, 0.6], [[1, 1, 1]])],
+)
+def test_a_mean_is_taken_of_arrays_that_belong_together(labels, values, weights):
+    with pytest.raises(DataError, match="Received: shape"):
+        metrics.mean(labels, values, weights)
+
+
+def test_a_mean_over_resamples_counts_each_row_as_often_as_it_was_drawn():
+    means = metrics.mean(["a", "b"], [1.0, 4.0], [[1, 1], [2, 1], [0, 0]])
+    np.testing.assert_array_equal(means, [2.5, 2.0, np.nan])
 
 
 def test_calibration_refuses_scores_that_are_no_probabilities():

@@ -19,6 +19,7 @@ All further columns are free. `load` recognises a layout; `LAYOUTS` lists the lo
 import json
 import os
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from thyro_demo.errors import DataError
+from thyro_demo.errors import DataError, ThyroError
 
 REQUIRED = ("path", "label", "group", "source")
 BENIGN, MALIGNANT = "benign", "malignant"
@@ -38,6 +39,9 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm"}
 _PHANTOM_LABELS = (BENIGN, MALIGNANT, "normal", "autoimmune")
 _THYROID_FOLDERS = {"benin": BENIGN, "malin": MALIGNANT}
 _PUBLISHED_PARTS = ("train", "val", "test")
+_THYROID_PARTS = ("train", "test")
+# Columns of a table that hold numbers; all others are text, so that "007" stays "007".
+_NUMBERS = ("width", "height", "printed_grade", "size_mm", "spacing_mm", "points")
 # Frame sizes that occur in one source of the P1 set alone.
 _THYROID_SOURCES = {(560, 360): "ddti", (300, 225): "web300"}
 # DDTI is labelled by its TI-RADS, not by pathology.
@@ -55,6 +59,11 @@ _PAEDIATRIC_FOLDERS = {"NORMAL": "normal", "PNEUMONIA": "pneumonia"}
 _RADIOGRAPH_LABELS = ("covid-19", "normal", "pneumonia")
 _BUSI_FOLDERS = ("benign", "malignant", "normal")
 _MIAS_SIDE = 1024  # pixels; the frame in which Info.txt gives its coordinates
+_MIAS_TISSUES = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
+# Scattered calcifications have a note, or nothing, where the centre and radius would stand.
+_MIAS_ROW = re.compile(
+    r"mdb\d{3}\s+[FGD]\s+(NORM|[A-Z]{4}\s+[BM](\s+\d+\s+\d+\s+\d+|\s+\*.*)?)\s*", re.ASCII
+)
 
 
 class Abnormality(NamedTuple):
@@ -87,16 +96,17 @@ def thyroid(root: str | Path) -> pd.DataFrame:
     root : str or Path
         The folder that holds ``LES3BDD/{train,test}/{benin,malin}``, ``LES3BDD``
         itself, or the clone of its public home (``BDD20test80train/LES3BDD``).
-        An ``index.csv`` in `root` is used where there is one.
+        An ``index.csv`` in `root` is used where there is one; its cells of ``source``
+        may be empty.
 
     Returns
     -------
     DataFrame
         Record table with labels "benign" and "malignant", `published_split`
-        ("train" or "test"), `width` and `height` (pixels). Without ``index.csv``
-        every group is missing (`splits.group_near_duplicates` fills it) and the
-        source is told from the frame size: 560×360 "ddti", 300×225 "web300",
-        else "other".
+        ("train" or "test", missing for an image in neither), `width` and `height`
+        (pixels). Without ``index.csv`` every group is missing
+        (`splits.group_near_duplicates` fills it). A source that is not given is told
+        from the frame size: 560×360 "ddti", 300×225 "web300", else "other".
 
     Raises
     ------
@@ -121,11 +131,11 @@ def thyroid(root: str | Path) -> pd.DataFrame:
         )
     if not {"width", "height"} <= set(records.columns):
         records = _with_sizes(records)
-    if "source" not in records.columns:
-        sizes = zip(records["width"], records["height"], strict=True)
-        records["source"] = [_THYROID_SOURCES.get(size, "other") for size in sizes]
-    records["published_split"] = [Path(path).parts[-3] for path in records["path"]]
-    return _ordered(records)
+    sizes = zip(records["width"], records["height"], strict=True)
+    records = _with_source(records, [_THYROID_SOURCES.get(size, "other") for size in sizes])
+    parts_of = [Path(path).parent.parent.name for path in records["path"]]
+    split = [part if part in _THYROID_PARTS else np.nan for part in parts_of]
+    return _ordered(records.assign(published_split=split))
 
 
 def index_csv(root: str | Path) -> pd.DataFrame:
@@ -135,8 +145,8 @@ def index_csv(root: str | Path) -> pd.DataFrame:
     ----------
     root : str or Path
         Folder with ``index.csv``: columns ``path`` (relative to `root`), ``label``,
-        ``group`` (cells may be empty), optionally ``source`` (else the folder's
-        name), and free ones.
+        ``group`` (cells may be empty), optionally ``source`` (the folder's name where
+        the column or its cell is missing), and free ones.
 
     Returns
     -------
@@ -147,13 +157,11 @@ def index_csv(root: str | Path) -> pd.DataFrame:
     ------
     DataError
         If a column is missing, a label is empty, a path is given twice, is not
-        there or leaves `root`.
+        there or leaves `root`, or a cell of a column of numbers is none.
     """
     root = _folder(root)
     records = _index(root)
-    if "source" not in records.columns:
-        records["source"] = root.resolve().name
-    return _ordered(records)
+    return _ordered(_with_source(records, [root.resolve().name] * len(records)))
 
 
 def phantoms(root: str | Path) -> pd.DataFrame:
@@ -183,7 +191,7 @@ def phantoms(root: str | Path) -> pd.DataFrame:
             f"An index of phantoms has a column mask_path. Received: {root / 'index.csv'} without"
         )
     records["mask_path"] = [_inside(root, path) for path in records["mask_path"]]
-    return _ordered(records.assign(source=records.get("source", "phantom")))
+    return _ordered(_with_source(records, ["phantom"] * len(records)))
 
 
 def ddti(root: str | Path) -> pd.DataFrame:
@@ -191,12 +199,13 @@ def ddti(root: str | Path) -> pd.DataFrame:
 
     Six of the published files are cut in the middle of a point; all whole points
     before the cut are kept. Outlines of fewer than three points are no outlines:
-    they are left out and counted.
+    they are left out and counted. An empty list of outlines, or ``null``, is none.
 
     Parameters
     ----------
     root : str or Path
         Folder of ``N.xml`` with ``N.jpg`` or ``N_1.jpg`` (first frame), ``N_2.jpg`` …
+        Images of other names are no frames.
 
     Returns
     -------
@@ -211,7 +220,8 @@ def ddti(root: str | Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If there is no case, a case has no frame or an XML file cannot be read.
+        If there is no case, a case has no frame, or an XML file cannot be read or holds
+        outlines in another form.
 
     References
     ----------
@@ -219,7 +229,7 @@ def ddti(root: str | Path) -> pd.DataFrame:
     9287, 2015.
     """
     root = _folder(root)
-    cases = sorted((path for path in root.glob("*.xml") if path.stem.isdigit()), key=_number)
+    cases = sorted((path for path in root.glob("*.xml") if path.stem.isdecimal()), key=_number)
     if not cases:
         raise DataError(
             "DDTI is a folder of N.xml beside N.jpg or N_1.jpg, N_2.jpg and so on. "
@@ -227,7 +237,8 @@ def ddti(root: str | Path) -> pd.DataFrame:
         )
     frames: dict[str, list[Path]] = {}
     for path in _images(root):
-        frames.setdefault(path.stem.partition("_")[0], []).append(path)
+        if named := re.fullmatch(r"(\d+)(_\d+)?", path.stem):
+            frames.setdefault(named[1], []).append(path)
     return _ordered(
         _table(row for case in cases for row in _ddti_case(case, frames.get(case.stem, [])))
     )
@@ -417,7 +428,8 @@ def mini_mias(root: str | Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If ``Info.txt`` or an image that it lists is missing.
+        If ``Info.txt``, its rows or an image that it lists are missing, or a row is not as
+        published.
 
     References
     ----------
@@ -432,8 +444,16 @@ def mini_mias(root: str | Path) -> pd.DataFrame:
         )
     films: dict[str, list[list[str]]] = {}
     for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-        if re.match(r"mdb\d{3} ", line):
-            films.setdefault(line[:6], []).append(line.split())
+        if not re.match(r"mdb\d{3}\b", line):
+            continue
+        if not _MIAS_ROW.fullmatch(line):
+            raise DataError(
+                "A row of Info.txt gives film, tissue (F, G or D) and NORM, or class, severity "
+                f"(B or M), centre and radius. Received: {line.strip()} in {info}"
+            )
+        films.setdefault(line[:6], []).append(line.split())
+    if not films:
+        raise DataError(f"Info.txt has a row for every film. Received: {info} without any")
     images = {path.stem: path for path in _images(root)}
     if missing := sorted(set(films) - set(images)):
         raise DataError(
@@ -462,7 +482,8 @@ def tiny_imagenet(root: str | Path, part: str = "train") -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the part is unknown, missing or a damaged archive.
+        If the part is unknown, missing or a damaged archive, or a list of the unpacked
+        set is not as published.
     """
     root = _folder(root)
     if part not in ("train", "val"):
@@ -493,19 +514,20 @@ def class_folders(root: str | Path, groups: str | Path | None = None) -> pd.Data
         Folder whose sub-folders are the classes; their names are the labels.
     groups : str or Path, optional
         CSV with columns ``path`` (relative to `root`) and ``group``, one row per
-        image, for sets that know their patients.
+        image, for sets that know their patients; by default ``groups.csv`` in `root`,
+        where there is one.
 
     Returns
     -------
     DataFrame
         Record table; the source is the name of `root`, the group is missing without
-        `groups`.
+        a table of groups.
 
     Raises
     ------
     DataError
-        If there are fewer than two classes, a class is empty, or `groups` lacks a
-        column or an image.
+        If there are fewer than two classes, a class is empty, or the table of groups
+        lacks a column or an image, or names an image twice.
     """
     root = _folder(root)
     classes = _subfolders(root)
@@ -519,9 +541,12 @@ def class_folders(root: str | Path, groups: str | Path | None = None) -> pd.Data
         for folder in classes
         for path in _class_images(folder)
     )
+    if groups is None and (root / "groups.csv").is_file():
+        groups = root / "groups.csv"
     if groups is not None:
         table = _read_csv(Path(groups), ("path", "group"))
-        known = {_inside(root, path): group for path, group in table[["path", "group"]].values}
+        paths = _once(root, table["path"], Path(groups))
+        known = dict(zip(paths, table["group"], strict=True))
         if missing := sorted(set(records["path"]) - set(known)):
             raise DataError(
                 f"The table of groups needs a row for every image. Received: {groups} without "
@@ -554,14 +579,15 @@ LAYOUTS: dict[str, Layout] = {
     "thyroid": Layout("P1 thyroid set", lambda root: _thyroid_parts(root) is not None, thyroid),
     "phantoms": Layout(
         "phantoms",
-        lambda root: (root / "index.csv").is_file() and _listed(root, "frames"),
+        # A folder "frames" is a natural name in anybody's set; masks beside it are not.
+        lambda root: (root / "index.csv").is_file() and _listed(root, "masks"),
         phantoms,
     ),
     "index_csv": Layout(
         "folder with an index.csv", lambda root: (root / "index.csv").is_file(), index_csv
     ),
     "ddti": Layout(
-        "DDTI", lambda root: any(path.stem.isdigit() for path in root.glob("*.xml")), ddti
+        "DDTI", lambda root: any(path.stem.isdecimal() for path in root.glob("*.xml")), ddti
     ),
     "mini_mias": Layout(
         "mini-MIAS",
@@ -612,8 +638,19 @@ def layout(root: str | Path) -> str | None:
     -------
     str or None
         A key of `LAYOUTS`, or None if it fits none.
+
+    Raises
+    ------
+    DataError
+        If the folder, or one in it, cannot be listed.
     """
-    return next((name for name, known in LAYOUTS.items() if known.fits(Path(root))), None)
+    try:
+        return next((name for name, known in LAYOUTS.items() if known.fits(Path(root))), None)
+    except OSError as error:
+        raise DataError(
+            "A data folder and all in it can be listed. "
+            f"Received: {root} ({error.strerror or error})"
+        ) from error
 
 
 def load(root: str | Path) -> pd.DataFrame:
@@ -641,12 +678,24 @@ def load(root: str | Path) -> pd.DataFrame:
             "A data folder holds an index.csv with path, label and group, one folder of images "
             f"per class, or a public set as its home publishes it. Received: {root}"
         )
-    return LAYOUTS[name].read(root)
+    known = LAYOUTS[name]
+    try:
+        return known.read(root)
+    except ThyroError:
+        raise
+    except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
+        # What a loader does not foresee in a damaged set is still the set's damage.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"A folder taken for '{known.title}' is whole and as published. "
+            f"Received: {root} ({reason})"
+        ) from error
 
 
 def _folder(root: str | Path) -> Path:
     root = Path(root)
-    if not root.is_dir():
+    # Not `root.is_dir()`, which raises where a path is too long.
+    if not os.path.isdir(root):
         raise DataError(f"A data set is a folder that exists. Received: {root}")
     return root
 
@@ -694,25 +743,46 @@ def _ordered(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a table, its names and identifiers as text ("007" stays "007")."""
+    """Read a table: `_NUMBERS` as numbers, the rest as text without blanks around it."""
     try:
-        header = pd.read_csv(path, nrows=0).columns
-        numeric = {"width", "height", "printed_grade", "size_mm", "spacing_mm", "points"}
-        table = pd.read_csv(path, dtype={c: str for c in header if c not in numeric})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # A patient may be called NA; and a comma more in each row must not shift the columns.
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, na_values=[""], index_col=False
+            )
     except FileNotFoundError:
         raise DataError(f"A table of images is a CSV file that exists. Received: {path}") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, pd.errors.ParserWarning) as error:
         first = str(error).splitlines()[0]
         raise DataError(
             f"A table of images is a CSV file in UTF-8. Received: {path} ({first})"
         ) from error
+    table.columns = [str(name).strip() for name in table.columns]
     if missing := [column for column in columns if column not in table.columns]:
         raise DataError(
             f"{path} needs the columns {', '.join(columns)}. Received: no {', '.join(missing)}"
         )
+    if twice := sorted(table.columns[table.columns.duplicated()]):
+        raise DataError(f"A table names each column once. Received: {path} with {twice[0]} twice")
     if table.empty:
         raise DataError(f"A table of images has at least one row. Received: {path}")
+    for column in table.columns:
+        cells = table[column].str.strip()
+        table[column] = cells.where(cells != "", np.nan)
+        if column in _NUMBERS:
+            table[column] = _numbers(table[column], path)
     return table
+
+
+def _numbers(cells: pd.Series, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(cells, errors="coerce")
+    strange = cells[cells.notna() & numbers.isna()]
+    if len(strange):
+        raise DataError(
+            f"Cells of {cells.name} are numbers or empty. Received: {strange.iloc[0]} in {path}"
+        )
+    return numbers
 
 
 def _inside(root: Path, path: Any) -> str:
@@ -723,14 +793,27 @@ def _inside(root: Path, path: Any) -> str:
     return str(root / normal)
 
 
+def _once(root: Path, paths: pd.Series, table: Path) -> list[str]:
+    """Join the paths of a table to its folder, refusing one that is named twice."""
+    joined = pd.Series([_inside(root, path) for path in paths])
+    if joined.duplicated().any():
+        twice = joined[joined.duplicated()].iloc[0]
+        raise DataError(f"A table names each image once. Received: {table} with {twice} twice")
+    return joined.tolist()
+
+
+def _with_source(records: pd.DataFrame, instead: list[str]) -> pd.DataFrame:
+    """Fill in the source of each row that does not say its own."""
+    given = records["source"] if "source" in records.columns else [np.nan] * len(records)
+    sources = [own if pd.notna(own) else other for own, other in zip(given, instead, strict=True)]
+    return records.assign(source=sources)
+
+
 def _index(root: Path, labels: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Read ``index.csv`` and check every row against the folder."""
     index = root / "index.csv"
     records = _read_csv(index, ("path", "label", "group"))
-    records["path"] = [_inside(root, path) for path in records["path"]]
-    if records["path"].duplicated().any():
-        twice = records["path"][records["path"].duplicated()].iloc[0]
-        raise DataError(f"An index names each image once. Received: {index} with {twice} twice")
+    records["path"] = _once(root, records["path"], index)
     if missing := [path for path in records["path"] if not os.path.isfile(path)]:
         raise DataError(
             f"Every path of {index} is a file beside it. Received: {missing[0]}, one of "
@@ -754,7 +837,7 @@ def _size(path: str | Path) -> tuple[float, float]:
     try:
         with Image.open(path) as image:
             return image.size
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         # A damaged file is `check`'s and `decode`'s to report, by name.
         return np.nan, np.nan
 
@@ -771,7 +854,7 @@ def _thyroid_parts(root: Path) -> list[Path] | None:
         root / "BDD20test80train",
         root / "BDD20test80train" / "LES3BDD",
     ):
-        parts = [base / "train", base / "test"]
+        parts = [base / name for name in _THYROID_PARTS]
         if all(_listed(part, folder) for part in parts for folder in _THYROID_FOLDERS):
             return parts
     return None
@@ -783,7 +866,7 @@ def _ddti_case(xml: Path, frames: list[Path]) -> Iterator[dict[str, Any]]:
         raise DataError(f"A DDTI case has at least one frame beside it. Received: {xml}")
     try:
         case = ElementTree.parse(xml).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DataError(
             f"A DDTI case is a well-formed XML file. Received: {xml} ({error})"
         ) from error
@@ -796,7 +879,7 @@ def _ddti_case(xml: Path, frames: list[Path]) -> Iterator[dict[str, Any]]:
     }
     for frame in frames:
         image = frame.stem.partition("_")[2] or "1"
-        polygons, short, cut = _outlines(outlines.get(image, ""))
+        polygons, short, cut = _outlines(outlines.get(image, ""), xml)
         yield {
             "path": str(frame),
             "label": _DDTI_LABELS.get(str(findings["tirads"]), np.nan),
@@ -804,7 +887,7 @@ def _ddti_case(xml: Path, frames: list[Path]) -> Iterator[dict[str, Any]]:
             "source": "ddti",
             "case": xml.stem,
             "image": int(image),
-            "age": float(age) if age.isdigit() else np.nan,
+            "age": float(age) if age.isdecimal() else np.nan,
             **findings,
             "polygons": polygons,
             "short_polygons": short,
@@ -812,19 +895,30 @@ def _ddti_case(xml: Path, frames: list[Path]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _outlines(svg: str) -> tuple[list[np.ndarray], int, bool]:
+def _outlines(svg: str, xml: Path) -> tuple[list[np.ndarray], int, bool]:
     """Read the outlines of one frame: polygons, how many are too short, whether it is cut."""
     try:
-        marks = json.loads(svg or "[]")
-        shapes = [[(point["x"], point["y"]) for point in mark["points"]] for mark in marks]
-        cut = False
-    except json.JSONDecodeError:
-        point = r'\{"x": *(-?[\d.]+), *"y": *(-?[\d.]+)\}'
-        shapes = [re.findall(point, mark) for mark in svg.split('"points"')[1:]]
-        cut = True
-    arrays = [np.array(shape, np.float64).reshape(-1, 2) for shape in shapes]
+        shapes, cut = _shapes(svg)
+        arrays = [np.array(shape, np.float64).reshape(-1, 2) for shape in shapes]
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError("a point that is not finite")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            "Outlines of DDTI are a list of marks, each with points of x and y. "
+            f"Received: {xml} with {' '.join(svg.split())[:60]}"
+        ) from error
     polygons = [array for array in arrays if len(array) >= 3]
     return polygons, len(arrays) - len(polygons), cut
+
+
+def _shapes(svg: str) -> tuple[list[list[tuple[Any, Any]]], bool]:
+    """Read corners from what may be cut in the middle of a point."""
+    try:
+        marks = json.loads(svg or "[]") or []
+    except json.JSONDecodeError:
+        point = r'\{"x": *(-?[\d.]+), *"y": *(-?[\d.]+)\}'
+        return [re.findall(point, mark) for mark in svg.split('"points"')[1:]], True
+    return [[(point["x"], point["y"]) for point in mark["points"]] for mark in marks], False
 
 
 def _with_masks(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -857,13 +951,12 @@ def _mias_row(path: Path, films: list[list[str]]) -> dict[str, Any]:
     found = [_abnormality(film, width, height) for film in films if film[2] != "NORM"]
     severities = {abnormality.severity for abnormality in found}
     number = int(path.stem[3:])
-    tissues = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
     return {
         "path": str(path),
         "label": next((s for s in (MALIGNANT, BENIGN) if s in severities), "normal"),
         "group": f"mias-{(number + 1) // 2:03d}",
         "source": "mini_mias",
-        "tissue": tissues[films[0][1]],
+        "tissue": _MIAS_TISSUES[films[0][1]],
         "side": "right" if number % 2 else "left",
         "width": width,
         "height": height,
@@ -873,7 +966,6 @@ def _mias_row(path: Path, films: list[list[str]]) -> dict[str, Any]:
 
 def _abnormality(film: list[str], width: float, height: float) -> Abnormality:
     kind, severity, *place = film[2:]
-    # Scattered calcifications have a note, or nothing, where the centre would stand.
     x, y, radius = map(float, place) if len(place) == 3 else (np.nan,) * 3
     scale = width / _MIAS_SIDE
     return Abnormality(
@@ -910,9 +1002,13 @@ def _unpacked(root: Path, part: str) -> list[tuple[str, str]]:
             for path in _class_images(folder / "images")
         ]
     if part == "val" and annotations.is_file():
-        lines = annotations.read_text(encoding="utf-8").splitlines()
-        pairs = (line.split("\t")[:2] for line in lines if line.strip())
-        return [(wnid, str(root / "val" / "images" / name)) for name, wnid in pairs]
+        pairs = [line.split("\t") for line in _lines(annotations)]
+        if not pairs or min(map(len, pairs)) < 2:
+            raise DataError(
+                "Each line of val_annotations.txt is a name, a tab, a WordNet id and a box. "
+                f"Received: {annotations}"
+            )
+        return [(pair[1], str(root / "val" / "images" / pair[0])) for pair in pairs]
     raise DataError(
         f"Tiny ImageNet is a folder with train.zip and val.zip, or tiny-imagenet-200 unpacked. "
         f"Received: {root} without its part {part}"
@@ -925,6 +1021,14 @@ def _class_names(root: Path) -> dict[str, str]:
         table = _read_csv(root / "classes.csv", ("wnid", "name"))
         return dict(zip(table["wnid"], table["name"], strict=True))
     if (root / "words.txt").is_file():
-        lines = (root / "words.txt").read_text(encoding="utf-8").splitlines()
-        return dict(line.split("\t", 1) for line in lines if "\t" in line)
+        return dict(line.split("\t", 1) for line in _lines(root / "words.txt") if "\t" in line)
     return {}
+
+
+def _lines(path: Path) -> list[str]:
+    """Read the lines of a list that are not blank."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"A list of Tiny ImageNet is text in UTF-8. Received: {path}") from error
+    return [line for line in lines if line.strip()]

@@ -35,8 +35,9 @@ def decode(source: str | Path | bytes) -> np.ndarray:
     """Decode one still image to RGB.
 
     The orientation in the EXIF data is applied, transparency is laid over black,
-    and grey images of more than 8 bits are scaled by their own least and greatest
-    value.
+    and grey images of more than 8 bits without transparency are scaled by their own
+    least and greatest value. Of 16 bits in colour, or in grey with transparency, Pillow
+    keeps the upper eight.
 
     Parameters
     ----------
@@ -91,27 +92,40 @@ def _read(source: str | Path | bytes) -> tuple[bytes, str]:
     archive, mark, member = str(source).partition(_ARCHIVE_MEMBER)
     path = Path(archive)
     name = path.name + mark + member
-    if path.is_dir():
+    # Not `path.is_dir()`, which raises where a path is too long.
+    if os.path.isdir(path):
         raise ImageError(f"An image must be one file, {ACCEPTED}. Received: the folder {name}.")
     try:
-        if not mark:
-            return path.read_bytes(), name
-        # The process is in the key because a forked child shares the file's position.
-        return _archive(path, path.stat().st_mtime_ns, os.getpid()).read(member), name
-    except KeyError:
-        raise ImageError(
-            f"A zip archive must hold the member that is asked of it. Received: {name}."
-        ) from None
-    except zipfile.BadZipFile as error:
-        raise ImageError(
-            f"The part before '{_ARCHIVE_MEMBER}' must be an undamaged zip archive. "
-            f"Received: {name} ({error})."
-        ) from None
+        return _member(path, member, name) if mark else path.read_bytes(), name
+    except ImageError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(
             f"An image must be a file that exists and can be read. Received: {source} ({reason})."
         ) from None
+
+
+def _member(path: Path, member: str, name: str) -> bytes:
+    """Read one member of an archive; what the disk refuses is left to the caller."""
+    # The process is in the key because a forked child shares the file's position.
+    key = path.stat().st_mtime_ns, os.getpid()
+    try:
+        return _archive(path, *key).read(member)
+    except KeyError:
+        raise ImageError(
+            f"A zip archive must hold the member that is asked of it. Received: {name}."
+        ) from None
+    except OSError:
+        raise
+    except Exception as error:
+        # zipfile raises nearly anything as well: BadZipFile, zlib.error, EOFError, RuntimeError
+        # where a password is needed, NotImplementedError where the compression is unknown, ….
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ImageError(
+            f"The part before '{_ARCHIVE_MEMBER}' must be an undamaged zip archive without a "
+            f"password. Received: {name} ({reason})."
+        ) from error
 
 
 @functools.lru_cache(maxsize=4)

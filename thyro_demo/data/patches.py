@@ -5,6 +5,7 @@ border tells the label: a patch without a mass is about as large as that of a ma
 random, and lies where it holds about as much tissue.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -127,7 +128,7 @@ def write(patches: pd.DataFrame, folder: str | Path, side: int) -> pd.DataFrame:
     patches : DataFrame
         As `mini_mias` gives it.
     folder : str or Path
-        A new folder, or patches written before, which are replaced.
+        A new or empty folder, or patches written before, which are replaced.
     side : int
         Side of the files in pixels, `images.MIN_SIDE` or more.
 
@@ -135,8 +136,18 @@ def write(patches: pd.DataFrame, folder: str | Path, side: int) -> pd.DataFrame:
     -------
     DataFrame
         The same records without `roi`, `path` now a patch's own file, all of which is the patch.
+
+    Raises
+    ------
+    DataError
+        If `folder` holds anything else.
     """
     folder = Path(folder)
+    if folder.exists() and not _replaceable(folder):
+        raise DataError(
+            "Patches are written into a new or empty folder, or over patches written before. "
+            f"Received: folder={str(folder)!r}"
+        )
     number = patches.groupby("film").cumcount() + 1
     names = [f"{film}-{n}.png" for film, n in zip(patches["film"], number, strict=True)]
     rows = patches.assign(name=names).groupby("path", sort=False)
@@ -148,6 +159,13 @@ def write(patches: pd.DataFrame, folder: str | Path, side: int) -> pd.DataFrame:
                 square = preprocess.prepare(image, side, box)[0]
                 Image.fromarray(np.round(square[..., 0]).astype(np.uint8)).save(temporary / name)
     return patches.drop(columns="roi").assign(path=[str(folder / name) for name in names])
+
+
+def _replaceable(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but files that are named as `write` names them."""
+    return folder.is_dir() and all(
+        entry.is_file() and re.fullmatch(r".+-\d+\.png", entry.name) for entry in folder.iterdir()
+    )
 
 
 def breast(film: np.ndarray) -> np.ndarray:

@@ -153,41 +153,6 @@ def polygon_mask(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.array(canvas)
 
 
-def roi_box(polygon: np.ndarray, shape: tuple[int, int], margin: float = 0.1) -> Box:
-    """Find the box around a polygon, with a margin, within the frame.
-
-    Parameters
-    ----------
-    polygon : np.ndarray
-        float (n, 2), the corners as x, y in pixels; at least three.
-    shape : tuple of int
-        Height and width of the frame in pixels.
-    margin : float, default 0.1
-        What is added on each side, as a fraction of the polygon's longer side, ≥ 0.
-
-    Returns
-    -------
-    Box
-        The region of interest, cut off at the edges of the frame.
-
-    Raises
-    ------
-    ImageError
-        If the polygon has fewer than three corners, corners that are not finite, or
-        lies outside the frame.
-    """
-    corners = _corners(polygon)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    around = _around(corners, margin * float((high - low).max()))
-    box = widen(around, 0, shape)
-    if box.width < 1 or box.height < 1:
-        raise ImageError(
-            f"A region of interest must overlap the frame of {shape[1]} × {shape[0]} pixels. "
-            f"Received: a polygon from {tuple(low.tolist())} to {tuple(high.tolist())}."
-        )
-    return box
-
-
 def widen(box: Box, share: float, shape: tuple[int, ...]) -> Box:
     """Move the sides of a box outwards, as far as the frame goes.
 
@@ -297,11 +262,11 @@ def _largest(outlines: list[np.ndarray]) -> Box | None:
     return max(boxes, key=lambda box: box.width * box.height, default=None)
 
 
-def _around(corners: np.ndarray, border: float = 0.0) -> Box:
-    """Find the box of pixels around corners, float (n, 2), and a border in pixels."""
-    left, top = np.floor(corners.min(axis=0) - border).astype(int).tolist()
+def _around(corners: np.ndarray) -> Box:
+    """Find the box of pixels around corners, float (n, 2)."""
+    left, top = np.floor(corners.min(axis=0)).astype(int).tolist()
     # A corner names the pixel it lies on, so the pixel itself belongs to the box.
-    right, bottom = (np.floor(corners.max(axis=0) + border).astype(int) + 1).tolist()
+    right, bottom = (np.floor(corners.max(axis=0)).astype(int) + 1).tolist()
     return Box(left, top, right, bottom)
 
 

@@ -89,11 +89,16 @@ def mean(labels: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None)
     Returns
     -------
     float, or ndarray of float64, shape (r,)
-        The mean of each resample.
+        The mean of each resample; NaN without a row.
+
+    Raises
+    ------
+    DataError
+        When labels, values and weights do not belong together.
     """
     rows = np.asarray(values, np.float64)
-    times = np.ones(rows.size) if weights is None else np.asarray(weights, np.float64)
-    return times @ rows / times.sum(axis=-1)
+    times = _weights(np.asarray(labels), rows, weights)
+    return _ratio(times @ rows, times.sum(axis=-1))
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Figure:
@@ -601,11 +606,7 @@ def _checked(
 ) -> tuple[NDArray[np.bool_], FloatArray, FloatArray]:
     y = np.asarray(labels)
     s = np.asarray(scores, dtype=np.float64)
-    if y.ndim != 1 or y.shape != s.shape:
-        raise DataError(
-            "Labels and scores are two one-dimensional arrays of the same length. "
-            f"Received: shapes {y.shape} and {s.shape}"
-        )
+    w = _weights(y, s, weights)
     if y.dtype != np.bool_ and not np.isin(y, (0, 1)).all():
         values = np.unique(y.astype(str))[:5].tolist()
         raise DataError(f"Labels are True or False, 1 or 0. Received: {', '.join(values)}")
@@ -618,13 +619,23 @@ def _checked(
         raise DataError(
             f"Every score is a probability from 0 to 1. Received: {s.min():g} to {s.max():g}"
         )
-    w = np.ones(s.size) if weights is None else np.asarray(weights, dtype=np.float64)
-    if w.ndim not in (1, 2) or w.shape[-1] != s.size:
+    return y.astype(bool), s, w
+
+
+def _weights(labels: NDArray[Any], scores: FloatArray, weights: ArrayLike | None) -> FloatArray:
+    """Give a weight to each row of arrays that belong together."""
+    if labels.ndim != 1 or labels.shape != scores.shape:
         raise DataError(
-            f"Weights have the shape (n,) or (resamples, n) with n = {s.size}. "
+            "Labels and scores are two one-dimensional arrays of the same length. "
+            f"Received: shapes {labels.shape} and {scores.shape}"
+        )
+    w = np.ones(scores.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.ndim not in (1, 2) or w.shape[-1] != scores.size:
+        raise DataError(
+            f"Weights have the shape (n,) or (resamples, n) with n = {scores.size}. "
             f"Received: shape {w.shape}"
         )
-    return y.astype(bool), s, w
+    return w
 
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> Any:

@@ -148,7 +148,7 @@ def write(
         As in `summarise`, and when the folder holds anything but an earlier report.
     """
     folder = Path(folder).resolve()
-    _refuse_foreign(folder)
+    check_place(folder)
     summary = summarise(
         predictions,
         thresholds,
@@ -178,8 +178,19 @@ def write(
 _FILES = {"report.json", "predictions.csv", "index.html", *(f"{n}.png" for n in plots.FIGURES)}
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that replacing the whole would empty of somebody's files."""
+def check_place(folder: Path) -> None:
+    """Refuse a folder that a report would empty of somebody's files, before any work.
+
+    Parameters
+    ----------
+    folder : Path
+        Where a report is to be written. It replaces the whole folder.
+
+    Raises
+    ------
+    DataError
+        If it is a file, or holds anything but an earlier report.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -297,9 +308,7 @@ def _figures(rows: pd.DataFrame, threshold: float, resamples: int, seed: int) ->
         statistics, labels, scores, rows["group"].to_numpy(), resamples, seed
     )
     figures: dict[str, Any] = {
-        name: {key: _null(number) for key, number in found[name]._asdict().items()}
-        if name in found
-        else {"value": None, "low": None, "high": None}
+        name: found[name].told() if name in found else {"value": None, "low": None, "high": None}
         for name in page.METRICS
     }
     figures["confusion"] = (
@@ -322,8 +331,7 @@ def _differences(table: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
             resamples,
             seed,
         )
-        numbers = {key: _null(number) for key, number in found._asdict().items()}
-        differences.append({"a": a, "b": b, **numbers})
+        differences.append({"a": a, "b": b, **found.told()})
     return differences
 
 

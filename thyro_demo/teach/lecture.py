@@ -85,7 +85,7 @@ CASES = (
         "Macrocalcification with shadow",
         "What is the dark stripe below the bright arc?",
         "A shadow: no sound gets past the stone. A network may take it for the nodule.",
-        "malignant",
+        "benign",
         5,
     ),
     Case(

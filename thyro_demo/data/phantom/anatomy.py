@@ -2,7 +2,8 @@
 
 A `Neck` holds one patient's sizes in millimetres. `paint` draws it on a `Canvas`: three
 maps over the scan area from which the physics makes a frame. Shadows and enhancement
-are never drawn; they follow from the attenuation map.
+behind nodules are never drawn, they follow from the attenuation map; the dark column
+behind the trachea is painted.
 """
 
 from dataclasses import dataclass

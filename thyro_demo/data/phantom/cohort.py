@@ -106,9 +106,12 @@ def cohort(
 ) -> Iterator[Phantom]:
     """Draw patients, several frames each.
 
-    Nothing but the features differs between the labels: neck, size, gain, side and depth
-    are drawn without regard to them, and with `scanner_on` every frame has the same scan
-    area, whether marks are printed around it or not.
+    A label is drawn by the points of the features alone; neck, size, gain and side are drawn
+    without regard to it, and with `scanner_on` every frame has the same scan area, whether
+    marks are printed around it or not. One trace of it is left outside the nodule: a lobe is
+    enlarged until the nodule fits, and a nodule that is taller than wide needs a higher one.
+    Half the height of the lobe predicts "malignant" with an AUROC of 0.58 (0.55–0.61 over
+    1,500 patients, seed 5).
 
     Parameters
     ----------

@@ -1,9 +1,11 @@
 """How tissue becomes a B-mode image: scatterers, point spread, envelope, grey map.
 
-The field is simulated at baseband. A scatterer is a complex Gaussian number, the
-limit of many random scatterers within one resolution cell; convolution with the
-point spread gives the demodulated analytic signal, and its modulus is the envelope.
-In uniform tissue the envelope therefore follows a Rayleigh law.
+The field is simulated at baseband. A scatterer is a random complex number, one a pixel;
+convolution with the point spread gives the demodulated analytic signal, and its modulus
+is the envelope. The finer the pixels, the more scatterers lie within the point spread,
+and the nearer the envelope of uniform tissue comes to a Rayleigh law, whose mean is 1.91
+standard deviations: 1.92 at 0.05 mm a pixel, 1.95 at 0.1 mm, 2.2 at 0.3 mm, all to a depth
+of 36 mm.
 
 References
 ----------
@@ -86,9 +88,10 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
 def scatterers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Draw random scatterers of unit power.
 
-    Real and imaginary part are uniform: a resolution cell holds the sum of more than ten
-    of them, which is Gaussian in all that can be seen, and raw bytes cost a fifth of
-    Gaussian numbers.
+    Real and imaginary part are uniform: raw bytes cost a fifth of Gaussian numbers. Their sum
+    over the point spread is nearly Gaussian where that holds many of them. At 0.1 mm a pixel
+    its effective number is about 7 near the probe and 18 at 36 mm. At 0.3 mm it is 1 and 3:
+    small frames have speckle that is more even than the Rayleigh law says.
 
     Parameters
     ----------
@@ -190,7 +193,7 @@ def uniform_envelope(
     Returns
     -------
     ndarray of float32, shape (H, W)
-        Envelope, 0 or more; a Rayleigh law with mean square 1.
+        Envelope, 0 or more, with mean square 1; close to a Rayleigh law at fine spacing.
     """
     rim = _MARGIN
     tissue = np.zeros((shape[0] + 2 * rim, shape[1] + 2 * rim), np.float32)
