@@ -55,8 +55,11 @@ if "google.colab" in sys.modules and not here:
     needs = ["-r", "ThyroDemo/requirements.txt"]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
 # The project runs from its own folder, wherever this notebook was opened.
-os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
-sys.path.insert(0, str(Path.cwd()))
+root = next((place for place in places if (place / "thyro_demo").is_dir()), None)
+if root is None:
+    raise SystemExit(f"A chapter runs inside the project's folder ({HOME}). Received: {Path.cwd()}")
+os.chdir(root)
+sys.path.insert(0, str(root))
 
 # %% [markdown]
 # What you may change is all in one cell. `FAST` makes everything small, for a quick look; `SEED`

@@ -55,8 +55,11 @@ if "google.colab" in sys.modules and not here:
     needs = ["-r", "ThyroDemo/requirements.txt"]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
 # The project runs from its own folder, wherever this notebook was opened.
-os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
-sys.path.insert(0, str(Path.cwd()))
+root = next((place for place in places if (place / "thyro_demo").is_dir()), None)
+if root is None:
+    raise SystemExit(f"A chapter runs inside the project's folder ({HOME}). Received: {Path.cwd()}")
+os.chdir(root)
+sys.path.insert(0, str(root))
 
 # %% [markdown]
 # What you may change is all in one cell, the same in each chapter. `FAST` makes everything small,
@@ -252,8 +255,8 @@ figure.suptitle("Three heads of one network on one frame")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* three maps, one frame, one network. (A score at or above its **threshold** reads
-# "malignant".) Note where the maps agree and where they don't. To
+# *What to see:* three maps, one frame, one network. (A score at or above its **threshold** counts
+# as "flagged", which is no diagnosis.) Note where the maps agree and where they don't. To
 # print the softmax's map under the SVM's score, as is often done because it is easy to get, would
 # be to explain a decision by the reasons of somebody else.
 #
@@ -263,7 +266,9 @@ show.picture(figure)
 # the training of this network.
 
 # %%
-real = lesson.find("ddti") is not None and lesson.find("p1") is not None
+real = lesson.data is not None and all(
+    (lesson.data / name).is_dir() for name in ("ddti", "thyroid_us")
+)
 cases = looking.outlined_cases(lesson.data) if real else looking.drawn_cases(LOOKS, 500 + SEED)
 groups = {case.group for case in cases}
 what = "real, outlined" if real else "drawn"

@@ -55,8 +55,11 @@ if "google.colab" in sys.modules and not here:
     needs = ["-r", "ThyroDemo/requirements.txt"]
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", *needs], check=True)
 # The project runs from its own folder, wherever this notebook was opened.
-os.chdir(next(place for place in places if (place / "thyro_demo").is_dir()))
-sys.path.insert(0, str(Path.cwd()))
+root = next((place for place in places if (place / "thyro_demo").is_dir()), None)
+if root is None:
+    raise SystemExit(f"A chapter runs inside the project's folder ({HOME}). Received: {Path.cwd()}")
+os.chdir(root)
+sys.path.insert(0, str(root))
 
 # %% [markdown]
 # What you may change is all in one cell, the same in each chapter. `FAST` makes everything small,
@@ -101,12 +104,13 @@ lesson = begin(7, FAST, SEED, DATA, OUT)
 #
 # A **network** turns a **frame**, an ultrasound image of a lump in the thyroid gland (a
 # **nodule**), into numbers, its **features**; **heads** turn these into **scores** between 0 and 1;
-# at or above a **threshold** a score reads "malignant" (cancer), below it "benign" (chapters 2 to
-# 5). What training leaves of all that is no program but files of numbers. Without heads, thresholds
-# and the size of image that it expects, nobody can use a network; without knowing what it learned
-# from, nobody should. A **bundle** is a folder that keeps all of that together. We take the one
-# that chapter 4 has left, or else a network that comes with this project. (In Colab each notebook
-# runs on a computer of its own, where no other chapter has left anything.)
+# the nearer to 1, the more the frame resembles those labelled malignant (cancer) in training. A
+# score at or above a **threshold** counts as "flagged", which is no diagnosis (chapters 2 to 5).
+# What training leaves of all that is no program but files of numbers. Without heads, thresholds and
+# the size of image that it expects, nobody can use a network; without knowing what it learned from,
+# nobody should. A **bundle** is a folder that keeps all of that together. We take the one that
+# chapter 4 has left, or else a network that comes with this project. (In Colab each notebook runs
+# on a computer of its own, where no other chapter has left anything.)
 
 # %%
 folder = lesson.bundle("heads", "efficientnet-b0")
@@ -229,11 +233,11 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 #
 # ## 3. Images that it should not judge
 #
-# A network answers whatever it is shown. Two classes, so a cat is "benign" or "malignant" too. A
-# guard stands before the answer: it measures how far the features of an image lie from those of the
-# training images (a **distance** that counts unusual directions more), and compares with the
-# distance that only 1 in 100 training images exceed. The number under each name below is the one
-# divided by the other. Above 1, the app says first that the scores mean little.
+# A network answers whatever it is shown: a cat gets a score, and may be flagged. A guard stands
+# before the answer: it measures how far the features of an image lie from those of the training
+# images (a **distance** that counts unusual directions more), and compares with the distance that
+# only 1 in 100 training images exceed. The number under each name below is the one divided by the
+# other. Above 1, the app says first that the scores mean little.
 
 # %%
 known = phantom.example(SHOWN)

@@ -1,15 +1,32 @@
 """Fixtures shared by all rooms."""
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 
+# What is asked of the shipped bundles must not depend on the folder that the reader works with.
+os.environ.pop("THYRO_WEIGHTS", None)
+
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def captured_streams_stay_open() -> None:
+    """Give absl's log the real stderr, in place of the one that pytest captured at its import.
+
+    The server's logging settings close every handler, and absl's closes all but the real streams.
+    """
+    try:
+        from absl import logging
+    except ImportError:
+        return
+    logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,15 @@ from thyro_demo.data.fetch import SETS
 from thyro_demo.models import card, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "notebooks/LECTURERS.md")
+}
+README = PAGES["README.md"]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LAYERS = SETTINGS["tool"]["importlinter"]["contracts"][0]["layers"]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 # What Google Colab brought in August 2026; NumPy, pandas and Pillow as its Python 3.13 allows.
 COLAB = {
@@ -57,10 +62,22 @@ def first_column(table: str, column: int = 1) -> list[str]:
     return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
 
 
-def commands_of_the_readme() -> list[str]:
-    code = blocks("bash") + "\n" + "\n".join(re.findall(r"`([^`\n]+)`", README))
-    found = re.findall(r"^\s*python -m thyro_demo +([a-z].*)$", code, re.MULTILINE)
-    return sorted({command.strip() for command in found})
+def commands_of_the_pages() -> list[str]:
+    """Collect the commands for this package, in blocks of code and between backticks."""
+    lines = []
+    for text in PAGES.values():
+        lines += [line for code in FENCED.findall(text) for line in code.splitlines()]
+        # A command in running text may be broken over two lines.
+        lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", FENCED.sub("", text))]
+    command = re.compile(r"!?(?:\.venv/bin/)?python (-m thyro_demo(?= [a-z])|app\.py)(.*)")
+    found = filter(None, map(command.fullmatch, lines))
+    return sorted({(("ui" if one[1] == "app.py" else "") + one[2]).strip() for one in found})
+
+
+def anchors(text: str) -> set[str]:
+    """Give the addresses that GitHub makes of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 # --- The README's commands
@@ -80,12 +97,14 @@ def test_one_line_does_it_all_from_the_environment_to_the_end(needs, end):
 
 def test_the_check_of_a_change_runs_the_readmes_tests():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert re.search(r'/bin/python" -m pytest -q(?! --nbmake)', script)
+    runs = re.findall(r'^part .*/bin/python" -m pytest -q(.*)$', script, re.MULTILINE)
+    # The slow tests and the notebooks are chosen by an option; the README's line chooses nothing.
+    assert [run for run in runs if not re.search(r" (-m|-k|--nbmake) ", run)]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-@pytest.mark.parametrize("command", commands_of_the_readme())
-def test_command_of_the_readme_is_understood(command):
+@pytest.mark.parametrize("command", commands_of_the_pages())
+def test_command_of_the_pages_is_understood(command):
     cli.build_parser().parse_args(shlex.split(command))
 
 
@@ -163,15 +182,19 @@ def test_table_of_public_sets_is_what_data_list_tells():
 # --- Links and notebooks
 
 
-def test_local_links_and_pictures_exist():
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+@pytest.mark.parametrize("page", PAGES)
+def test_local_links_lead_to_files_and_headings_that_exist(page):
+    targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", PAGES[page])
     assert targets
     for target in targets:
-        assert (ROOT / target).exists(), target
+        file, _, heading = target.partition("#")
+        place = (ROOT / page).parent / file if file else ROOT / page
+        assert place.exists(), target
+        assert not heading or heading in anchors(place.read_text(encoding="utf-8")), target
 
 
 def test_one_public_home_is_named_everywhere():
-    texts = [README, *(script.read_text(encoding="utf-8") for script in SCRIPTS)]
+    texts = [*PAGES.values(), *(script.read_text(encoding="utf-8") for script in SCRIPTS)]
     homes = {
         home
         for text in texts

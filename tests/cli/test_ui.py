@@ -4,11 +4,14 @@ import argparse
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from thyro_demo.cli import ui
 from thyro_demo.errors import ThyroError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -60,4 +63,5 @@ def test_the_command_line_does_not_wait_for_gradio_or_tensorflow():
         "import sys, thyro_demo.cli.ui\n"
         "sys.exit(any(name in sys.modules for name in ('gradio', 'tensorflow', 'numpy')))"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert done.returncode == 0

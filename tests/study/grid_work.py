@@ -1,6 +1,5 @@
 """Cheap work for grids, in a module of its own that workers can import."""
 
-import fcntl
 import os
 import signal
 import sys
@@ -106,6 +105,9 @@ def doomed(settings, *needs):
             (folder / "begun").write_text("begun")
             (folder / "never").read_text()
         if settings["last"]:
+            # Windows has none, and imports this module for its other cells.
+            import fcntl
+
             with open(folder / "gate") as gate:
                 fcntl.flock(gate, fcntl.LOCK_SH)
     return draw({"seed": settings["seed"]}, *needs)

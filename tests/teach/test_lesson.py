@@ -45,6 +45,28 @@ def test_a_set_is_found_by_its_name_or_is_the_folder_itself(tmp_path, frames):
         assert set(records["label"]) == {"benign", "malignant"}
 
 
+def test_a_set_is_found_where_it_was_fetched_to(tmp_path, frames):
+    (frames / "thyroid_us").rename(frames / "p1")
+    lesson = begin(1, False, 0, str(frames), str(tmp_path / "out"))
+    assert lesson.find("p1") == frames / "p1"
+    assert len(lesson.thyroid()) == 6
+
+
+def test_real_frames_are_announced_with_their_folder_and_phantoms_without(tmp_path, frames, capsys):
+    begin(1, False, 0, str(frames), str(tmp_path / "out"))
+    assert f"Images: real frames, from {frames / 'thyroid_us'}\n" in capsys.readouterr().out
+    (frames / "thyroid_us").rename(frames / "mini_mias")
+    begin(1, False, 0, str(frames), str(tmp_path / "out"))
+    assert "Images: drawn phantoms\n" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_known_set_is_refused(tmp_path):
+    (tmp_path / "holidays").mkdir()
+    with pytest.raises(DataError, match=r"thyroid_us, p1, .*mini_mias.* Received: .*holidays$"):
+        begin(1, False, 0, str(tmp_path / "holidays"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_near_copies_of_real_frames_share_a_group(tmp_path, frames):
     folder = frames / "thyroid_us" / "benign"
     (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())

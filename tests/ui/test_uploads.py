@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_what_was_uploaded_goes_with_the_process():
     script = (
@@ -14,7 +16,7 @@ def test_what_was_uploaded_goes_with_the_process():
         "(folder / 'upload.png').write_text('an upload')\n"
         "print(folder)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True)
     folder = Path(done.stdout.decode().strip())
     assert folder.name.startswith("thyro-demo-")
     assert not folder.exists()

@@ -37,7 +37,8 @@ class Lesson:
     seed : int
         Fixes what chance decides.
     data : Path or None
-        Folder of real images: one set, or a folder that holds sets by name. None draws phantoms.
+        Folder of real images: one set, or a folder that holds sets by name or by key. None draws
+        phantoms.
     root : Path
         Where all chapters with these settings keep results.
     """
@@ -73,10 +74,10 @@ class Lesson:
         """
         if self.data is None:
             return None
-        name = fetch.SETS[key].folder
-        inside = self.data / name
-        if inside.is_dir():
-            return inside
+        # By name, or by the key under which `data fetch` keeps it.
+        for inside in (self.data / fetch.SETS[key].folder, self.data / key):
+            if inside.is_dir():
+                return inside
         # The folder may be the set itself, under whatever name the reader gave it.
         own = {"p1": "thyroid", "covid": "covid_xray", "paediatric": "paediatric_pneumonia"}
         known = datasets.layout(self.data)
@@ -101,7 +102,7 @@ class Lesson:
         folder = self.find("p1")
         if folder is None:
             patients, scale = (FAST_PATIENTS, 1) if self.fast else (PATIENTS, 2)
-            # The shipped networks met phantoms of seed 7; those from 100 on are new to them.
+            # The shipped networks met phantoms of seeds 7 and 11; those from 100 on are new.
             seed = 100 + 10 * self.seed
             return setting.scanners(self.root / "phantoms", patients, seed, scale)
         records = datasets.load(folder)
@@ -154,7 +155,7 @@ def begin(chapter: int, fast: bool, seed: int, data: str, out: str) -> Lesson:
     seed : int
         Fixes what chance decides, 0 or more.
     data : str
-        Empty for phantoms; a folder with one set or with several by name; "drive:FOLDER" for a
+        Empty for phantoms; a folder with one set, or with sets by name; "drive:FOLDER" for a
         folder of the reader's Google Drive; "p1" for the thyroid set of P1, cloned from its
         public home unless it is there (git checks every file against its hash).
     out : str
@@ -168,7 +169,7 @@ def begin(chapter: int, fast: bool, seed: int, data: str, out: str) -> Lesson:
     Raises
     ------
     DataError
-        If the folder is missing, or the set cannot be fetched.
+        If the folder is missing or holds no set that is known, or the set cannot be fetched.
     """
     # The same seed gives the same weights, on a graphics card as well.
     tf.config.experimental.enable_op_determinism()
@@ -178,10 +179,13 @@ def begin(chapter: int, fast: bool, seed: int, data: str, out: str) -> Lesson:
     kind = "phantoms" if folder is None else folder.name
     root = Path(out) / f"{'fast' if fast else 'full'}-{kind}-seed{seed}"
     lesson = Lesson(chapter, fast, seed, folder, root)
+    if folder is not None:
+        _demand_a_set(lesson, folder, data)
     if fast:
         shutil.rmtree(lesson.here, ignore_errors=True)
     lesson.here.mkdir(parents=True, exist_ok=True)
-    print(f"Images: {lesson.images}{'' if folder is None else f', from {folder}'}")
+    frames = lesson.find("p1")
+    print(f"Images: {lesson.images}{'' if frames is None else f', from {frames}'}")
     print(f"Computer: {computer()}; arithmetic: {precision()}")
     print(f"Results: {lesson.here}{' (a rehearsal: everything is small)' if fast else ''}")
     return lesson
@@ -199,6 +203,18 @@ def _folder(data: str) -> Path:
     if data in fetch.SETS:
         return fetch.find(data) or fetch.fetch(data)
     return Path(data)
+
+
+def _demand_a_set(lesson: Lesson, folder: Path, data: str) -> None:
+    """Refuse a folder without a set, which would quietly turn the whole chapter to phantoms."""
+    known = ((fetch.SETS[key].folder.split("/")[0], key) for key in fetch.SETS)
+    names = list(dict.fromkeys(name for pair in known for name in pair))
+    by_name = any((folder / name).is_dir() for name in names)
+    if not by_name and not any(lesson.find(key) for key in fetch.SETS):
+        raise DataError(
+            f"A DATA folder is a set of images itself or holds at least one of "
+            f"{', '.join(names)}. Received: {data}"
+        )
 
 
 def computer() -> str:
