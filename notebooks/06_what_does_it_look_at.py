@@ -266,10 +266,9 @@ show.picture(figure)
 # the training of this network.
 
 # %%
-real = lesson.data is not None and all(
-    (lesson.data / name).is_dir() for name in ("ddti", "thyroid_us")
-)
-cases = looking.outlined_cases(lesson.data) if real else looking.drawn_cases(LOOKS, 500 + SEED)
+sets = lesson.find("ddti"), lesson.find("p1")
+real = None not in sets
+cases = looking.outlined_cases(*sets) if real else looking.drawn_cases(LOOKS, 500 + SEED)
 groups = {case.group for case in cases}
 what = "real, outlined" if real else "drawn"
 unit = f"{len(cases)} {what} frames of {len(groups)} patients, none in training"

@@ -118,6 +118,6 @@ def test_every_two_heads_are_compared(engine, cases):
 
 
 def test_real_cases_are_those_no_network_has_met(thyro_data):
-    cases = looking.outlined_cases(thyro_data, most=3)
+    cases = looking.outlined_cases(thyro_data / "ddti", thyro_data / "thyroid_us", most=3)
     assert len(cases) == 3
     assert all(case.nodule.any() and case.nodule.shape == case.frame.shape[:2] for case in cases)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,11 +12,13 @@ import pytest
 from PIL import Image
 
 from thyro_demo.teach.lecture import CASES, link
+from thyro_demo.ui.launch import launch
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path(os.environ.get("THYRO_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 
@@ -243,12 +246,99 @@ def test_results_of_the_frame_before_are_marked_as_such(page):
     playwright.expect(stale).to_have_count(0)
 
 
+@pytest.fixture
+def held(served, monkeypatch) -> Iterator[tuple[threading.Event, ...]]:
+    """Hold the engine's answers: events for asked, go on, and answered."""
+    engine = served[1]
+    answer = engine.compare
+    asked, go, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def compare(*args):
+        asked.set()
+        go.wait(15)
+        found = answer(*args)
+        answered.set()
+        return found
+
+    monkeypatch.setattr(engine, "compare", compare)
+    yield asked, go, answered
+    go.set()
+
+
+def test_results_that_come_after_another_frame_was_chosen_are_marked_as_such(page, held):
+    asked, go, _ = held
+    choose_example(page)
+    before = page.locator("#thyro-frame img").get_attribute("src")
+    page.click("#thyro-compare")
+    assert asked.wait(15)
+    page.locator("[data-example]").nth(1).click()
+    playwright.expect(page.locator("#thyro-frame img")).not_to_have_attribute("src", before)
+    go.set()
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
+    stale = page.locator("#thyro-results[data-stale]")
+    playwright.expect(stale).to_have_count(1)
+    page.click("#thyro-compare")
+    playwright.expect(stale).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    "emptying",
+    ["#thyro-reset", "#thyro-frame button[aria-label='Remove Image']"],
+    ids=["reset", "clear"],
+)
+def test_emptying_the_box_stops_the_comparison_that_runs(page, held, emptying):
+    asked, go, answered = held
+    choose_example(page)
+    page.click("#thyro-compare")
+    assert asked.wait(15)
+    page.click(emptying)
+    playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
+    playwright.expect(page.locator("#thyro-message .thyro-message")).to_have_count(0)
+    go.set()
+    assert answered.wait(15)
+    # What the server still had to say of the comparison comes before its next answer.
+    choose_example(page)
+    assert page.locator("#thyro-message .thyro-message").count() == 0
+    assert page.locator(".thyro-tile").count() == 0
+    playwright.expect(page.locator(".thyro-empty")).to_be_visible()
+    compare(page)
+
+
 def test_a_frame_that_has_been_removed_is_asked_for_again(page):
     choose_example(page)
     for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*.png"):
         path.unlink()
     page.click("#thyro-compare")
     playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("ten minutes")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_an_open_model_card_stays_within_the_page(browser, engine, monkeypatch, size):
+    card = (ROOT / "weights" / "vgg16" / "README.md").read_text(encoding="utf-8")
+    monkeypatch.setattr(engine, "card", lambda name: card)
+    app = launch(engine, prevent_thread_lock=True)
+    try:
+        for page in _opened(browser, app.local_url, size):
+            cards = page.locator("#thyro-cards")
+            cards.get_by_role("button", name="Model cards").click()
+            cards.get_by_role("button", name="VGG-16").click()
+            for checklist in cards.locator("summary").filter(visible=True).all():
+                checklist.click()
+            tables = cards.locator("table").filter(visible=True)
+            assert tables.count() > 5
+            assert not scrolls_sideways(page)
+            edges = tables.evaluate_all(
+                "them => them.map((one) => one.getBoundingClientRect().right)"
+            )
+            assert max(edges) <= page.viewport_size["width"]
+            figures = cards.locator("table:not(details *) td").filter(visible=True)
+            lines = figures.evaluate_all("them => them.map((one) => one.offsetHeight)")
+            assert max(lines) < 50
+            answers = cards.locator("details td:nth-child(3)").filter(visible=True)
+            widths = answers.evaluate_all("them => them.map((one) => one.offsetWidth)")
+            assert min(widths) >= 200
+    finally:
+        app.close(verbose=False)
 
 
 def test_comparing_nothing_asks_for_a_frame(page):

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from thyro_demo.data.preprocess import Box
 from thyro_demo.errors import BundleError
+from thyro_demo.explain.overlay import colour_table
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.warmup import WarmUp
@@ -95,7 +97,7 @@ def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
 
 def test_a_comparison_that_has_expired_is_told_and_not_guessed(page):
     assert "ten minutes" in last(page.explain(None, ["svm"]))[1]
-    assert page.picture(None, [], 0.5, "inferno")[0] == ""
+    assert "ten minutes" in last(page.picture(None, [], 0.5, "inferno"))[1]
     assert page.record(None)[0] == ""
 
 
@@ -104,12 +106,76 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
     _, _, shown = last(page.explain(shown, ["svm"]))
     sizes = []
     for heads in ([], ["svm"]):
-        address, message = page.picture(shown, heads, 0.5, "viridis")
+        busy, (address, message) = page.picture(shown, heads, 0.5, "viridis")
+        assert busy[0] == ""
+        assert "Drawing the picture" in busy[1]
         assert message == ""
         png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
         sizes.append(Image.open(io.BytesIO(png)).size)
     assert sizes[0][0] == sizes[1][0] == 1800
     assert sizes[1][1] > sizes[0][1]
+
+
+def test_a_defect_ends_the_note_that_a_picture_is_drawn_and_is_not_hidden(page, frame, monkeypatch):
+    shown = last(page.compare(frame, ["vgg16"], ""))[-1]
+    monkeypatch.setattr("thyro_demo.ui.compare.compose", lambda *_: 1 / 0)
+    steps = page.picture(shown, [], 0.5, "viridis")
+    next(steps)
+    assert "The app itself failed" in next(steps)[1]
+    with pytest.raises(ZeroDivisionError):
+        next(steps)
+
+
+@pytest.fixture
+def large_frame(tmp_path):
+    """Write a frame of more pixels than a page has, all of one colour that no scale has."""
+    path = tmp_path / "large.png"
+    Image.fromarray(np.full((1500, 2400, 3), (10, 200, 90), np.uint8)).save(path)
+    return str(path)
+
+
+def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monkeypatch):
+    explain, asked = page._engine.explain, []
+
+    def watched(image, *args):
+        asked.append(image.shape)
+        return explain(image, *args)
+
+    monkeypatch.setattr(page._engine, "explain", watched)
+    shown = last(page.compare(large_frame, page._engine.names(), ""))[-1]
+    _, _, shown = last(page.explain(shown, ["svm", "forest"]))
+    kept = [prediction.heatmap for prediction in shown.comparison.predictions]
+    assert shown.comparison.frame.shape == (600, 960, 3)
+    assert [heatmap.shape for heatmap in kept] == 9 * [(600, 960)]
+    assert {heatmap.dtype for heatmap in kept} == {np.dtype(np.float32)}
+    # The networks still see, and the record still names, the frame as it came.
+    assert asked == 6 * [(1500, 2400, 3)]
+    assert (shown.record["width"], shown.record["height"]) == (2400, 1500)
+
+
+def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, large_frame):
+    shown = last(page.compare(large_frame, page._engine.names(), ""))[-1]
+    address, _ = last(page.picture(shown, [], 1.0, "cividis"))
+    png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    colours = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
+    hottest = np.rint(255 * colour_table("cividis")[-1])
+    above, below = (180, 83, 10), (15, 107, 116)
+    # A quarter of 1800 pixels is 450 wide; the frame fills nearly all of it.
+    for colour, least in (((10, 200, 90), 50_000), (hottest, 50), (above, 1000), (below, 1000)):
+        near = np.abs(colours.astype(int) - np.asarray(colour)).max(axis=1) <= 2
+        assert near.sum() >= least
+
+
+def test_a_head_of_a_frame_that_has_gone_is_not_explained_but_others_can_be_hidden(page, frame):
+    shown = last(page.compare(frame, ["vgg16"], ""))[-1]
+    _, _, shown = last(page.explain(shown, ["svm"]))
+    Path(frame).unlink()
+    html, message, _ = last(page.explain(shown, ["svm", "forest"]))
+    assert "ten minutes" in message
+    assert html.count("<figure") == 2
+    html, message, _ = last(page.explain(shown, []))
+    assert message == ""
+    assert html.count("<figure") == 1
 
 
 def test_the_record_is_the_engines_own_and_carries_the_caution(page, frame):

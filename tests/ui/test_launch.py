@@ -24,9 +24,11 @@ def test_a_launch_asks_no_other_host_and_loads_the_networks_behind_the_page(
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", watched)
+    monkeypatch.setattr("thyro_demo.ui.launch._PATIENCE_S", 0.0)
     app = launch(engine, prevent_thread_lock=True)
     try:
         assert httpx.get(app.local_url).status_code == 200
+        assert engine.warm.wait(5)
     finally:
         app.close(verbose=False)
     assert set(asked) <= {"127.0.0.1", "a file"}
@@ -52,6 +54,12 @@ def test_a_taken_port_is_told_in_one_sentence(engine):
         port = taken.getsockname()[1]
         with pytest.raises(ThyroError, match=f"--port.*Received: port {port}"):
             launch(engine, port=port, prevent_thread_lock=True)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65_536])
+def test_a_number_that_is_no_port_is_refused_as_such(engine, port):
+    with pytest.raises(ThyroError, match=rf"from 1 to 65535\. Received: {port}\."):
+        launch(engine, port=port, prevent_thread_lock=True)
 
 
 def test_without_a_tunnel_the_app_runs_on_locally_and_says_so(engine, monkeypatch, capsys):

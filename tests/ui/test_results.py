@@ -42,6 +42,14 @@ def test_notices_come_before_any_score(engine, comparison):
     assert html.index("unlike the training images") < html.index("Model score")
 
 
+def test_a_row_says_what_its_time_counts_and_the_whole_why_it_took_less(engine, comparison):
+    html = summary(comparison, engine.titles)
+    assert "with the forward pass that it shares" in html
+    assert "the whole comparison took 187 ms." in html
+    remembered = summary(replace(comparison, milliseconds=5.0), engine.titles)
+    assert "took 5 ms, for features of this frame were still at hand." in remembered
+
+
 def test_every_head_that_a_bundle_can_hold_has_a_display_name():
     assert set(HEADS) == set(engines.HEADS)
 

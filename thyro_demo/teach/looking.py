@@ -70,13 +70,15 @@ def drawn_cases(patients: int, seed: int) -> list[Case]:
     return [Case(one.patient, one.patient, one.rgb, one.mask) for one in cohort]
 
 
-def outlined_cases(data: Path, most: int | None = None) -> list[Case]:
+def outlined_cases(ddti: Path, thyroid: Path, most: int | None = None) -> list[Case]:
     """Read the outlined DDTI frames of cases that gave the thyroid set no frame.
 
     Parameters
     ----------
-    data : Path
-        Folder that holds `ddti` and `thyroid_us`.
+    ddti : Path
+        Folder of the set with the outlines.
+    thyroid : Path
+        Folder of the set that networks were trained on.
     most : int, optional
         How many frames to keep, by a fixed draw; by default all.
 
@@ -90,7 +92,7 @@ def outlined_cases(data: Path, most: int | None = None) -> list[Case]:
     DataError
         If the sets are missing, or no such frame is left.
     """
-    records = cards.unseen(data)
+    records = cards.unseen(ddti, thyroid)
     if most is not None and most < len(records):
         records = records.sample(most, random_state=0).sort_index()
     cases = []

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,37 @@ _PRIVACY = (
 
 @dataclass(frozen=True)
 class Shown:
-    """What one reader has before them; kept for ten minutes at most."""
+    """What one reader has before them; kept for ten minutes at most.
 
+    Frame and heatmaps are no larger than they are shown: those of one large frame would
+    take a gigabyte.
+
+    Attributes
+    ----------
+    path : str
+        The frame as it came, for heatmaps yet to be drawn.
+    record : dict
+        The comparison as plain values, with the sizes of the frame as it came.
+    comparison : Comparison
+        The comparison with a frame and heatmaps that fit the page.
+    """
+
+    path: str
+    record: dict[str, Any]
     comparison: Comparison
-    maps: tuple[Prediction, ...]
+
+    @classmethod
+    def of(cls, path: str, comparison: Comparison) -> Shown:
+        """Keep what the page can show of a comparison."""
+        frame = results.fitted(comparison.frame)
+        predictions = [_fitted(prediction) for prediction in comparison.predictions]
+        small = replace(comparison, frame=frame, predictions=predictions)
+        return cls(path, comparison.to_dict(), small)
 
     def ordered(self, heads: Sequence[str]) -> list[Prediction]:
         """Give the heatmaps to show: softmax, where there is one, then the heads asked for."""
         wanted = ["softmax", *heads]
-        chosen = [shown for shown in self.maps if shown.head in wanted]
+        chosen = [shown for shown in self.comparison.predictions if shown.head in wanted]
         return sorted(chosen, key=lambda shown: wanted.index(shown.head))
 
 
@@ -149,6 +171,7 @@ class ComparePage:
 
     def _build_results(self) -> None:
         self._shown = gr.State(None, time_to_live=600)
+        self._about = gr.Textbox(visible="hidden")
         self._summary = _html(_EMPTY, elem_id="thyro-summary")
         with gr.Column(visible=False, elem_id="thyro-map-card") as self._map_card:
             _html("<h2>Where the heads look</h2>" + results.legend())
@@ -208,12 +231,6 @@ class ComparePage:
             concurrency_limit=2,
             **_QUIET,
         ).then(fn=None, js=UNPRESS_EXAMPLES)
-        self._image.clear(
-            lambda: ("", "", *self._drawn(None, ())),
-            None,
-            [self._upload_message, self._truth, *marked],
-            **_QUIET,
-        ).then(fn=None, js=UNPRESS_EXAMPLES)
         if self._nodule_readers:
             self._image.select(
                 self.mark, [self._image, self._mark], marked, trigger_mode="multiple", **_QUIET
@@ -225,7 +242,7 @@ class ComparePage:
             [self._image, self._upload_message, self._truth, *marked],
             **_QUIET,
         ).then(fn=None, js=SHOW_FRAME)
-        self._image.change(fn=None, js=MARK_STALE)
+        self._image.change(fn=None, inputs=[self._image, self._about], js=MARK_STALE)
         _html(js_on_load=PASTE_ANYWHERE, elem_classes="thyro-unseen")
 
     def _connect_results(self) -> None:
@@ -236,16 +253,28 @@ class ComparePage:
             self._heads,
             self._maps,
             self._map_message,
+            self._about,
             self._shown,
         ]
-        self._compare.click(
+        comparing = self._compare.click(
             self.compare,
             [self._image, self._models, self._truth, self._mark],
             answer,
             trigger_mode="once",
             **NETWORKS,
             **_QUIET,
-        ).then(fn=None, js=SHOW_RESULTS)
+        )
+        comparing.success(fn=None, inputs=[self._image, self._about], js=MARK_STALE).success(
+            fn=None, js=SHOW_RESULTS
+        )
+        explaining = self._heads.input(
+            self.explain,
+            [self._shown, self._heads],
+            [self._maps, self._map_message, self._shown],
+            trigger_mode="always_last",
+            **NETWORKS,
+            **_QUIET,
+        )
         self._reset.click(
             self.reset,
             None,
@@ -261,16 +290,24 @@ class ComparePage:
                 self._scale,
                 *answer,
             ],
+            # Else an answer that is still to come would fill the emptied page.
+            cancels=[comparing, explaining],
             **_QUIET,
         ).then(fn=None, js=UNPRESS_EXAMPLES)
-        self._heads.input(
-            self.explain,
-            [self._shown, self._heads],
-            [self._maps, self._map_message, self._shown],
-            trigger_mode="always_last",
-            **NETWORKS,
+        self._image.clear(
+            lambda: ("", "", *self._drawn(None, ()), self._standing_message()),
+            None,
+            [
+                self._upload_message,
+                self._truth,
+                self._mark,
+                self._sketch,
+                self._unmark,
+                self._message,
+            ],
+            cancels=[comparing],
             **_QUIET,
-        )
+        ).then(fn=None, js=UNPRESS_EXAMPLES)
         self._opacity.change(fn=None, inputs=self._opacity, js=SET_OPACITY)
         self._scale.change(fn=None, inputs=self._scale, js=SET_COLOUR_SCALE)
         self._png.click(
@@ -394,7 +431,7 @@ class ComparePage:
         busy = "Comparing …"
         if self._warm_up is not None and not self._warm_up.ready:
             busy = "Loading the networks: a few seconds, only the first time …"
-        yield (results.message(busy, "busy"), *(gr.skip() for _ in range(6)))
+        yield (results.message(busy, "busy"), *(gr.skip() for _ in range(7)))
         try:
             comparison = self._ask(path, names, mark)
         except ThyroError as error:
@@ -404,15 +441,17 @@ class ComparePage:
             # Else the page would say for ever that it is comparing.
             yield (results.message(_DEFECT), *_nothing_shown())
             raise
-        shown = Shown(comparison, tuple(comparison.predictions))
+        assert path is not None
+        shown = Shown.of(path, comparison)
         heads = self._first_heads(names)
         yield (
             "",
             results.summary(comparison, self._titles, truth),
             gr.Column(visible=True),
             gr.CheckboxGroup(choices=_further_heads(comparison), value=heads[1:]),
-            results.heatmaps(comparison.frame, shown.ordered(heads[1:]), self._titles),
+            results.heatmaps(shown.comparison.frame, shown.ordered(heads[1:]), self._titles),
             "",
+            path,
             shown,
         )
 
@@ -435,28 +474,34 @@ class ComparePage:
             yield gr.skip(), results.message(_EXPIRED), gr.skip()
             return
         yield gr.skip(), results.message("Drawing the heatmaps …", "busy"), gr.skip()
-        maps, message = list(shown.maps), ""
+        message = ""
+        predictions = list(shown.comparison.predictions)
+        missing = [
+            (place, prediction)
+            for place, prediction in enumerate(predictions)
+            if prediction.head in heads and prediction.heatmap is None
+        ]
         try:
-            for place, prediction in enumerate(maps):
-                if prediction.head in heads and prediction.heatmap is None:
-                    maps[place] = self._engine.explain(
-                        shown.comparison.frame,
-                        prediction.model,
-                        prediction.head,
-                        shown.comparison.roi,
-                    )
+            if missing:
+                # The engine knows a frame by all of its pixels.
+                frame = _frame(shown.path)
+            for place, prediction in missing:
+                drawn = self._engine.explain(
+                    frame, prediction.model, prediction.head, shown.comparison.roi
+                )
+                predictions[place] = _fitted(drawn)
         except ThyroError as error:
             message = results.message(str(error))
         except Exception:
             yield gr.skip(), results.message(_DEFECT), gr.skip()
             raise
-        shown = Shown(shown.comparison, tuple(maps))
-        frame = shown.comparison.frame
-        yield results.heatmaps(frame, shown.ordered(heads), self._titles), message, shown
+        shown = replace(shown, comparison=replace(shown.comparison, predictions=predictions))
+        tiles = results.heatmaps(shown.comparison.frame, shown.ordered(heads), self._titles)
+        yield tiles, message, shown
 
     def picture(
         self, shown: Shown | None, heads: list[str], opacity: float, scale: str
-    ) -> tuple[str, str]:
+    ) -> Iterator[tuple[str, str]]:
         """Compose the comparison as a PNG.
 
         Parameters
@@ -470,16 +515,22 @@ class ComparePage:
         scale : str
             Their colour scale.
 
-        Returns
-        -------
+        Yields
+        ------
         tuple of str
-            The file as a data address, and a message.
+            The file as a data address, empty until it is made, and a message.
         """
         if shown is None:
-            return "", results.message(_EXPIRED)
-        maps = shown.ordered(heads)
-        png = compose(shown.comparison, maps, self._titles, opacity, scale)
-        return "data:image/png;base64," + base64.b64encode(png).decode(), ""
+            yield "", results.message(_EXPIRED)
+            return
+        yield "", results.message("Drawing the picture …", "busy")
+        try:
+            maps = shown.ordered(heads)
+            png = compose(shown.comparison, maps, self._titles, opacity, scale)
+        except Exception:
+            yield "", results.message(_DEFECT)
+            raise
+        yield "data:image/png;base64," + base64.b64encode(png).decode(), ""
 
     def record(self, shown: Shown | None) -> tuple[str, str]:
         """Write the comparison as JSON.
@@ -496,7 +547,7 @@ class ComparePage:
         """
         if shown is None:
             return "", results.message(_EXPIRED)
-        text = json.dumps(shown.comparison.to_dict(), indent=2, ensure_ascii=False)
+        text = json.dumps(shown.record, indent=2, ensure_ascii=False)
         return "data:application/json;base64," + base64.b64encode(text.encode()).decode(), ""
 
     def reset(self) -> tuple:
@@ -542,9 +593,7 @@ class ComparePage:
             raise ThyroError(
                 "Choose at least one model. Received: none." if self._titles else _NO_BUNDLE
             )
-        if not Path(path).exists():
-            raise ThyroError(_FRAME_GONE)
-        frame = decode(path)
+        frame = _frame(path)
         if self._warm_up is not None:
             self._warm_up.wait()
         # As they stand on the page, in whatever order they were ticked.
@@ -575,6 +624,12 @@ def _path(payload: Any) -> str | None:
     return None if payload is None else payload.path
 
 
+def _frame(path: str) -> np.ndarray:
+    if not Path(path).exists():
+        raise ThyroError(_FRAME_GONE)
+    return decode(path)
+
+
 def _html(value: str = "", **options: Any) -> gr.HTML:
     """Place HTML that brings its own look."""
     return gr.HTML(value, apply_default_css=False, **options)
@@ -603,8 +658,15 @@ def _nothing_shown() -> tuple:
         gr.CheckboxGroup(choices=[], value=[]),
         "",
         "",
+        "",
         None,
     )
+
+
+def _fitted(prediction: Prediction) -> Prediction:
+    if prediction.heatmap is None:
+        return prediction
+    return replace(prediction, heatmap=results.fitted(prediction.heatmap))
 
 
 def _further_heads(comparison: Comparison) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ MAX_QUEUE = 32
 
 PORTS = range(7860, 7960)
 
+_LAST_PORT = 65_535
 _LOCAL = "127.0.0.1"
 _PATIENCE_S = 10.0
 
@@ -60,7 +61,7 @@ def launch(
     Raises
     ------
     ThyroError
-        If the port is taken.
+        If the port is taken, or no port has that number.
     """
     port = _free_port(port)
     private_folder()
@@ -107,11 +108,13 @@ def _serve(
 
 def _free_port(port: int | None) -> int:
     """Find a port before the page is built, so that a taken one is told at once."""
+    if port is not None and not 1 <= port <= _LAST_PORT:
+        raise ThyroError(f"A port is a number from 1 to {_LAST_PORT}. Received: {port}.")
     for candidate in PORTS if port is None else (port,):
         try:
             with socket.create_server((_LOCAL, candidate)):
                 return candidate
-        except (OSError, OverflowError):
+        except OSError:
             continue
     raise ThyroError(
         "The port must be a free one; stop the program that uses it, or choose another with "

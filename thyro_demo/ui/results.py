@@ -82,8 +82,7 @@ def summary(comparison: Comparison, titles: Mapping[str, str], truth: str = "") 
         '<p class="thyro-fine">A model score is the model\'s own number between 0 and 1, not '
         "the probability that a nodule is malignant. The mark on each bar is the threshold "
         "that was chosen on scores of training images by networks that had not seen them. "
-        "The whole comparison took "
-        f"{comparison.milliseconds:.0f} ms.</p></section>"
+        f"{_times(comparison)}</p></section>"
     )
 
 
@@ -195,6 +194,24 @@ def reading(prediction: Prediction) -> str:
     return "above threshold" if prediction.positive else "below threshold"
 
 
+def fitted(pixels: np.ndarray) -> np.ndarray:
+    """Shrink a frame or a heatmap to what the page and its picture can show.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8 or float32, shape (H, W, 3) or (H, W)
+        RGB, 0–255, or a heatmap, 0–1.
+
+    Returns
+    -------
+    ndarray of the same dtype and range
+        Its longer side 960 pixels at most; a smaller one as it came.
+    """
+    image = Image.fromarray(pixels)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
 def jpeg(frame: np.ndarray) -> str:
     """Write a frame as a data address.
 
@@ -209,7 +226,7 @@ def jpeg(frame: np.ndarray) -> str:
         A JPEG, its longer side 960 pixels at most.
     """
     stream = io.BytesIO()
-    _fitted(Image.fromarray(frame)).save(stream, "JPEG", quality=90)
+    Image.fromarray(fitted(frame)).save(stream, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
@@ -217,6 +234,18 @@ def _marked(roi: Box) -> str:
     return (
         f"Marked nodule: {roi.width} × {roi.height} pixels at {roi.left}, {roi.top}; models that "
         f"read a nodule see {100 * NODULE_MARGIN:.0f} % more on each side, others the scan area."
+    )
+
+
+def _times(comparison: Comparison) -> str:
+    """Say what the times count: a reader who adds the rows up gets more than the whole."""
+    longest = max((shown.milliseconds for shown in comparison.predictions), default=0.0)
+    # No row can cost more than the whole, unless some of it was done before.
+    at_hand = comparison.milliseconds < longest
+    return (
+        "The time of a row is what that head alone would cost, with the forward pass that it "
+        f"shares with others; the whole comparison took {comparison.milliseconds:.0f} ms"
+        f"{', for features of this frame were still at hand' if at_hand else ''}."
     )
 
 
@@ -286,10 +315,5 @@ def _values(levels: np.ndarray) -> str:
 def _png(heatmap: np.ndarray) -> str:
     grey = np.rint(255 * np.clip(heatmap, 0, 1)).astype(np.uint8)
     stream = io.BytesIO()
-    _fitted(Image.fromarray(grey)).save(stream, "PNG")
+    Image.fromarray(fitted(grey)).save(stream, "PNG")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
-
-
-def _fitted(image: Image.Image) -> Image.Image:
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BILINEAR)
-    return image

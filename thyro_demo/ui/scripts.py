@@ -56,9 +56,12 @@ SET_COLOUR_SCALE = """
 """
 
 MARK_STALE = """
-() => { document.getElementById('thyro-results').dataset.stale = ''; }
+(frame, read) => {
+  const stale = Boolean(read) && frame?.path !== read;
+  document.getElementById('thyro-results').toggleAttribute('data-stale', stale);
+}
 """
-"""Another frame stands in the box: what was read is not about it."""
+"""Mark results that are not about the frame in the box, whichever of the two came last."""
 
 _SHOW = """
   if (place && matchMedia('(max-width: 800px)').matches) {
@@ -75,7 +78,6 @@ SHOW_RESULTS = (
     """
 () => {
   const results = document.getElementById('thyro-results');
-  delete results?.dataset.stale;
   const place = results?.querySelector('.thyro-empty') ? null : results;"""
     + _SHOW
 )
