@@ -18,6 +18,7 @@ from thyro_demo.engine import Comparison, Engine, Prediction, score_records
 from thyro_demo.errors import BundleError, DataError, ImageError
 from thyro_demo.models import bundle
 
+ROOT = Path(__file__).resolve().parents[1]
 CELLS = 4
 
 
@@ -246,6 +247,13 @@ def test_a_bundle_that_replaces_another_is_asked_anew(engine, frame):
     assert newer.passes == 1
 
 
+def test_a_model_that_is_named_twice_has_one_vote(engine, frame):
+    name = engine.names()[0]
+    once, twice = (engine.compare(frame, names) for names in ([name], [name, name]))
+    assert twice.agreement == once.agreement
+    assert len(twice.predictions) == len(once.predictions) > 0
+
+
 def test_an_image_unlike_the_training_images_is_told_so_first(engine, frame):
     assert engine.compare(frame).notices == []
     engine.add(FakeBundle("strange", distance=1.2))
@@ -362,7 +370,11 @@ def test_importing_and_asking_for_names_leaves_tensorflow_alone(tiny_weights):
         "assert not {'tensorflow', 'keras', 'gradio'} & set(sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, tiny_weights], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, tiny_weights],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

@@ -206,7 +206,8 @@ class Engine:
                 "A comparison needs a folder of bundles, each with its manifest.json. "
                 f"Received: {self._root()} with none."
             )
-        chosen = known if names is None else _checked(names, known, "A model")
+        # A model that is named twice has one vote.
+        chosen = known if names is None else _checked(list(dict.fromkeys(names)), known, "A model")
         if not chosen:
             raise BundleError(
                 f"A comparison needs at least one of {', '.join(known)}. Received: none."

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from thyro_demo.cli import main
+from thyro_demo.data import datasets
 from thyro_demo.files import sha256
 from thyro_demo.models import ensemble, manifest
 
@@ -43,12 +44,12 @@ def _change(data, **columns):
     index.assign(**columns).to_csv(data / "index.csv", index=False)
 
 
-def _remember(tiny_weights, tmp_path, paths):
+def _remember(tiny_weights, tmp_path, paths, **more):
     """Copy the bundle and name some files as its training images."""
     folder = tmp_path / "trained"
     shutil.copytree(tiny_weights / "tiny", folder)
     facts = json.loads((folder / "manifest.json").read_text("utf-8"))
-    facts["training_images"] = [sha256(path) for path in paths]
+    facts |= {"training_images": [sha256(path) for path in paths], **more}
     (folder / "manifest.json").write_text(json.dumps(facts), "utf-8")
     return folder
 
@@ -88,6 +89,36 @@ def test_training_images_are_reported_apart(data, tiny_weights, tmp_path, capsys
     assert figures["training_images"]["n"] == 10
     assert figures["training_images"]["heads"]["svm"]["by_source"]["one"]["n"] == 10
     assert "10 of the images are training images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("level", [(), ("--image-level",)])
+def test_phantoms_that_are_drawn_again_are_training_images(
+    level, data, tiny_weights, tmp_path, capsys
+):
+    _change(data, group=[f"phantom-7-{index // 2:05d}" for index in range(40)])
+    trained = _remember(tiny_weights, tmp_path, [], training_phantoms={"phantom-7": 6})
+    assert _evaluate(trained, "--data", data, *level) == 0
+    assert "12 of the images are training images" in capsys.readouterr().out
+
+
+def test_images_without_a_group_are_counted(data, tiny_weights, tmp_path, capsys):
+    groups = [f"g{index // 2}" if index % 10 else "" for index in range(40)]
+    _change(data, group=groups)
+    out = tmp_path / "figures.json"
+    assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", out) == 0
+    assert json.loads(out.read_text("utf-8"))["without_group"] == 4
+    assert "4 images have no group" in capsys.readouterr().out
+
+
+def test_a_report_folder_of_somebody_else_is_refused_before_anything_is_scored(
+    data, tiny_weights, tmp_path, capsys, monkeypatch
+):
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "thesis.txt").write_text("mine")
+    monkeypatch.delattr(datasets, "load")
+    assert _evaluate(tiny_weights / "tiny", "--data", data, "--report", report) == 2
+    assert "thesis.txt" in capsys.readouterr().err
 
 
 def test_with_training_images_alone_nothing_is_measured(data, tiny_weights, tmp_path, capsys):

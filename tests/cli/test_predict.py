@@ -110,13 +110,18 @@ def test_heads_limits_the_overlays_and_not_the_scores(frame, tiny_weights, tmp_p
 def test_images_of_one_name_keep_their_own_overlays(frame, tiny_weights, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "frame.png"
-    Image.fromarray(255 - np.asarray(Image.open(frame))).save(twin)
-    out = tmp_path / "o"
-    _predict(frame, twin, "--out", out, "--weights", tiny_weights, "--heads", "softmax")
-    assert sorted(path.name for path in out.iterdir()) == [
-        "frame-2-tiny-softmax.png",
-        "frame-tiny-softmax.png",
-    ]
+    second = tmp_path / "frame-2.png"
+    for path in (twin, second):
+        Image.fromarray(255 - np.asarray(Image.open(frame))).save(path)
+    out, results = tmp_path / "o", tmp_path / "r.json"
+    places = ("--out", out, "--json", results, "--weights", tiny_weights, "--heads", "softmax")
+    _predict(frame, second, twin, *places)
+    # The image that is called frame-2 has that name; the second frame takes the next.
+    names = ["frame-2-tiny-softmax.png", "frame-3-tiny-softmax.png", "frame-tiny-softmax.png"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    told = json.loads(results.read_text("utf-8"))["images"]
+    overlays = {row["overlay"] for one in told for row in one["predictions"] if row["overlay"]}
+    assert len(overlays) == len(told)
 
 
 @pytest.mark.parametrize(

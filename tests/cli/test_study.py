@@ -1,8 +1,6 @@
 """`study` tells a mistake in one sentence, before any work."""
 
 import importlib
-import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -22,17 +20,6 @@ def frames(tmp_path_factory):
     return phantom.write(phantom.cohort(3, 1, seed=3, shape=(120, 160)), folder)
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_weights, tmp_path_factory):
-    """Give a bundle whose whole network was trained on thyroid frames."""
-    folder = tmp_path_factory.mktemp("trained") / "tiny"
-    shutil.copytree(tiny_weights / "tiny", folder)
-    facts = json.loads((folder / "manifest.json").read_text("utf-8"))
-    facts["chain"] = [{"stage": "thyroid", "trained": "all"}]
-    (folder / "manifest.json").write_text(json.dumps(facts), "utf-8")
-    return folder
-
-
 @pytest.mark.parametrize(
     ("arguments", "received"),
     [
@@ -43,6 +30,8 @@ def trained(tiny_weights, tmp_path_factory):
         (["cv", "radiographs", "--data", "{data}"], "Received: 'radiographs'."),
         (["cv", "two-layer-cnn", "--backbone", "vgg16", "--data", "{data}"], "Received: 'vgg16'."),
         (["cv", "head", "--start", "{trained}", "--data", "{data}"], "trained on them: all."),
+        (["cv", "ensemble", "--start", "none", "--data", "{data}"], "Received: none."),
+        (["cv", "ensemble", "--backbone", "vgg16", "--data", "{data}"], "Received: vgg16."),
         (["cv", "head", "--data", "{data}", "--out", "{data}/index.csv"], "Received: the file "),
         (["middle", "--data", "{data}"], "Received: runs/vgg16-natural-64.keras, which is missing"),
         (["middle", "--data", "{data}", "--natural", "{{net}}"], "Received: {net}, which is mis"),

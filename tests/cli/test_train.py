@@ -46,20 +46,28 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
         (["two-layer-cnn", "--backbone", "vgg16", "--data", "{data}"], "Received: 'vgg16'."),
         (["head", "--work", "{data}/index.csv", "--data", "{data}"], "Received: the file "),
         (["two-layer-cnn", "--epochs", "0", "--data", "{data}"], "Received: 0."),
+        (
+            ["head", "--start", "{trained}", "--backbone", "two-layer-cnn", "--data", "{data}"],
+            "trained on them: all.",
+        ),
         (["radiographs", "--data", "{data}", "--out", "network"], "Received: network."),
         (["radiographs", "--data", "{data}", "--out", "{empty}"], "Received: the folder "),
         (["ensemble"], "Received: None."),
+        (["ensemble", "--backbone", "vgg16", "--epochs", "1"], "Received: --backbone, --epochs."),
+        (["radiographs", "--heads", "svm", "--data", "{data}"], "Received: svm."),
+        (["head", "--start", "nosuch", "--data", "{data}"], "Received: 'nosuch'."),
         (["ensemble", "--data", "{data}", "--out", "{data}/index.csv"], "Received: the file "),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(
-    arguments, received, frames, tmp_path, monkeypatch, capsys
+    arguments, received, frames, trained, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("THYRO_DATA", raising=False)
     monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
     (tmp_path / "empty").mkdir()
-    filled = [each.format(data=frames, empty=tmp_path / "empty") for each in arguments]
+    places = {"data": frames, "empty": tmp_path / "empty", "trained": trained}
+    filled = [each.format(**places) for each in arguments]
     assert main(["train", *filled]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert received in said

@@ -268,6 +268,10 @@ def test_a_manifest_without_an_entry_is_refused(entry, copy):
         {"training_images": "all"},
         {"title": 5},
         {"region": "left lobe"},
+        {"pooling": "maximum"},
+        {"pooling": ["average"]},
+        {"chain": "natural"},
+        {"chain": ["head"]},
     ],
     ids=str,
 )

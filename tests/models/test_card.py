@@ -128,6 +128,20 @@ def test_training_with_and_without_phantoms_is_told_head_by_head(full):
     ]  # fmt: skip
 
 
+def test_phantoms_that_the_network_met_before_are_told_and_counted_as_drawn(full):
+    assert "had met" not in card.write(full)
+    met = {
+        "stage": "phantoms", "trained": "last block", "input size": 224, "classes": 2,
+        "images": 1700, "validation images": 300, "validation accuracy": 0.72, "epochs": 4,
+    }  # fmt: skip
+    told = card.write(full | {"chain": [met, *full["chain"]]})
+    assert "had met 1,700 phantoms" in told
+    assert "Phantoms: frames drawn by this project." in sections(told)["Data"]
+    (row,) = [line for line in told.splitlines() if line.startswith("| phantoms |")]
+    # Wilson's interval of 216 of 300.
+    assert row.endswith("| 0 | 1,700 | 4 | 72.0 (66.7–76.8) of 300 |")
+
+
 def test_each_known_failure_is_a_bullet_where_it_fails(full):
     told = sections(card.write(full))["Where it fails"]
     after = told.split("Shown on phantoms")[1]

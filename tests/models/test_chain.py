@@ -15,7 +15,7 @@ from thyro_demo.data import datasets, phantom
 from thyro_demo.errors import BundleError, DataError, RecipeError
 from thyro_demo.evaluate import metrics
 from thyro_demo.files import relative
-from thyro_demo.models import bundle, card, chain, heads, out_of_fold, rounding
+from thyro_demo.models import bundle, card, chain, heads, out_of_fold, rounding, starts
 from thyro_demo.models.backbones import backbone, build
 from thyro_demo.models.chain import Job, run
 from thyro_demo.models.features import pooled
@@ -84,6 +84,8 @@ def test_the_bundle_is_whole_and_loads(done, scores):
     assert loaded.classes == ["benign", "malignant"]
     assert set(loaded.heads) == {"svm", "forest"}
     assert len(loaded.manifest["training_images"]) == scores["path"].nunique() > 48
+    drawn = scores.loc[scores["source"] == "phantom", "group"].nunique()
+    assert loaded.manifest["training_phantoms"] == {"phantom-7": drawn}
 
 
 def test_the_manifest_is_strict_json_without_paths_of_this_machine(done, tmp_path_factory):
@@ -259,6 +261,61 @@ def test_a_place_that_is_no_bundles_is_refused_before_training(out, clinic, tmp_
 def test_a_recipe_for_other_networks_is_refused(act, clinic, tmp_path):
     with pytest.raises(RecipeError, match=r"made for two-layer-cnn\. Received: 'vgg16'\.$"):
         act(Job(RECIPE, "vgg16", clinic, tmp_path, tmp_path / "out"))
+
+
+def headed(start, clinic, folder, **settings):
+    """Give a job that trains a softmax on a start, in small."""
+    stage = Stage("thyroid", "head", 2, input_size=32, views=1)
+    recipe = replace(RECIPES["head"], stages=(("thyroid", stage),), heads=("softmax",),
+                     primary="softmax", folds=2)  # fmt: skip
+    return Job(recipe, "two-layer-cnn", clinic, folder / "work", folder / "out", start, **settings)
+
+
+@pytest.mark.parametrize("act", [run, chain.cross_validate])
+@pytest.mark.parametrize("named", [".", "model.keras"])
+def test_a_start_that_was_trained_on_thyroid_frames_is_refused(act, named, done, clinic, tmp_path):
+    """A fold forgets the head of a start alone, so its body would know the tested labels."""
+    job = headed(str(done[0].out / named), clinic, tmp_path)
+    said = r"no thyroid frame; give a bundle .*Received: .*, trained on them: all\.$"
+    with pytest.raises(RecipeError, match=said):
+        act(job)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_bundle_tells_the_stages_of_the_bundle_it_started_from(done, clinic, tmp_path):
+    frozen = tmp_path / "frozen"
+    shutil.copytree(done[0].out, frozen)
+    facts = json.loads((frozen / "manifest.json").read_text("utf-8"))
+    (row,) = facts["chain"]
+    facts["chain"] = [row | {"stage": "natural-64"}, row | {"trained": "head"}]
+    (frozen / "manifest.json").write_text(json.dumps(facts), "utf-8")
+    out = run(headed(str(frozen), clinic, tmp_path))
+    told = json.loads((out / "manifest.json").read_text("utf-8"))["chain"]
+    assert told[:2] == facts["chain"]
+    assert [(stage["stage"], stage["trained"]) for stage in told[2:]] == [("thyroid", "head")]
+    starts.check_unseen(out)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_start_that_was_trained_anew_under_its_old_name_is_refused(clinic, tmp_path):
+    """Done folds belong to the network that they were computed with, not to its path."""
+
+    def begun_from(seed):
+        keras.utils.set_random_seed(seed)
+        build(backbone("two-layer-cnn"), input_size=32).save(tmp_path / "start.keras")
+
+    begun_from(1)
+    job = headed(str(tmp_path / "start.keras"), clinic, tmp_path)
+    first = chain.cross_validate(job)
+    # As if killed before its last fold: it goes on with the same network alone.
+    for suffix in ("csv", "json"):
+        (job.work / "thyroid" / f"fold1.{suffix}").unlink()
+    resumed = chain.cross_validate(job)
+    pd.testing.assert_frame_equal(resumed, first)
+    begun_from(2)
+    with pytest.raises(RecipeError, match=r"same recipe, network, start and epochs.*Received: "):
+        chain.cross_validate(job)
 
 
 def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The checklists are whole, say of each bundle what is so, and lead to places that exist."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from thyro_demo import cli
 from thyro_demo.models import checklists
+from thyro_demo.models.manifest import names, read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {
@@ -77,6 +79,33 @@ def test_places_and_commands_that_answers_name_exist(text):
     for command in commands:
         example = command.replace("LEFT TOP RIGHT BOTTOM", "10 20 210 120")
         cli.build_parser().parse_args(shlex.split(example))
+
+
+@pytest.mark.parametrize("name", names(ROOT / "weights"))
+def test_entries_of_a_shipped_manifest_that_answers_name_are_there(name):
+    facts = read_manifest(ROOT / "weights" / name)
+    text = checklists.write(facts)
+    named = set(re.findall(r"`([a-z_]+)` in `manifest\.json`", text))
+    named |= set(re.findall(r"`([a-z_]+)` (?:\w+ )?(?:counts|says so)", text)) - {"manifest"}
+    assert "by_source" in named
+    assert all(f'"{key}": ' in json.dumps(facts) for key in named)
+
+
+def test_an_ensemble_sends_readers_to_its_members_for_stages():
+    joined = manifest(members=[{"name": "vgg16"}, {"name": "resnet50"}], backbone="ensemble")
+    tripod, claim = answers(checklists.write(joined))
+    for answer in (tripod["12b"], tripod["13"], claim["24"], claim["25"]):
+        assert "`manifest.json` of each member" in answer
+    assert "shipped network" not in claim["26"]
+    assert "train ensemble" in tripod["18f"]
+
+
+def test_the_command_names_the_start_of_a_chain():
+    (alone, _), (started, _) = (
+        answers(checklists.write(manifest(start=start))) for start in ("none", "imagenet")
+    )
+    assert "--start" not in alone["18f"]
+    assert "--start imagenet" in started["18f"]
 
 
 def test_what_was_not_done_is_said():

@@ -110,6 +110,14 @@ def test_the_machine_reads_the_members_features_one_after_the_other(both, forwar
     np.testing.assert_allclose(both.scores(*forwards)["svm"], expected, rtol=1e-9)
 
 
+def test_certain_scores_have_finite_log_odds_that_keep_their_order():
+    scores = np.array([[0.0, 1e-9, 0.2, 0.5, 1.0], [0.0, 1e-9, 0.4, 0.5, 1.0]])
+    odds = ensemble.mean_log_odds(scores)
+    assert np.isfinite(odds).all()
+    assert (np.diff(odds) >= 0).all()
+    np.testing.assert_allclose(odds[2:4], logit([0.3, 0.5]), atol=1e-12)
+
+
 def test_the_average_is_a_sigmoid_over_the_mean_of_calibrated_scores(both, forwards):
     tiny, other = both.networks
     mean = (tiny.scores(forwards[0])["svm"] + other.scores(forwards[1])["forest"]) / 2

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from thyro_demo.errors import RecipeError
 from thyro_demo.explain.heads import forest_occlusion
 from thyro_demo.models.bundle import Bundle
 from thyro_demo.models.features import pooled, readout
@@ -28,6 +29,11 @@ def test_deviations_are_those_of_numpy(deviating, spotted_frames):
     part = keras.Model(network.inputs[0], network.get_layer("conv2_pool").output)
     expected = part(frames.astype(np.float32), training=False).numpy().std(axis=(1, 2))
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_a_pooling_that_does_not_exist_is_refused(deviating):
+    with pytest.raises(RecipeError, match=r"average, deviation .*Received: 'maximum'\.$"):
+        readout(deviating.network, "conv2_pool", "maximum")
 
 
 def test_a_bundle_reads_what_its_heads_were_fitted_on(deviating, spotted_frames):

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import shutil
 import urllib.error
 import urllib.request
 import urllib.response
@@ -16,7 +18,7 @@ import tensorflow as tf
 from keras.src.utils import file_utils
 
 from thyro_demo.errors import RecipeError
-from thyro_demo.models import starts
+from thyro_demo.models import manifest, starts
 from thyro_demo.models.backbones import BACKBONES, backbone, build
 from thyro_demo.models.transfer import base_layers
 
@@ -276,6 +278,61 @@ def test_a_bundle_gives_its_network(tiny_weights):
     starts.apply(network, TWO, str(tiny_weights / "tiny"))
     source = keras.saving.load_model(tiny_weights / "tiny" / "model.keras", compile=False)
     assert_same_body(network, source)
+
+
+@pytest.fixture
+def told(tiny_weights, tmp_path):
+    """Give a function that copies the tiny bundle as one that tells some stages, or none."""
+
+    def copy(stages):
+        folder = tmp_path / "told"
+        shutil.copytree(tiny_weights / "tiny", folder)
+        facts = json.loads((folder / "manifest.json").read_text("utf-8"))
+        if stages is not None:
+            facts["chain"] = [{"stage": name, "trained": what} for name, what in stages]
+        (folder / "manifest.json").write_text(json.dumps(facts), "utf-8")
+        return folder
+
+    return copy
+
+
+NATURAL, HEAD = ("natural-64", "all"), ("thyroid", "head")
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [[HEAD], [NATURAL, HEAD], [NATURAL, ("phantoms", "last block"), HEAD], [NATURAL, HEAD, HEAD],
+     [("thyroid", "none")], [("nodule", "head"), ("second", "head")]],
+)  # fmt: skip
+def test_a_body_that_no_thyroid_frame_has_changed_may_be_tested_on_them(stages, told):
+    folder = told(stages)
+    for start in (folder, str(folder), folder / "model.keras"):
+        starts.check_unseen(start)
+        assert [tuple(row.values()) for row in starts.history(start)] == stages
+
+
+@pytest.mark.parametrize(
+    ("stages", "trained"),
+    [([("thyroid", "all"), HEAD], "all"), ([NATURAL, ("nodule", "last block"), HEAD], "last block"),
+     ([("thyroid", "all"), HEAD, HEAD], "all"), ([HEAD, ("thyroid", "all")], "all"),
+     ([("second", "last block")], "last block"), ([], "unknown"), (None, "unknown")],
+)  # fmt: skip
+def test_a_body_that_a_thyroid_frame_may_have_changed_is_refused(stages, trained, told):
+    """At whatever depth of its history: new heads on a spoilt body do not mend it."""
+    folder = told(stages)
+    for start in (folder, str(folder / "model.keras")):
+        with pytest.raises(RecipeError, match=rf"no thyroid frame;.*on them: {trained}\.$"):
+            starts.check_unseen(start)
+
+
+@pytest.mark.parametrize("start", ["none", "imagenet", "noisy-student", "net.keras", "nowhere"])
+def test_what_is_no_bundle_has_no_history(start, told, tmp_path, monkeypatch):
+    """A folder that happens to be called like a start is not meant by it."""
+    monkeypatch.chdir(tmp_path)
+    if start in manifest.WORDS:
+        told([("thyroid", "all")]).rename(tmp_path / start)
+    assert starts.history(start) == []
+    starts.check_unseen(start)
 
 
 def test_a_file_of_another_network_is_refused(tmp_path, small):

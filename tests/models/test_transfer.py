@@ -12,7 +12,14 @@ from thyro_demo.errors import RecipeError
 from thyro_demo.models import backbones, transfer
 from thyro_demo.models.backbones import backbone
 from thyro_demo.models.pipeline import Augmentation, Frames, batches
-from thyro_demo.models.transfer import Stage, cache_views, learning_rate, lower_part, train_stage
+from thyro_demo.models.transfer import (
+    Stage,
+    cache_views,
+    epochs_kept,
+    learning_rate,
+    lower_part,
+    train_stage,
+)
 
 SPEC = backbone("two-layer-cnn")
 NONE = np.empty(0, np.int64)
@@ -239,6 +246,15 @@ def test_class_weights_make_the_number_of_copies_of_a_class_indifferent(small, f
     train_stage(balanced, SPEC, stage, frames, np.r_[benign, malignant], NONE)
     train_stage(skewed, SPEC, stage, frames, np.r_[np.tile(benign, 4), malignant], NONE)
     np.testing.assert_allclose(weights_of(balanced), weights_of(skewed), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "kept"),
+    [([], None, 0), ([], 2, 0), ([3, 1, 2], None, 3), ([3, 1, 2], 2, 2), ([3, 1, 1], 2, 2)],
+)
+def test_a_stage_that_waits_keeps_its_best_epoch_and_another_its_last(losses, patience, kept):
+    history = [{"validation_loss": loss} for loss in losses]
+    assert epochs_kept(history, stage_of(patience=patience)) == kept
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd", "rmsprop"])

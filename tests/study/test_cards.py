@@ -14,33 +14,58 @@ from thyro_demo.study import cards
 OUTLINE = [{"points": [{"x": 5, "y": 6}, {"x": 30, "y": 6}, {"x": 30, "y": 20}]}]
 
 
-def lay_out(root, used):
-    """Write a DDTI of cases 7 to 10, outlined but for 9, and frames taken from `used`."""
-    grey = Image.new("L", (40, 32), 90)
+def frame(seed):
+    """Draw a frame that is no copy of one with another seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8)).astype(np.uint8)
+    return Image.fromarray(coarse).resize((120, 96), Image.Resampling.BICUBIC)
+
+
+def unseen(*arguments, **keywords):
+    root = lay_out(*arguments, **keywords)
+    return cards.unseen(root / "ddti", root / "thyroid_us")
+
+
+def lay_out(root, used, copies=None):
+    """Write a DDTI of cases 7 to 10, outlined but for 9, and frames taken from `used`.
+
+    `copies` names the case whose frame another one repeats.
+    """
+    copies = copies or {}
     for folder in ("ddti", "thyroid_us"):
         (root / folder).mkdir()
     for case in (7, 8, 9, 10):
-        grey.save(root / "ddti" / f"{case}_1.jpg")
+        frame(copies.get(case, case)).save(root / "ddti" / f"{case}_1.png")
         svg = "[]" if case == 9 else json.dumps(OUTLINE)
         mark = f"<mark><image>1</image><svg>{svg}</svg></mark>"
         (root / "ddti" / f"{case}.xml").write_text(f"<case><tirads>3</tirads>{mark}</case>")
     rows = ["path,label,group,source,ddti_case"]
     for row, case in enumerate([*used, ""]):
-        grey.save(root / "thyroid_us" / f"{row}.png")
+        frame(case or 99).save(root / "thyroid_us" / f"{row}.png")
         rows.append(f"{row}.png,benign,{row},ddti,{case}")
     (root / "thyroid_us" / "index.csv").write_text("\n".join(rows) + "\n")
     return root
 
 
 def test_heatmaps_are_measured_on_outlined_cases_that_gave_no_training_frame(tmp_path):
-    left = cards.unseen(lay_out(tmp_path, used=[8]))
+    left = unseen(tmp_path, used=[8])
     assert list(left["case"]) == ["7", "10"]
     assert list(left.index) == [0, 1]
 
 
+def test_a_frame_that_was_used_under_another_case_number_is_no_unseen_one(tmp_path):
+    left = unseen(tmp_path, used=[8], copies={10: 8})
+    assert list(left["case"]) == ["7"]
+
+
+def test_cases_that_share_a_frame_are_one_group(tmp_path):
+    left = unseen(tmp_path, used=[8], copies={10: 7})
+    assert list(left["case"]) == ["7", "10"]
+    assert left["group"].nunique() == 1
+
+
 def test_a_set_that_used_every_outlined_case_is_told(tmp_path):
     with pytest.raises(DataError, match=r"outside the thyroid set\. Received: .* with none\.$"):
-        cards.unseen(lay_out(tmp_path, used=[7, 8, 10]))
+        unseen(tmp_path, used=[7, 8, 10])
 
 
 def test_failures_are_counted_one_change_at_a_time(monkeypatch):

@@ -41,9 +41,24 @@ def test_the_shipped_bundle_is_the_usual_start_and_is_checked_too(trained_bundle
         crossval.run("head", "two-layer-cnn", clinic, None, tmp_path / "work")
 
 
-@pytest.mark.parametrize("trained", ["head", "none"])
-def test_a_start_whose_network_was_frozen_is_taken(trained, trained_bundle):
-    crossval.check_unseen(trained_bundle(trained))
+@pytest.mark.parametrize("given", ["none", "imagenet", "file", "bundle", "network", "shipped"])
+def test_a_start_goes_through_the_stages_that_it_has_not_been_through(
+    given, trained_bundle, clinic, tmp_path, monkeypatch
+):
+    """As in `train`, but that a bundle, whose stages are done, is met by the last one alone."""
+    folder = trained_bundle("head", "resnet50")
+    monkeypatch.setenv("THYRO_WEIGHTS", str(folder.parent))
+    jobs = []
+    monkeypatch.setattr(chain, "cross_validate", jobs.append)
+    start = {"file": str(tmp_path / "net.keras"), "bundle": str(folder),
+             "network": str(folder / "model.keras"), "shipped": None}.get(given, given)  # fmt: skip
+    crossval.run("progressive", "resnet50", clinic, start, tmp_path / "work")
+    (job,) = jobs
+    known = recipe("progressive", "resnet50", job.start)
+    whole = given in ("none", "imagenet", "file")
+    assert job.recipe.stages == (known.stages if whole else known.stages[-1:])
+    assert len(known.stages) == (4 if given == "none" else 3)
+    assert job.start == (str(folder) if given == "shipped" else start)
 
 
 @pytest.mark.usefixtures("quick")

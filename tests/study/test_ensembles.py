@@ -73,11 +73,16 @@ def test_an_ensemble_is_scored_out_of_fold_written_and_loaded(root, clinic, tmp_
 
 
 @pytest.mark.usefixtures("quick", "two_folds")
-@pytest.mark.parametrize("trained", ["all", "last block"])
-def test_a_member_that_was_trained_on_thyroid_frames_is_refused(trained, trained_bundle, clinic,
+@pytest.mark.parametrize("earlier", [[], [{"stage": "thyroid", "trained": "all"}]])
+def test_a_member_that_was_trained_on_thyroid_frames_is_refused(earlier, trained_bundle, clinic,
                                                                 tmp_path):  # fmt: skip
-    root = trained_bundle(trained).parent
-    with pytest.raises(RecipeError, match=r"frozen on thyroid frames.*Received: .*cnn\.$"):
+    """Also where its last stage froze what its start had learned from them."""
+    folder = trained_bundle("head" if earlier else "last block")
+    facts = json.loads((folder / "manifest.json").read_text("utf-8"))
+    facts["chain"] = earlier + facts["chain"]
+    (folder / "manifest.json").write_text(json.dumps(facts), "utf-8")
+    root = folder.parent
+    with pytest.raises(RecipeError, match=r"no thyroid frame;.*Received: .*cnn, trained on"):
         ensembles.cross_validate(root, clinic, tmp_path / "work", ("two-layer-cnn", "other"))
 
 

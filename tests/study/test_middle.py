@@ -102,7 +102,7 @@ def test_each_network_is_frozen_and_those_to_be_tuned_are_trained_in_every_fold(
         ((_, stage),) = job.recipe.stages
         asked.append((job.backbone, *job.recipe.heads, job.work.parent.name))
         assert (stage.trainable, job.start) == (middle.LAST_BLOCK, "none")
-        assert job.recipe.phantoms == 0
+        assert (job.recipe.phantoms, job.epochs) == (0, middle.TUNED_EPOCHS)
         return scored(1.0).rename(columns={"score": "probability"})
 
     monkeypatch.setattr(middle, "_scored", frozen)

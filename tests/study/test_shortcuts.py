@@ -89,7 +89,7 @@ def test_a_means_is_compared_with_the_plain_crop_on_the_same_frames(scored):
     assert (plain["gain"] == 0).all()
     assert other.loc["all", "gain_low"] > 0
     text = shortcuts.markdown(table).splitlines()
-    assert text[0] == "| Means | all | east | west |"
+    assert text[0] == "| Means | All | east | west |"
     assert [line.split("|")[1].strip() for line in text[2:]] == [shortcuts.PLAIN, "other"]
     first = plain.loc["all"]
     assert f"| {first['auroc']:.3f} ({first['low']:.3f}–{first['high']:.3f}) |" in text[2]
@@ -97,6 +97,14 @@ def test_a_means_is_compared_with_the_plain_crop_on_the_same_frames(scored):
     gain = f"+{whole['gain']:.3f} (+{whole['gain_low']:.3f} to +{whole['gain_high']:.3f})"
     # The difference stands with its interval, and over all frames alone.
     assert text[3].count(gain) == text[3].count(" to ") == 1
+
+
+def test_sources_of_the_public_set_are_named_as_in_the_cards():
+    names = ("all", "ddti", "other", "web300")
+    row = {"means": shortcuts.PLAIN, "auroc": 0.8, "low": 0.7, "high": 0.9}
+    table = pd.DataFrame([row | {"source": name} for name in names])
+    head = shortcuts.markdown(table).splitlines()[0]
+    assert head == "| Means | All | DDTI frames (560×360) | 300×225 frames | the rest |"
 
 
 def test_a_network_that_was_trained_on_thyroid_frames_is_refused(trained_bundle, clinic, tmp_path):

@@ -12,6 +12,7 @@ from sklearn.svm import SVC
 from thyro_demo.data import splits
 from thyro_demo.errors import DataError, LeakError
 from thyro_demo.evaluate import metrics
+from thyro_demo.models import manifest
 from thyro_demo.study import cells
 from thyro_demo.study.grid import given
 from thyro_demo.teach import heads
@@ -65,14 +66,22 @@ def knows(records, skill, seed):
     return made
 
 
-def test_a_network_that_learned_from_the_frames_is_refused(tmp_path, monkeypatch):
-    def said(folder):
-        return {"chain": [{"stage": "thyroid", "trained": folder.name}]}
-
-    monkeypatch.setattr(heads, "read_manifest", said)
-    assert heads.unspoilt(tmp_path / "head") == tmp_path / "head"
-    with pytest.raises(LeakError, match="last block"):
-        heads.unspoilt(tmp_path / "last block")
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [{"stage": "thyroid", "trained": "last block"}],
+        # Frozen in the end, on a body that had been trained on the frames before.
+        [{"stage": "thyroid", "trained": "all"}, {"stage": "thyroid", "trained": "head"}],
+    ],
+)
+def test_a_network_that_learned_from_the_frames_is_refused(stages, tmp_path, monkeypatch):
+    (tmp_path / "manifest.json").touch()
+    monkeypatch.setattr(manifest, "read_manifest", lambda folder: {"chain": stages})
+    with pytest.raises(LeakError, match=f"Received: .*{stages[0]['trained']}"):
+        heads.unspoilt(tmp_path)
+    frozen = [{"stage": "thyroid", "trained": "head"}]
+    monkeypatch.setattr(manifest, "read_manifest", lambda folder: {"chain": frozen})
+    assert heads.unspoilt(tmp_path) == tmp_path
 
 
 def test_a_plane_keeps_the_directions_in_which_frames_differ_most():

@@ -39,6 +39,10 @@ INTERRUPTED = 130
 """Exit code of a command stopped by Ctrl+C: 128 + SIGINT, as shells have it."""
 
 
+PIPE_CLOSED = 141
+"""Exit code of a command whose output nobody reads any more: 128 + SIGPIPE."""
+
+
 def set_environment() -> None:
     """Set `ENVIRONMENT`, leaving what the user has set as it is."""
     for name, value in ENVIRONMENT.items():
@@ -84,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 on success, 2 after an error that the user can mend (told in one sentence on
-        stderr), 130 after Ctrl+C, else what the sub-command returned.
+        stderr), 130 after Ctrl+C, 141 when the output's reader has left, else what the
+        sub-command returned.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     set_environment()
@@ -101,6 +106,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return args.run(args) or 0
     except ThyroError as error:
         print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader of a pipe has left, as `head` does; what is still in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        place = f"{error.filename} " if error.filename else ""
+        print(
+            "A file could not be read or written; check the space on the disk and the rights to "
+            f"the folder. Received: {place}({error.strerror or error}).",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("Stopped by the keyboard; nothing half-written was kept.", file=sys.stderr)

@@ -75,28 +75,35 @@ def run(args: argparse.Namespace) -> None:
         should go. Nothing is written then.
     """
     from thyro_demo.data import datasets
+    from thyro_demo.evaluate import report
     from thyro_demo.models import manifest
 
     for path, is_folder in ((args.json, False), (args.report, True)):
         if path is not None:
             check_writable(path, is_folder)
+    if args.report is not None:
+        report.check_place(args.report)
     folder = _bundle_folder(args.bundle)
     facts = manifest.read_manifest(folder)
-    records, left_out = _labelled(datasets.load(args.data), facts["classes"])
-    records = _grouped(records, args.image_level)
+    known, left_out = _labelled(datasets.load(args.data), facts["classes"])
+    records = _grouped(known, args.image_level)
     if manifest.kind(facts) == "roi":
         records, left_out = _outlined(records, left_out)
 
     from thyro_demo.engine import score_records
-    from thyro_demo.models import ensemble
+    from thyro_demo.models import ensemble, provenance
 
     judged = ensemble.load_any(folder)
     predictions = score_records(judged, records)
-    seen = _seen(predictions["path"], _training_images(judged))
+    manifests = [judged.manifest, *(network.manifest for network in judged.networks)]
+    # Groups say which phantoms were trained on, also where each image is to count as one case.
+    trained = known.loc[provenance.seen(known, manifests), "path"]
+    seen = predictions["path"].isin(trained)
     thresholds = {head: points[args.operating_point] for head, points in judged.thresholds.items()}
     content = _figures(judged, predictions[~seen], thresholds, args.report)
     content["operating_point"] = args.operating_point
     content["left_out"] = left_out
+    content["without_group"] = 0 if args.image_level else int(records["group"].isna().sum())
     content["training_images"] = _training_figures(judged, predictions[seen], thresholds)
     print("\n".join(_lines(content, args)))
     if args.json is not None:
@@ -160,26 +167,6 @@ def _outlined(
     return records[known].reset_index(drop=True), counts
 
 
-def _training_images(judged: Bundle | Ensemble) -> set[str]:
-    """Gather the checksums of what a bundle, and each member of an ensemble, was trained on."""
-    manifests = [judged.manifest, *(network.manifest for network in judged.networks)]
-    return {image for facts in manifests for image in facts["training_images"]}
-
-
-def _seen(paths: pd.Series, known: set[str]) -> pd.Series:
-    """Tell which files are training images, by their content."""
-    from tqdm import tqdm
-
-    from thyro_demo.files import sha256
-
-    marks = {
-        # A member of an archive is no file of its own, so no manifest can name it.
-        path: "::" not in path and sha256(path) in known
-        for path in tqdm(paths.unique(), "Checksums", unit="image", leave=False, disable=None)
-    }
-    return paths.map(marks)
-
-
 def _figures(
     judged: Bundle | Ensemble,
     predictions: pd.DataFrame,
@@ -232,6 +219,11 @@ def _lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
     if not content["n"]:
         lines.append("No image is left that the bundle was not trained on: nothing is measured.")
         return [*lines, NOTICE]
+    if content["without_group"]:
+        lines.append(
+            f"{content['without_group']} images have no group; each of them counts as a case of "
+            "its own."
+        )
     cases = f", {content['groups']} groups" if content["groups"] else ""
     lines.append(
         f"{content['bundle']} on {content['n']} images{cases}; 95 % intervals by "

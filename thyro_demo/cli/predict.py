@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--heads",
         nargs="+",
         metavar="HEAD",
-        help="heads to draw: softmax, svm, forest, average; by default all (the table holds all)",
+        help="heads to draw: softmax, svm, linear-svm, forest, average; by default all (the table "
+        "holds all)",
     )
     parser.add_argument(
         "--out",
@@ -127,13 +128,16 @@ def _maps(engine: Engine, models: Sequence[str], asked: Sequence[str] | None) ->
 def _stems(paths: Sequence[str]) -> list[str]:
     """Name the overlays after their images, and tell images of one name apart."""
     stems: list[str] = []
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     for path in paths:
-        stem = Path(path.rpartition("::")[2]).stem
+        stem = name = Path(path.rpartition("::")[2]).stem
+        # An image may itself be called what the second of a name would be.
+        numbers = itertools.count(2)
         # Lower case: on some systems Frame.png and frame.png would be one file.
-        seen[stem.lower()] += 1
-        count = seen[stem.lower()]
-        stems.append(stem if count == 1 else f"{stem}-{count}")
+        while name.lower() in taken:
+            name = f"{stem}-{next(numbers)}"
+        taken.add(name.lower())
+        stems.append(name)
     return stems
 
 

@@ -22,9 +22,19 @@ def check_writable(path: Path, folder: bool) -> None:
     Raises
     ------
     ThyroError
-        If a file stands where a folder should, a folder where a file should, or the
-        nearest folder that exists cannot be written to.
+        If a file stands where a folder should, a folder where a file should, the nearest
+        folder that exists cannot be written to, or the system knows no such name.
     """
+    try:
+        _check_standing(path, folder)
+    except OSError as error:
+        raise ThyroError(
+            f"Results need a place that can be written to. Received: {path} ({error.strerror})."
+        ) from error
+
+
+def _check_standing(path: Path, folder: bool) -> None:
+    """Refuse what stands there already, or above."""
     if path.exists() and path.is_dir() != folder:
         wanted, found = ("folder", "file") if folder else ("file", "folder")
         raise ThyroError(f"Results of this kind go to a {wanted}. Received: the {found} {path}.")

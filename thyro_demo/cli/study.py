@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--backbone",
-        help="cv: the network, the recipe's first one without it; middle: one network alone",
+        help="cv of a recipe: the network, its first one without it; middle: one network alone",
     )
     parser.add_argument(
         "--data",
@@ -60,8 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--start",
-        help="cv: first weights as for `train`, the shipped bundle without it; protocols: "
-        "'imagenet' takes published weights in place of networks of the natural stage",
+        help="cv of a recipe: first weights as for `train`, the shipped bundle without it; from a "
+        "bundle the last stage alone is run; protocols: 'imagenet' takes published weights in "
+        "place of networks of the natural stage",
     )
     parser.add_argument(
         "--natural",
@@ -182,6 +183,11 @@ def _cv(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
     from thyro_demo.study import crossval, ensembles
 
     if args.what == "ensemble":
+        if args.start or args.backbone:
+            raise RecipeError(
+                "An ensemble is made of the shipped networks as they are, without --start and "
+                f"--backbone. Received: {args.start or args.backbone}."
+            )
         table = ensembles.cross_validate(weights_root(), data, out)
     else:
         table = crossval.run(args.what, args.backbone, data, args.start, out)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from thyro_demo.cli.results import check_writable
-from thyro_demo.errors import DataError
+from thyro_demo.errors import DataError, RecipeError
 
 HELP = "train a network and its heads with a named recipe"
 
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         default="none",
-        help="first weights: none, imagenet, noisy-student, a .keras file or a bundle's folder",
+        help="first weights: none, imagenet, noisy-student, a .keras file or a bundle's folder; "
+        "a recipe that ends on thyroid frames takes no bundle that was trained on them beyond its "
+        "heads",
     )
     parser.add_argument(
         "--heads",
@@ -84,8 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.recipe == "ensemble":
         return _ensemble(arguments)
+    if arguments.recipe not in RECIPES:
+        raise RecipeError(
+            f"A recipe has to be one of {', '.join([*RECIPES, 'ensemble'])}. "
+            f"Received: {arguments.recipe!r}."
+        )
     chosen = recipe(arguments.recipe, arguments.backbone, arguments.start)
-    if arguments.heads and chosen.gives_bundle:
+    if arguments.heads and not chosen.gives_bundle:
+        raise RecipeError(
+            f"The recipe {chosen.name} gives a network without other heads, so that it takes no "
+            f"--heads. Received: {' '.join(arguments.heads)}."
+        )
+    if arguments.heads:
         kept = tuple(dict.fromkeys(arguments.heads))
         primary = chosen.primary if chosen.primary in kept else kept[0]
         chosen = replace(chosen, heads=kept, primary=primary)
@@ -122,6 +134,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _ensemble(arguments: argparse.Namespace) -> int:
     """Fit an ensemble of the bundles beside its own folder."""
+    given = {
+        "--backbone": arguments.backbone,
+        "--start": arguments.start != "none",
+        "--heads": arguments.heads,
+        "--mlp": arguments.mlp,
+        "--epochs": arguments.epochs,
+    }
+    if useless := [option for option, value in given.items() if value]:
+        raise RecipeError(
+            "An ensemble joins shipped bundles as they are, and takes --data, --out and --work "
+            f"alone. Received: {', '.join(useless)}."
+        )
     if not arguments.data or not Path(arguments.data).is_dir():
         raise DataError(f"Training needs --data, a folder of images. Received: {arguments.data}.")
     out, work = Path(arguments.out or "weights/ensemble"), Path(arguments.work or "runs/ensemble")

@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
     Raises
     ------
     ThyroError
-        If the port is taken, the folder of bundles does not exist, or a public link
-        without a password is asked for and nobody confirms it.
+        If the port is taken or no port has that number, the folder of bundles does not
+        exist, or a public link without a password is asked for and nobody confirms it.
     """
     if args.weights is not None and not args.weights.is_dir():
         raise ThyroError(f"--weights must name a folder of bundles. Received: {args.weights}.")

@@ -24,6 +24,7 @@ from thyro_demo.models import (
     heads,
     manifest,
     out_of_fold,
+    provenance,
     rounding,
     starts,
 )
@@ -40,7 +41,15 @@ from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.out_of_fold import CLASSES, PHANTOM
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.models.recipes import SOURCES, Recipe
-from thyro_demo.models.transfer import Stage, Views, boundary, cache_views, train_stage, upper_part
+from thyro_demo.models.transfer import (
+    Stage,
+    Views,
+    boundary,
+    cache_views,
+    epochs_kept,
+    train_stage,
+    upper_part,
+)
 
 
 @dataclass(frozen=True)
@@ -119,15 +128,18 @@ def run(job: Job) -> Path:
     Raises
     ------
     RecipeError
-        If the recipe does not fit the backbone, or a stage cannot be run.
+        If the recipe does not fit the backbone, a stage cannot be run, or the start was trained
+        on thyroid frames and so is the recipe.
     DataError
         If the images are not in the layout that a stage reads.
     BundleError
         If no bundle can be written to `out`.
     """
     spec = _spec(job)
+    starts.check_offered(spec, job.start)
     if job.recipe.gives_bundle:
         manifest.check_place(job.out)
+        starts.check_unseen(job.start)
     elif job.out.suffix != ".keras":
         raise RecipeError(
             f"The recipe {job.recipe.name} writes a network to a file named *.keras. "
@@ -158,6 +170,10 @@ def _spec(job: Job) -> BackboneSpec:
     return backbone(job.backbone)
 
 
+_IMAGES = "data.sha256"
+"""Note in a stage's folder of the images that it was begun with."""
+
+
 def _claim(job: Job) -> None:
     """Leave a note of the job in its work folder, or refuse a folder that holds another's.
 
@@ -174,8 +190,17 @@ def _claim(job: Job) -> None:
             json.dumps([asdict(job.stage(stage)) for _, stage in job.recipe.stages])
         ),
     }
+    file = manifest.network_file(job.start)
+    if file is not None and file.is_file():
+        # Another network may lie under the old name by the time that a killed run goes on.
+        facts["start_sha256"] = sha256(file)
     note = job.work / "job.json"
-    begun = any((job.work / stage.name).exists() for _, stage in job.recipe.stages)
+    # The note of a stage's images alone is no work that another job would spoil.
+    begun = any(
+        path.name != _IMAGES
+        for _, stage in job.recipe.stages
+        for path in (job.work / stage.name).glob("*")
+    )
     if begun and note.exists() and json.loads(note.read_text(encoding="utf-8")) != facts:
         raise RecipeError(
             "A work folder has to be empty or hold the same recipe, network, start and epochs, so "
@@ -193,7 +218,7 @@ def _read(job: Job, source: str, stage: Stage) -> pd.DataFrame:
         phantom.write(phantom.cohort(_PATIENTS, frames_per_patient=2, seed=11), root)
     records = SOURCES[source].read(str(root))
     folder = job.work / stage.name
-    note, content = folder / "data.sha256", _content(records, root)
+    note, content = folder / _IMAGES, _content(records, root)
     done = any(folder.glob("*.json"))
     if done and note.exists() and note.read_text(encoding="utf-8") != content:
         raise RecipeError(
@@ -261,7 +286,7 @@ def _early_stage(
             "classes": len(classes),
             "epochs": len(rows),
             # A stage that trains nothing has seen nothing.
-            "validation accuracy": rows[_kept(rows, stage)]["validation_accuracy"]
+            "validation accuracy": rows[epochs_kept(rows, stage) - 1]["validation_accuracy"]
             if rows
             else None,
             "input size": size,
@@ -332,13 +357,6 @@ def _built(
     return build(spec, classes, head, size)
 
 
-def _kept(rows: list[dict[str, float]], stage: Stage) -> int:
-    """Give the number, from 0, of the epoch whose weights a stage kept; −1 without an epoch."""
-    if stage.patience is None or not rows:
-        return len(rows) - 1
-    return int(np.argmin([row["validation_loss"] for row in rows]))
-
-
 def _rows(records: pd.DataFrame, part: str) -> np.ndarray:
     return np.flatnonzero(records["split"] == part)
 
@@ -384,17 +402,14 @@ def _marked(job: Job, records: pd.DataFrame) -> pd.DataFrame:
     return records.assign(roi=boxes)[boxes.notna()].reset_index(drop=True)
 
 
-_INNER_FOLDS = 6
-
-
 def _check_enough(records: pd.DataFrame, folds: int) -> None:
     """Refuse a set too small for its folds before hours of training, not after."""
     counts = records.groupby("label")["group"].nunique().reindex(CLASSES, fill_value=0)
     fewest, label = int(counts.min()), str(counts.idxmin())
-    if fewest - math.ceil(fewest / folds) < _INNER_FOLDS:
+    if fewest - math.ceil(fewest / folds) < out_of_fold.INNER_FOLDS:
         raise DataError(
-            f"Training in {folds} folds needs groups of both labels, {_INNER_FOLDS} of each when "
-            f"a fold is left out. Received: {fewest} of {label}."
+            f"Training in {folds} folds needs groups of both labels, {out_of_fold.INNER_FOLDS} of "
+            f"each when a fold is left out. Received: {fewest} of {label}."
         )
 
 
@@ -418,6 +433,8 @@ def cross_validate(job: Job) -> pd.DataFrame:
         As from `run`.
     """
     spec = _spec(job)
+    starts.check_offered(spec, job.start)
+    starts.check_unseen(job.start)
     _claim(job)
     history: list[dict[str, Any]] = []
     start = job.start
@@ -425,21 +442,14 @@ def cross_validate(job: Job) -> pd.DataFrame:
         start = _early_stage(job, spec, source, job.stage(stage), start, history)
     trainer = _Trainer(job, spec, start)
     found, _ = trainer.out_of_fold()
-    return _publish(found, job)
-
-
-def _publish(found: pd.DataFrame, job: Job) -> pd.DataFrame:
-    table = out_of_fold.published(found, (job.work, job.data))
-    with whole(job.work / "oof.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    return table
+    return out_of_fold.write(found, job.work, job.data)
 
 
 def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str, Any]]) -> Path:
     trainer = _Trainer(job, spec, start)
     records, network, stage = trainer.records, trainer.network, trainer.stage
     found, epochs = trainer.out_of_fold()
-    _publish(found, job)
+    out_of_fold.write(found, job.work, job.data)
     real = out_of_fold.reported(records)
     facts = out_of_fold.figures(records, found)
     if (~real).any():
@@ -494,11 +504,11 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "region": region,
         "heads": list(job.recipe.heads),
         "primary": job.recipe.primary,
-        "chain": history,
+        "chain": [*starts.history(job.start), *history],
         "stages": [asdict(job.stage(each)) for _, each in job.recipe.stages],
         "familiarity_limit": limit,
-        # Phantoms too: whoever draws the same cohort would measure on what was trained on.
         "training_images": sorted(sha256(path) for path in records["path"]),
+        "training_phantoms": _phantoms_met(job, records),
     }
     extra = {}
     if spec.name in _KEEPS_STAGES:
@@ -512,6 +522,18 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
             f"{name}.keras": f"the network after the stage {name}" for name in extra
         }
     return bundle.write(job.out, facts, network, fitted, card.write(facts), extra)
+
+
+def _phantoms_met(job: Job, records: pd.DataFrame) -> dict[str, int]:
+    """Count the drawn patients that the start, an early stage or the last one has met."""
+    start = manifest.bundle_of(job.start)
+    before = {} if start is None else manifest.read_manifest(start).get("training_phantoms", {})
+    groups = [
+        _read(job, source, stage)["group"]
+        for source, stage in job.recipe.stages[:-1]
+        if source == "phantoms"
+    ]
+    return provenance.joined([before, *map(provenance.cohorts, [records["group"], *groups])])
 
 
 _KEEPS_STAGES = ("efficientnet-b0",)
@@ -580,7 +602,7 @@ class _Trainer:
             self.network, self.spec, stage, self.frames, training, validation,
             self.folder / name, self.views,
         )  # fmt: skip
-        return 1 + _kept(rows, stage)
+        return epochs_kept(rows, stage)
 
     def _frozen(self) -> Views:
         """Pool every view of every frame.
@@ -645,9 +667,8 @@ class _Trainer:
         used = out_of_fold.reported(self.records) | phantoms
         outer = (self.records["fold"] == fold).to_numpy()
         learned = ~outer & used.to_numpy()
-        inner = splits.kfold(self.records[learned], _INNER_FOLDS, seed=fold)
         rows = np.flatnonzero(learned)
-        chosen = (inner["fold"] == 0).to_numpy()
+        chosen = out_of_fold.set_aside(self.records[learned], fold)
         best = self._train(self.stage, rows[~chosen], rows[chosen], name)
         average, read = self.features()
         tested = {"raw": (average[outer], read[outer])}

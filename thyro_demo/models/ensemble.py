@@ -20,7 +20,8 @@ from thyro_demo.models.bundle import Bundle, Forward
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.manifest import check_place, kind, read_manifest
 
-_SURE = 1e-6  # scores nearer to 0 or 1 have no finite log-odds
+_SURE = 1e-6
+"""Scores nearer to 0 or 1 are taken for so near: certainty has no finite log-odds."""
 
 
 class Ensemble:
@@ -96,9 +97,8 @@ class Ensemble:
         scores = [
             self.networks[place].score(forwards[place], head) for place, head in self.averaged
         ]
-        odds = logit(np.clip(np.mean(scores, axis=0), _SURE, 1 - _SURE))
         sigmoid = self.manifest["average"]
-        return expit(sigmoid["slope"] * odds + sigmoid["intercept"])
+        return expit(sigmoid["slope"] * mean_log_odds(scores) + sigmoid["intercept"])
 
     def unlike(self, *features: np.ndarray) -> float:
         """Tell how unlike the training images of its members one image is.
@@ -116,6 +116,22 @@ class Ensemble:
         """
         pairs = zip(self.networks, features, strict=True)
         return max(network.unlike(row) for network, row in pairs)
+
+
+def mean_log_odds(scores: Sequence[np.ndarray]) -> np.ndarray:
+    """Average the scores of several heads: what the sigmoid of "average" is fitted on and reads.
+
+    Parameters
+    ----------
+    scores : sequence of ndarray of float64 (n,)
+        Calibrated scores, 0–1, one array a head.
+
+    Returns
+    -------
+    ndarray of float64 (n,)
+        Log-odds of their mean, always finite.
+    """
+    return logit(np.clip(np.mean(scores, axis=0), _SURE, 1 - _SURE))
 
 
 def joined(forwards: Sequence[Forward]) -> np.ndarray:

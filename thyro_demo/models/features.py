@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm.auto import tqdm
 
+from thyro_demo.errors import RecipeError
 from thyro_demo.models.pipeline import Augmentation, batches
-from thyro_demo.models.pooling import FLOOR
+from thyro_demo.models.pooling import FLOOR, POOLINGS
 
 
 def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTensor:
@@ -31,7 +32,16 @@ def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTe
     -------
     KerasTensor
         float32 (n, d).
+
+    Raises
+    ------
+    RecipeError
+        If there is no such pooling.
     """
+    if pooling not in POOLINGS:
+        raise RecipeError(
+            f"Heads read one of {', '.join(POOLINGS)} of a feature map. Received: {pooling!r}."
+        )
     if pooling == "average":
         return network.get_layer("features").output
     cells = keras.ops.cast(network.get_layer(cam_layer).output, "float32")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from thyro_demo.errors import BundleError
+from thyro_demo.models.pooling import POOLINGS
 
 FORMAT = 1
 REQUIRED = (
@@ -30,6 +31,9 @@ CHECKPOINTS = ("natural-64", "radiographs")
 
 OPERATING_POINTS = ("youden", "sens95")
 """Thresholds that a bundle brings for each head: best Youden index, sensitivity ≥ 0.95."""
+
+WORDS = ("none", "imagenet", "noisy-student")
+"""Starts that are no file; see `starts.apply`."""
 
 _FILES = {"model.keras", "heads.skops", "manifest.json", "README.md"} | {
     f"{name}.keras" for name in CHECKPOINTS
@@ -120,6 +124,45 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return manifest
 
 
+def network_file(start: str | Path) -> Path | None:
+    """Find the file that a start names.
+
+    Parameters
+    ----------
+    start : str or Path
+        See `starts.apply`.
+
+    Returns
+    -------
+    Path or None
+        The file, in a bundle's folder its network, whether or not it is there; None for one of
+        `WORDS`.
+    """
+    if start in WORDS:
+        return None
+    path = Path(start)
+    return path / "model.keras" if path.is_dir() else path
+
+
+def bundle_of(start: str | Path) -> Path | None:
+    """Find the bundle that a start names.
+
+    Parameters
+    ----------
+    start : str or Path
+        See `starts.apply`.
+
+    Returns
+    -------
+    Path or None
+        Its folder, also where its network is named; None where a start is no bundle's network.
+    """
+    file = network_file(start)
+    if file is None or file.name != "model.keras":
+        return None
+    return file.parent if (file.parent / "manifest.json").is_file() else None
+
+
 def kind(manifest: dict[str, Any]) -> str:
     """Tell what a bundle is and what it has to be shown.
 
@@ -174,9 +217,12 @@ def _misfits(manifest: dict[str, Any]) -> list[str]:
         "primary": isinstance(heads, list) and manifest["primary"] in heads,
         "thresholds": _are_thresholds(manifest["thresholds"], heads),
         "files": isinstance(manifest["files"], dict),
+        "chain": isinstance(chain := manifest.get("chain", []), list)
+        and all(isinstance(stage, dict) for stage in chain),
         "probe": isinstance(manifest["probe"], dict)
         and all(isinstance(score, float) for score in manifest["probe"].values()),
         "training_images": isinstance(manifest["training_images"], list),
+        "training_phantoms": _are_cohorts(manifest.get("training_phantoms", {})),
     }
     fits |= _fits_of_an_ensemble(manifest) if "members" in manifest else _fits_of_one(manifest)
     return [name for name, fit in fits.items() if not fit]
@@ -189,6 +235,7 @@ def _fits_of_one(manifest: dict[str, Any]) -> dict[str, bool]:
         "input_size": isinstance(size, int) and 0 < size <= 4096,
         "familiarity_limit": isinstance(limit, float) and 0 < limit < math.inf,
         "region": manifest.get("region", "scan") in ("scan", "roi"),
+        "pooling": manifest.get("pooling", "average") in POOLINGS,
     }
 
 
@@ -222,6 +269,11 @@ def _is_average(average: Any, names: list[str]) -> bool:
             isinstance(pair, list) and len(pair) == 2 and pair[0] in names for pair in average["of"]
         )
     )
+
+
+def _are_cohorts(cohorts: Any) -> bool:
+    """Tell whether an entry counts the patients of cohorts of phantoms."""
+    return isinstance(cohorts, dict) and all(isinstance(count, int) for count in cohorts.values())
 
 
 def _are_thresholds(thresholds: Any, heads: Any) -> bool:

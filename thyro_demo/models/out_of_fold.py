@@ -14,6 +14,7 @@ from scipy.special import expit
 from tqdm.auto import tqdm
 
 from thyro_demo import files
+from thyro_demo.data import splits
 from thyro_demo.evaluate import baseline, metrics, report
 from thyro_demo.models import heads
 from thyro_demo.models.heads import CalibratedHead
@@ -21,6 +22,9 @@ from thyro_demo.models.heads import CalibratedHead
 CLASSES = ("benign", "malignant")
 PHANTOM = "phantom"
 """Source of drawn frames, which are reported apart from real ones."""
+
+INNER_FOLDS = 6
+"""Grouped folds of a training part; one of them is what early stopping looks at."""
 
 
 def reported(table: pd.DataFrame) -> pd.Series:
@@ -38,6 +42,24 @@ def reported(table: pd.DataFrame) -> pd.Series:
     """
     real = table["source"] != PHANTOM
     return real if real.any() else ~real
+
+
+def set_aside(learned: pd.DataFrame, fold: int) -> np.ndarray:
+    """Set whole groups of a training part aside, for early stopping to look at.
+
+    Parameters
+    ----------
+    learned : DataFrame
+        Record table of all folds but the one that is tested.
+    fold : int
+        The one that is tested; another one sets other groups aside.
+
+    Returns
+    -------
+    ndarray of bool (n,)
+        True for those rows, one of `INNER_FOLDS` grouped folds.
+    """
+    return splits.kfold(learned, INNER_FOLDS, seed=fold)["fold"].to_numpy() == 0
 
 
 def score_features(
@@ -281,3 +303,26 @@ def published(found: pd.DataFrame, folders: tuple[Path, ...]) -> pd.DataFrame:
     paths = [files.relative(path, folders) for path in found["path"]]
     table = found.assign(path=paths).rename(columns={"score": "probability"})
     return table[["path", "group", "source", "label", "fold", "head", "probability"]]
+
+
+def write(found: pd.DataFrame, work: Path, data: Path) -> pd.DataFrame:
+    """Write `oof.csv`, which cards and README quote.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Out-of-fold scores, as `score_features` gives them.
+    work : Path
+        Folder of the file.
+    data : Path
+        Folder of the frames; those that were drawn lie in `work`.
+
+    Returns
+    -------
+    DataFrame
+        Its content, as `published` gives it.
+    """
+    table = published(found, (work, data))
+    with files.whole(work / "oof.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    return table

@@ -3,11 +3,13 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import whole
+from thyro_demo.models import manifest
 from thyro_demo.models.backbones import BackboneSpec, copy_weights
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -105,20 +107,12 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
     RecipeError
         If this network has no such start, a download fails, or a file is damaged or does not fit.
     """
+    check_offered(spec, start)
     if start == "none":
         return 0
-    if start in ("imagenet", "noisy-student"):
-        if start not in spec.weights:
-            offered = ", ".join(("none", *spec.weights, "a file"))
-            raise RecipeError(f"{spec.title} can start from {offered}. Received: {start!r}.")
+    file = manifest.network_file(start)
+    if file is None:
         return _take_published(network, spec, start)
-    path = Path(start)
-    file = path / "model.keras" if path.is_dir() else path
-    if file.suffix != ".keras" or not file.exists():
-        raise RecipeError(
-            "A start has to be none, imagenet, noisy-student, a .keras file or a bundle's folder. "
-            f"Received: {start!r}."
-        )
     try:
         source = keras.saving.load_model(file, compile=False)
     except Exception as error:
@@ -127,6 +121,92 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
             f"({type(error).__name__})."
         ) from error
     return _take_over(source, network, spec, start)
+
+
+def check_offered(spec: BackboneSpec, start: str) -> None:
+    """Refuse a start that a network does not have, before any work.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+        The network's row.
+    start : str
+        See `apply`.
+
+    Raises
+    ------
+    RecipeError
+        If it is neither one of the words for this network nor a file that is there.
+    """
+    file = manifest.network_file(start)
+    if file is None and start not in ("none", *spec.weights):
+        offered = ", ".join(("none", *spec.weights, "a file"))
+        raise RecipeError(f"{spec.title} can start from {offered}. Received: {start!r}.")
+    if file is not None and (file.suffix != ".keras" or not file.is_file()):
+        raise RecipeError(
+            "A start has to be none, imagenet, noisy-student, a .keras file or a bundle's folder. "
+            f"Received: {start!r}."
+        )
+
+
+def history(start: str | Path) -> list[dict[str, Any]]:
+    """List the stages that a start has gone through, as far as anybody wrote them down.
+
+    Parameters
+    ----------
+    start : str or Path
+        See `apply`.
+
+    Returns
+    -------
+    list of dict
+        The "chain" of a bundle's manifest, the stages of its own start in front; empty for
+        anything else, a bare `.keras` file too.
+
+    Raises
+    ------
+    BundleError
+        If the start is a bundle whose manifest is damaged.
+    """
+    folder = manifest.bundle_of(start)
+    return [] if folder is None else manifest.read_manifest(folder).get("chain", [])
+
+
+_ON_THYROID = ("thyroid", "nodule")
+_UNTOUCHED = ("none", "head")
+
+
+def check_unseen(start: str | Path) -> None:
+    """Refuse a bundle whose network was trained on thyroid frames: folds of them would leak.
+
+    Parameters
+    ----------
+    start : str or Path
+        See `apply`; anything but a bundle says nothing of the frames it has seen.
+
+    Raises
+    ------
+    RecipeError
+        If a stage on thyroid frames, of the bundle or of one that it started from, trained more
+        than a head, or if the bundle does not tell its stages.
+    BundleError
+        If its manifest is damaged.
+    """
+    folder = manifest.bundle_of(start)
+    # An ensemble has no network to start from, which is for `apply` to tell.
+    if folder is None or manifest.kind(manifest.read_manifest(folder)) == "ensemble":
+        return
+    *earlier, last = history(folder) or [{}]
+    # Whatever its name, the last stage of a bundle is on thyroid frames.
+    met = [*(stage for stage in earlier if stage.get("stage") in _ON_THYROID), last]
+    trained = [str(stage.get("trained", "unknown")) for stage in met]
+    spoilt = [what for what in trained if what not in _UNTOUCHED]
+    if spoilt:
+        raise RecipeError(
+            "Out-of-fold figures need a network that has seen no thyroid frame; give a bundle that "
+            "was frozen on them, the network of an earlier stage, or none. "
+            f"Received: {start}, trained on them: {', '.join(dict.fromkeys(spoilt))}."
+        )
 
 
 def _body(network: keras.Model, spec: BackboneSpec) -> keras.Model:

@@ -542,6 +542,26 @@ class _Run:
             variable.assign(value)
 
 
+def epochs_kept(history: list[dict[str, float]], stage: Stage) -> int:
+    """Count the epochs up to the one whose weights a stage kept.
+
+    Parameters
+    ----------
+    history : list of dict
+        From `train_stage`.
+    stage : Stage
+        Keeps the epoch of least validation loss where it has `patience`, else the last.
+
+    Returns
+    -------
+    int
+        0 without an epoch.
+    """
+    if stage.patience is None or not history:
+        return len(history)
+    return 1 + int(np.argmin([row["validation_loss"] for row in history]))
+
+
 def _fingerprint(stage: Stage, frames: Frames, training: np.ndarray, upper: keras.Model) -> str:
     """Hash what fixes a run: settings, labels, a sample of pixels, starting weights."""
     digest = hashlib.sha256(json.dumps(asdict(stage), sort_keys=True).encode())

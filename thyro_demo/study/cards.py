@@ -1,6 +1,7 @@
 """Complete a bundle's card: where its heatmaps look, and failures shown on phantoms."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import pandas as pd
 from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
-from thyro_demo.data import datasets, phantom
+from thyro_demo.data import datasets, phantom, splits
 from thyro_demo.engine import Engine
 from thyro_demo.errors import DataError
 from thyro_demo.explain import localisation
 from thyro_demo.files import whole
-from thyro_demo.models import card, manifest
+from thyro_demo.models import card, manifest, provenance
 
 PAIRS = 40
 """Phantoms that each pitfall is shown on, once with it and once without."""
@@ -41,42 +42,55 @@ def complete(folder: Path, data: Path) -> None:
     facts = manifest.read_manifest(folder)
     engine = Engine(folder.parent)
     if facts.get("region", "scan") == "scan":
-        records = unseen(data)
+        records = unseen(data / "ddti", data / "thyroid_us")
+        records = records[~provenance.seen(records, [facts])].reset_index(drop=True)
         table = localisation.measure(records, _maps(engine, folder.name, records))
         facts["localisation"] = localisation.summarise(table)
         facts["phantom_failures"] = failures(engine, folder.name, facts["primary"])
     text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, content in (("README.md", card.write(facts)), ("manifest.json", text)):
-        with whole(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    # Card and manifest change together or not at all.
+    with whole(folder) as temporary:
+        shutil.copytree(folder, temporary)
+        (temporary / "README.md").write_text(card.write(facts), encoding="utf-8")
+        (temporary / "manifest.json").write_text(text, encoding="utf-8")
 
 
-def unseen(data: Path) -> pd.DataFrame:
-    """List the outlined DDTI frames of cases that gave no frame to the thyroid set.
+def unseen(ddti: Path, thyroid: Path) -> pd.DataFrame:
+    """List the outlined DDTI frames that the thyroid set holds neither by case nor as a copy.
+
+    DDTI stores some frames under several case numbers, so the number alone does not tell
+    whether a frame was trained on.
 
     Parameters
     ----------
-    data : Path
-        Folder that holds `ddti` and `thyroid_us`.
+    ddti : Path
+        Folder of DDTI.
+    thyroid : Path
+        Folder of the thyroid set.
 
     Returns
     -------
     DataFrame
-        Record table with `polygons`; none of its cases was in training.
+        Record table with `polygons`; none of its cases, and no near copy of its frames, is in
+        the thyroid set. Cases that share a copy are one group.
 
     Raises
     ------
     DataError
         If no such frame is left.
     """
-    outlined = localisation.outlined(datasets.ddti(data / "ddti"))
-    used = datasets.load(data / "thyroid_us")
+    outlined = localisation.outlined(datasets.ddti(ddti))
+    used = datasets.load(thyroid)
     cases = set(used["ddti_case"].dropna().astype(int)) if "ddti_case" in used else set()
-    left = outlined[~outlined["case"].astype(int).isin(cases)].reset_index(drop=True)
+    left = outlined[~outlined["case"].astype(int).isin(cases)]
+    both = pd.concat([used.assign(known=True), left.assign(known=False)], ignore_index=True)
+    both = splits.group_near_duplicates(both)
+    met = set(both.loc[both["known"], "group"])
+    left = both[~both["group"].isin(met)].drop(columns="known").reset_index(drop=True)
     if left.empty:
         raise DataError(
             "Heatmaps are measured on outlined DDTI cases outside the thyroid set. "
-            f"Received: {data} with none."
+            f"Received: {ddti} with none."
         )
     return left
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from thyro_demo import files
 from thyro_demo.errors import DataError, LeakError, RecipeError, StudyError
-from thyro_demo.models import heads, out_of_fold
+from thyro_demo.models import heads, manifest, out_of_fold
 from thyro_demo.study.grid import Cell, Outcome, content, given
 
 if TYPE_CHECKING:
@@ -104,12 +104,11 @@ def _value(shown: Cell) -> Mapping[str, np.ndarray]:
 
 def _start(start: str) -> Cell:
     """Give the leaf of a start; a file is known by its content."""
-    path = Path(start)
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.is_file():
+    file = manifest.network_file(start)
+    if file is None or not file.is_file():
         return given(f"start {start}", {"start": start}, start=np.array(start))
     place = np.array(os.path.abspath(start))
-    return given(f"start {path.name}", {"start": files.sha256(file)}, start=place)
+    return given(f"start {Path(start).name}", {"start": files.sha256(file)}, start=place)
 
 
 def features(
@@ -275,12 +274,7 @@ def head(
             "A head is svm, linear-svm or forest, and fixed by C, gamma, standardise, or trees. "
             f"Received: {unknown[0]!r} for {kind!r}."
         )
-    for cell, _ in read:
-        if cell.settings.get("fold", fold) != fold:
-            raise LeakError(
-                "A head on features of a tuned network tests the fold that the network has not "
-                f"seen, {cell.settings['fold']}. Received: fold {fold}."
-            )
+    check_fold([cell for cell, _ in read], fold)
     sources = list(dict.fromkeys(cell for cell, _ in read))
     settings = {
         "kind": kind,
@@ -293,6 +287,29 @@ def head(
     what = " + ".join(f"{tap} of {cell.name}" for cell, tap in read)
     title = f"{kind}{how} on {what}, tested on fold {fold}"
     return Cell("thyro_demo.study.cells:fit", settings, (shown, *sources), title)
+
+
+def check_fold(read: Iterable[Cell], fold: int) -> None:
+    """Refuse features of a network that was tuned on the rows that a head is to be tested on.
+
+    Parameters
+    ----------
+    read : iterable of Cell
+        From `features` or `tuned`.
+    fold : int
+        Tested.
+
+    Raises
+    ------
+    LeakError
+        If one of the networks was tuned with another fold left out.
+    """
+    for cell in read:
+        if cell.settings.get("fold", fold) != fold:
+            raise LeakError(
+                "A head on features of a tuned network tests the fold that the network has not "
+                f"seen, {cell.settings['fold']}. Received: fold {fold}."
+            )
 
 
 _FIXED = {

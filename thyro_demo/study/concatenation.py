@@ -19,8 +19,9 @@ from sklearn.svm import SVC
 from tqdm.auto import tqdm
 
 from thyro_demo.data.splits import grouped_folds
-from thyro_demo.errors import LeakError, RecipeError, StudyError
+from thyro_demo.errors import RecipeError, StudyError
 from thyro_demo.models import out_of_fold
+from thyro_demo.study import cells
 from thyro_demo.study.grid import Cell
 
 Subset = tuple[str, ...]
@@ -333,12 +334,7 @@ def cell(
     """
     if kind not in ("svm", "forest"):
         raise RecipeError(f"A head on concatenations is svm or forest. Received: {kind!r}.")
-    for features, _ in read.values():
-        if features.settings.get("fold", fold) != fold:
-            raise LeakError(
-                "Heads on features of a tuned network test the fold that the network has not "
-                f"seen, {features.settings['fold']}. Received: fold {fold}."
-            )
+    cells.check_fold([features for features, _ in read.values()], fold)
     sources = list(dict.fromkeys(features for features, _ in read.values()))
     settings: dict[str, Any] = {
         "kind": kind,

@@ -12,8 +12,6 @@ from thyro_demo.models import chain, manifest, out_of_fold
 from thyro_demo.models.chain import Job
 from thyro_demo.models.recipes import recipe
 
-_FROZEN = ("none", "head")
-
 
 def run(name: str, backbone: str | None, data: Path, start: str | None, work: Path) -> pd.DataFrame:
     """Cross-validate a recipe.
@@ -28,7 +26,8 @@ def run(name: str, backbone: str | None, data: Path, start: str | None, work: Pa
         The thyroid set, or the folder that holds all sets by name.
     start : str or None
         See `starts.apply`; None takes the shipped bundle of the network, whose frozen part
-        never saw a thyroid frame.
+        never saw a thyroid frame. A bundle has been through the earlier stages, so that the
+        last one alone is run; any other start runs the stages that `recipe` leaves.
     work : Path
         Where `oof.csv` and the logs go; a killed run goes on from there.
 
@@ -40,7 +39,7 @@ def run(name: str, backbone: str | None, data: Path, start: str | None, work: Pa
     Raises
     ------
     RecipeError
-        If the recipe gives no bundle, or its start has seen the frames.
+        If the recipe gives no bundle, or its start was trained on thyroid frames.
     DataError
         If the frames are too few, or not in a layout that is read.
     """
@@ -56,37 +55,10 @@ def run(name: str, backbone: str | None, data: Path, start: str | None, work: Pa
         scratch = chosen.stages[-1][1].trainable == "all"
         known = not scratch and (shipped / "manifest.json").is_file()
         start = str(shipped) if known else "none"
-    if start != "none":
-        check_unseen(start)
+    chosen = recipe(name, network, start)
+    if manifest.bundle_of(start) is not None:
         chosen = replace(chosen, stages=chosen.stages[-1:])
     return chain.cross_validate(Job(chosen, network, data, work, work / network, start))
-
-
-def check_unseen(start: str | Path) -> None:
-    """Refuse a bundle whose network was trained on thyroid frames: it would score its own.
-
-    Parameters
-    ----------
-    start : str or Path
-        A bundle's folder or its network; anything else says nothing of its frames.
-
-    Raises
-    ------
-    RecipeError
-        If the last stage of the bundle trained more than its head.
-    """
-    path = Path(start)
-    folder = path.parent if path.name == "model.keras" else path
-    if not (folder / "manifest.json").is_file():
-        return
-    facts = manifest.read_manifest(folder)
-    # An ensemble has no network to start from, which is for `starts.apply` to tell.
-    trained = [str(stage.get("trained")) for stage in facts.get("chain", [])[-1:]]
-    if manifest.kind(facts) != "ensemble" and not set(trained) & set(_FROZEN):
-        raise RecipeError(
-            "Cross-validation needs a network that has seen no thyroid frame; give that of an "
-            f"earlier stage. Received: {start}, trained on them: {' '.join(trained) or 'unknown'}."
-        )
 
 
 def lines(table: pd.DataFrame) -> list[str]:

@@ -13,7 +13,9 @@ from thyro_demo.models.recipes import recipe
 
 
 def frames(data: Path, work: Path) -> pd.DataFrame:
-    """Read the thyroid frames, without phantoms, dealt to the folds of the shipped chain.
+    """Read the thyroid frames, without phantoms, dealt to grouped folds of their own.
+
+    These are not the folds of the shipped chain, which deals its phantoms along with them.
 
     Parameters
     ----------

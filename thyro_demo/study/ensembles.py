@@ -6,11 +6,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 
-from thyro_demo.errors import RecipeError
-from thyro_demo.files import sha256, whole
-from thyro_demo.models import bundle, card, chain, ensemble, heads, manifest, out_of_fold
+from thyro_demo.files import sha256
+from thyro_demo.models import (
+    bundle,
+    card,
+    chain,
+    ensemble,
+    heads,
+    manifest,
+    out_of_fold,
+    provenance,
+    starts,
+)
 from thyro_demo.models.chain import Job
 from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.out_of_fold import CLASSES
@@ -20,8 +28,6 @@ from thyro_demo.models.recipes import recipe
 MEMBERS = ("vgg16", "resnet50", "efficientnet-b0")
 PRIMARY = "svm"
 """Named before any test fold was scored."""
-
-_SURE = 1e-6
 
 
 def cross_validate(
@@ -53,7 +59,7 @@ def cross_validate(
         If a member or the frames cannot be read.
     """
     _, _, found = _scored(root, data, work, members)
-    return _written(found, data, work)
+    return out_of_fold.write(found, work, data)
 
 
 def train(
@@ -86,7 +92,7 @@ def train(
     """
     manifest.check_place(out)
     records, features, found = _scored(root, data, work, members)
-    _written(found, data, work)
+    out_of_fold.write(found, work, data)
     joined = np.concatenate([features[name] for name in members], axis=1)
     labels = (records["label"] == CLASSES[1]).to_numpy(int)
     fitted = heads.fit("svm", joined, labels, records["group"].to_numpy())
@@ -110,6 +116,7 @@ def train(
         "primary": PRIMARY,
         "chain": [],
         "training_images": sorted(sha256(path) for path in records["path"]),
+        "training_phantoms": provenance.cohorts(records["group"]),
         **out_of_fold.figures(records, found),
     }
     return ensemble.write(out, facts, {"svm": fitted}, card.write(facts))
@@ -119,6 +126,8 @@ def _scored(
     root: Path, data: Path, work: Path, members: tuple[str, ...]
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray], pd.DataFrame]:
     """Give the frames, each member's features of them, and out-of-fold scores of both heads."""
+    for name in members:
+        starts.check_unseen(root / name)
     one_stage = recipe("progressive")
     job = Job(
         replace(one_stage, stages=one_stage.stages[-1:]), members[0], data, work, work / "none"
@@ -127,26 +136,13 @@ def _scored(
     features = {name: _features(root / name, records) for name in members}
     parts = [out_of_fold.score_features(np.concatenate(list(features.values()), axis=1), records)]
     alone = [out_of_fold.score_features(features[name], records) for name in members]
-    mean = np.mean([found["score"] for found in alone], axis=0)
-    raw = logit(np.clip(mean, _SURE, 1 - _SURE))
+    raw = ensemble.mean_log_odds([found["score"] for found in alone])
     parts.append(out_of_fold.cross_calibrated(alone[0].assign(head="average", raw=raw)))
     return records, features, pd.concat(parts, ignore_index=True)
 
 
 def _features(folder: Path, records: pd.DataFrame) -> np.ndarray:
     member = bundle.load(folder)
-    if member.manifest["chain"][-1]["trained"] != "head":
-        raise RecipeError(
-            "The members of an ensemble need networks that were frozen on thyroid frames, so that "
-            f"its folds stay unseen. Received: {folder}."
-        )
     frames = load_frames(records, CLASSES, member.input_size)
     read = readout(member.network, member.cam_layer, member.pooling)
     return pooled(member.network, frames.images, [read])[0]
-
-
-def _written(found: pd.DataFrame, data: Path, work: Path) -> pd.DataFrame:
-    table = out_of_fold.published(found, (work, data))
-    with whole(work / "oof.csv") as temporary:
-        table.to_csv(temporary, index=False)
-    return table

@@ -24,6 +24,9 @@ BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
 TUNED = ("efficientnet-b0",)
 """Networks whose chains are also fine-tuned on the thyroid frames, the others being too slow."""
 
+TUNED_EPOCHS = 8
+"""Most passes over the thyroid frames in each fold of a fine-tuning."""
+
 FROZEN, LAST_BLOCK = "frozen", "last block"
 """What is trained on the thyroid frames: a machine alone, or the last block and the softmax."""
 
@@ -169,7 +172,7 @@ def _tuned(place: _Place) -> pd.DataFrame:
     """Give the out-of-fold scores of a chain whose last block is trained in every fold."""
     work = place.folder / "tuned"
     chosen = replace(recipe("last-block", place.name), heads=("softmax",), primary="softmax")
-    job = Job(chosen, place.name, place.data, work, work / "none", _network(place))
+    job = Job(chosen, place.name, place.data, work, work / "none", _network(place), TUNED_EPOCHS)
     return chain.cross_validate(job).rename(columns={"probability": "score"})
 
 

@@ -7,19 +7,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from thyro_demo.data import splits
 from thyro_demo.data.preprocess import Box
 from thyro_demo.errors import RecipeError
-from thyro_demo.models import starts
+from thyro_demo.models import out_of_fold, starts
 from thyro_demo.models.backbones import BackboneSpec, backbone, build
 from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.pipeline import Augmentation, Frames, load_frames
-from thyro_demo.models.transfer import Stage, train_stage, upper_part
+from thyro_demo.models.transfer import Stage, epochs_kept, train_stage, upper_part
 
 Values = dict[str, np.ndarray]
-
-_INNER_FOLDS = 6
-"""Of the training part; one of them is what early stopping looks at."""
 
 
 def extract(settings: dict[str, Any], images: Values, start: Values) -> Values:
@@ -95,7 +91,7 @@ def tune(settings: dict[str, Any], shown: Values, start: Values) -> Values:
     return {
         "raw": odds[:, -1] - np.logaddexp.reduce(odds[:, :-1], axis=1),
         "rows": tested,
-        "epochs": np.array(_kept(history, stage)),
+        "epochs": np.array(epochs_kept(history, stage)),
         **read,
     }
 
@@ -128,15 +124,8 @@ def _inner(shown: Values, fold: int, stage: Stage) -> tuple[np.ndarray, np.ndarr
     records = pd.DataFrame(
         {name: shown[name][learned] for name in ("path", "label", "group", "source")}
     )
-    chosen = splits.kfold(records, _INNER_FOLDS, seed=fold)["fold"].to_numpy() == 0
+    chosen = out_of_fold.set_aside(records, fold)
     return learned[~chosen], learned[chosen]
-
-
-def _kept(history: list[dict[str, float]], stage: Stage) -> int:
-    """Count the epochs up to the one whose weights a stage kept."""
-    if stage.patience is None or not history:
-        return len(history)
-    return 1 + int(np.argmin([row["validation_loss"] for row in history]))
 
 
 def _tapped(

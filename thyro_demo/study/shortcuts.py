@@ -11,9 +11,9 @@ from tqdm.auto import tqdm
 from thyro_demo.data.images import decode
 from thyro_demo.data.preprocess import Box, prepare
 from thyro_demo.files import whole
-from thyro_demo.models import bundle, out_of_fold
+from thyro_demo.models import bundle, card, out_of_fold, starts
 from thyro_demo.models.features import pooled, readout
-from thyro_demo.study import crossval, differences
+from thyro_demo.study import differences
 
 _MIDDLE, _SPREAD = 110.0, 55.0
 """Grey level and deviation that intensity normalisation gives every frame, 0–255."""
@@ -135,7 +135,7 @@ def run(folder: Path, data: Path, work: Path) -> pd.DataFrame:
     BundleError, DataError
         If the bundle or the frames cannot be read.
     """
-    crossval.check_unseen(folder)
+    starts.check_unseen(folder)
     shipped = bundle.load(folder)
     network, size = shipped.network, shipped.input_size
     read = [readout(network, shipped.cam_layer, shipped.pooling)]
@@ -175,8 +175,12 @@ def markdown(table: pd.DataFrame) -> str:
         Markdown: AUROC of each means over all frames and within each source, with 95 %
         intervals, and over all frames its gain on the plain crop with that of the difference.
     """
-    sources = list(dict.fromkeys(table["source"]))
-    lines = ["| Means | " + " | ".join(sources) + " |", "|---" * (1 + len(sources)) + "|"]
+    named = {"all": "All", **card.SOURCES}
+    held = list(dict.fromkeys(table["source"]))
+    sources = [source for source in named if source in held]
+    sources += [source for source in held if source not in named]
+    titles = [named.get(source, source) for source in sources]
+    lines = ["| Means | " + " | ".join(titles) + " |", "|---" * (1 + len(sources)) + "|"]
     for means in dict.fromkeys(table["means"]):
         cells = []
         for source in sources:

@@ -21,10 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from thyro_demo.data.splits import grouped_folds
-from thyro_demo.errors import DataError, LeakError
+from thyro_demo.errors import DataError, LeakError, RecipeError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.evaluate.intervals import Interval
-from thyro_demo.models import heads, out_of_fold
+from thyro_demo.models import heads, out_of_fold, starts
 from thyro_demo.models.backbones import backbone
 from thyro_demo.models.manifest import read_manifest, weights_root
 from thyro_demo.models.out_of_fold import CLASSES
@@ -78,16 +78,16 @@ def unspoilt(folder: Path) -> Path:
     Raises
     ------
     LeakError
-        If the last stage changed the network: its features of these frames then know their
-        labels, and no split of the heads helps.
+        If a stage on thyroid frames changed the network: its features of these frames then
+        know their labels, and no split of the heads helps.
     """
-    chain = read_manifest(folder)["chain"]
-    if not chain or chain[-1]["trained"] != "head":
-        trained = chain[-1]["trained"] if chain else "nothing"
+    try:
+        starts.check_unseen(folder)
+    except RecipeError as error:
         raise LeakError(
-            "Heads are compared on a network that stayed frozen on the frames they are tested "
-            f"on. Received: {folder}, whose last stage trained {trained}."
-        )
+            "Heads are compared on a network that stayed frozen on the frames they are tested on. "
+            f"{str(error).partition('. ')[2]}"
+        ) from error
     return folder
 
 

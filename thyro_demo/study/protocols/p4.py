@@ -21,10 +21,10 @@ from thyro_demo.errors import StudyError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.evaluate.plots import with_interval
-from thyro_demo.models import manifest, out_of_fold
+from thyro_demo.models import manifest, out_of_fold, starts
 from thyro_demo.models.backbones import backbone
 from thyro_demo.models.out_of_fold import BASELINE, CLASSES
-from thyro_demo.study import cells, crossval, grid, held_out, scoreboard
+from thyro_demo.study import cells, grid, held_out, scoreboard
 from thyro_demo.study.grid import Cell
 from thyro_demo.study.held_out import Test
 from thyro_demo.study.published import Protocol, Published
@@ -122,7 +122,7 @@ def _features(name: str, setting: Setting, shown: Cell) -> tuple[Cell, str]:
     start, size, tap = setting.first(name), None, "deviation"
     folder = manifest.weights_root() / name
     if setting.start == "offline" and (folder / "manifest.json").is_file():
-        crossval.check_unseen(folder)
+        starts.check_unseen(folder)
         facts = manifest.read_manifest(folder)
         start, size = str(folder), facts["input_size"]
         tap = "avg" if facts.get("pooling", "average") == "average" else "deviation"
