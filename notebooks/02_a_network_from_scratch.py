@@ -41,7 +41,7 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell does nothing on your own computer, where the README's one line has installed
+# The next cell installs nothing on your own computer, where the README's one line has installed
 # everything. In Google Colab it fetches the project and installs what Colab lacks.
 
 # %%

@@ -37,7 +37,7 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell does nothing on your own computer, where the README's one line has installed
+# The next cell installs nothing on your own computer, where the README's one line has installed
 # everything. In Google Colab it fetches the project and installs what Colab lacks; Colab's own
 # TensorFlow, Keras and NumPy stay as they are.
 

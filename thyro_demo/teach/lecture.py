@@ -99,7 +99,8 @@ CASES = (
     Case(
         "No nodule",
         "What should a model say about a gland without a nodule?",
-        "It has no word for it: two classes, so it must choose one. A score is no finding.",
+        "It has no word for it: it knows two classes, and its score lies between them. A score is "
+        "no finding.",
         "normal",
         None,
     ),
