@@ -322,7 +322,10 @@ def test_an_open_model_card_stays_within_the_page(browser, engine, monkeypatch, 
             cards = page.locator("#thyro-cards")
             cards.get_by_role("button", name="Model cards").click()
             cards.get_by_role("button", name="VGG-16").click()
-            for checklist in cards.locator("summary").filter(visible=True).all():
+            checklists = cards.locator("summary").filter(visible=True)
+            # `all` would not wait until the card has unfolded.
+            playwright.expect(checklists).to_have_count(2)
+            for checklist in checklists.all():
                 checklist.click()
             tables = cards.locator("table").filter(visible=True)
             assert tables.count() > 5
@@ -335,6 +338,7 @@ def test_an_open_model_card_stays_within_the_page(browser, engine, monkeypatch, 
             lines = figures.evaluate_all("them => them.map((one) => one.offsetHeight)")
             assert max(lines) < 50
             answers = cards.locator("details td:nth-child(3)").filter(visible=True)
+            playwright.expect(answers.last).to_be_visible()
             widths = answers.evaluate_all("them => them.map((one) => one.offsetWidth)")
             assert min(widths) >= 200
     finally:
