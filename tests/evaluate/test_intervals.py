@@ -122,3 +122,16 @@ def test_every_row_needs_a_group_entry():
         intervals.group_bootstrap(metrics.auroc, [0, 1], [0.1, 0.9], ["a"])
     with pytest.raises(DataError, match="same rows"):
         intervals.paired_group_bootstrap(metrics.auroc, [0, 1], [0.1, 0.9], [0.5], ["a", "b"])
+
+
+def test_a_share_stands_within_its_interval_and_the_exact_one_is_wider():
+    for count in (3, 10):
+        wilson, exact = (intervals.share(count, 20, method) for method in ("wilson", "exact"))
+        assert wilson.value == exact.value == count / 20
+        assert 0 < exact.low < wilson.low < wilson.value < wilson.high < exact.high < 1
+    # Wilson's formula by hand: 5 of 20.
+    z, p, n = 1.959964, 0.25, 20
+    middle, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    found = intervals.share(5, 20)
+    assert found.low == pytest.approx((middle - half) / (1 + z**2 / n), abs=1e-6)
+    assert found.high == pytest.approx((middle + half) / (1 + z**2 / n), abs=1e-6)

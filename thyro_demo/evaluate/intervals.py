@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from thyro_demo.errors import DataError
 from thyro_demo.evaluate import metrics
@@ -50,6 +51,25 @@ class Interval(NamedTuple):
             name: None if math.isnan(number) else float(number)
             for name, number in self._asdict().items()
         }
+
+
+def share(count: int, total: int, method: str = "wilson") -> Interval:
+    """Give a share of independent cases with its 95 % interval.
+
+    Parameters
+    ----------
+    count, total : int
+        How many of how many, 1 or more.
+    method : {"wilson", "exact"}
+        Score interval (Wilson 1927), or the wider one of Clopper and Pearson (1934).
+
+    Returns
+    -------
+    Interval
+        0–1.
+    """
+    ends = binomtest(count, total).proportion_ci(LEVEL, method)
+    return Interval(count / total, float(ends.low), float(ends.high))
 
 
 def group_bootstrap(

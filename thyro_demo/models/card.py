@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from scipy.stats import binomtest
-
+from thyro_demo.evaluate import intervals
 from thyro_demo.models import checklists
 
 SOURCES = {
@@ -80,8 +79,8 @@ def _accuracy(row: dict[str, Any]) -> str:
     accuracy, count = row.get("validation accuracy"), row.get("validation images")
     if accuracy is None or not count:
         return "–"
-    ends = binomtest(round(accuracy * count), count).proportion_ci(method="wilson")
-    return f"{100 * accuracy:.1f} ({100 * ends.low:.1f}–{100 * ends.high:.1f}) of {count:,}"
+    found = intervals.share(round(accuracy * count), count)
+    return f"{100 * accuracy:.1f} ({100 * found.low:.1f}–{100 * found.high:.1f}) of {count:,}"
 
 
 def _ranking(summary: dict[str, Any]) -> str:

@@ -193,10 +193,13 @@ def check_unseen(start: str | Path) -> None:
         If its manifest is damaged.
     """
     folder = manifest.bundle_of(start)
-    # An ensemble has no network to start from, which is for `apply` to tell.
-    if folder is None or manifest.kind(manifest.read_manifest(folder)) == "ensemble":
+    if folder is None:
         return
-    *earlier, last = history(folder) or [{}]
+    facts = manifest.read_manifest(folder)
+    # An ensemble has no network to start from, which is for `apply` to tell.
+    if manifest.kind(facts) == "ensemble":
+        return
+    *earlier, last = facts.get("chain") or [{}]
     # Whatever its name, the last stage of a bundle is on thyroid frames.
     met = [*(stage for stage in earlier if stage.get("stage") in _ON_THYROID), last]
     trained = [str(stage.get("trained", "unknown")) for stage in met]

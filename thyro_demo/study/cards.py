@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 from tqdm.auto import tqdm
 
 from thyro_demo.data import datasets, phantom, splits
 from thyro_demo.engine import Engine
 from thyro_demo.errors import DataError
+from thyro_demo.evaluate import intervals
 from thyro_demo.explain import localisation
 from thyro_demo.files import whole
 from thyro_demo.models import card, manifest, provenance
@@ -148,8 +148,8 @@ def failures(engine: Engine, name: str, head: str) -> list[dict[str, Any]]:
 
 
 def _share(count: int, total: int) -> str:
-    """Write a count with the 95 % interval of its share (Wilson 1927)."""
-    low, high = binomtest(count, total).proportion_ci(method="wilson")
+    """Write a count with the 95 % interval of its share."""
+    _, low, high = intervals.share(count, total)
     return f"{count} of {total} ({100 * low:.0f}–{100 * high:.0f} %)"
 
 

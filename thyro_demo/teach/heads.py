@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from scipy.special import expit, logit
-from scipy.stats import binomtest
 from sklearn.base import ClassifierMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -23,7 +22,6 @@ from threadpoolctl import threadpool_limits
 from thyro_demo.data.splits import grouped_folds
 from thyro_demo.errors import DataError, LeakError, RecipeError
 from thyro_demo.evaluate import intervals, metrics
-from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.models import heads, out_of_fold, starts
 from thyro_demo.models.backbones import backbone
 from thyro_demo.models.manifest import read_manifest, weights_root
@@ -84,10 +82,7 @@ def unspoilt(folder: Path) -> Path:
     try:
         starts.check_unseen(folder)
     except RecipeError as error:
-        raise LeakError(
-            "Heads are compared on a network that stayed frozen on the frames they are tested on. "
-            f"{str(error).partition('. ')[2]}"
-        ) from error
+        raise LeakError(str(error)) from error
     return folder
 
 
@@ -597,12 +592,7 @@ def printed() -> dict[str, dict[str, float]]:
         "P2: AlexNet + VGG + ResNet, averaged": lee_2019.ENSEMBLES["A", "V", "R"],
     }
     rows += [(name, round((row.accuracy or 0) * total / 100), total) for name, row in named.items()]
-    return {name: _share(right, images) for name, right, images in rows}
-
-
-def _share(right: int, images: int) -> dict[str, float]:
-    low, high = binomtest(right, images).proportion_ci(method="exact")
-    return Interval(right / images, float(low), float(high))._asdict()
+    return {name: intervals.share(right, images, "exact")._asdict() for name, right, images in rows}
 
 
 def accuracies(scored: pd.DataFrame, names: Iterable[str]) -> dict[str, dict[str, float]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
-from scipy.stats import binomtest
 
 from thyro_demo.data import images, preprocess
 from thyro_demo.errors import BundleError
+from thyro_demo.evaluate import intervals
 from thyro_demo.models import bundle, heads
 from thyro_demo.models.manifest import read_manifest
 
@@ -238,8 +238,7 @@ def announced(loaded: bundle.Bundle, frames: Iterable[np.ndarray]) -> dict[str, 
         `value`, the share of them, 0–1, with `low` and `high`, its 95 % interval (Wilson 1927).
     """
     found = [unlike(loaded, frame) > 1 for frame in frames]
-    interval = binomtest(sum(found), len(found)).proportion_ci(method="wilson")
-    return {"value": float(np.mean(found)), "low": interval.low, "high": interval.high}
+    return intervals.share(sum(found), len(found))._asdict()
 
 
 def with_name(frame: np.ndarray, text: str) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -509,7 +508,7 @@ def as_printed() -> Table:
     rows = []
     for one in PRINTED:
         row = one.row
-        low, high = binomtest(one.right, one.images).proportion_ci(method="exact")
+        _, low, high = intervals.share(one.right, one.images, "exact")
         figure = {"value": row.accuracy, "low": 100 * low, "high": 100 * high}
         rates = (row.sensitivity, row.specificity, row.f1)
         rows.append(
