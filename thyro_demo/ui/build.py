@@ -9,6 +9,7 @@ import gradio as gr
 from thyro_demo.engine import Engine
 from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.examples import Example, collect
+from thyro_demo.ui.gate import GatedBlocks
 from thyro_demo.ui.results import colour_filters
 from thyro_demo.ui.warmup import WarmUp
 
@@ -45,7 +46,7 @@ def build_ui(
         The app; `thyro_demo.ui.launch.launch` gives it its look and its limits.
     """
     offered = collect() if examples is None else examples
-    with gr.Blocks(
+    with GatedBlocks(
         title="ThyroDemo · Compare", analytics_enabled=False, delete_cache=_DELETE_CACHE
     ) as app:
         gr.HTML(_MASTHEAD + colour_filters(), apply_default_css=False)

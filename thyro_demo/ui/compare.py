@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from thyro_demo.teach.lecture import slug
 from thyro_demo.ui import marks, results
 from thyro_demo.ui.examples import Example, gallery
 from thyro_demo.ui.figure import compose
+from thyro_demo.ui.gate import NOT_AN_UPLOAD
 from thyro_demo.ui.scripts import (
     MARK_STALE,
     ON_EXAMPLE,
@@ -44,9 +46,6 @@ OPACITY = 0.7
 _NO_BUNDLE = (
     "A comparison needs at least one bundle; train one, or start the app with --weights FOLDER. "
     "Received: none."
-)
-_FRAME_GONE = (
-    "A frame is kept for ten minutes; choose or upload it again. Received: one that has gone."
 )
 _DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 _EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
@@ -349,7 +348,7 @@ class ComparePage:
         frame, message = None, ""
         if path is not None:
             try:
-                frame = decode(path)
+                frame = _frame(path)
             except ThyroError as error:
                 message = results.message(str(error))
         return frame, message, "", *self._drawn(None, ())
@@ -372,7 +371,7 @@ class ComparePage:
             The mark, its picture and the button that clears it.
         """
         try:
-            frame = None if path is None else decode(path)
+            frame = None if path is None else _frame(path)
         except ThyroError:
             # It has gone; the comparison that asks for it says so.
             frame = None
@@ -625,9 +624,13 @@ def _path(payload: Any) -> str | None:
 
 
 def _frame(path: str) -> np.ndarray:
-    if not Path(path).exists():
-        raise ThyroError(_FRAME_GONE)
-    return decode(path)
+    """Decode an uploaded file, as long as it is kept."""
+    # Resolved first: `decode` takes what comes before "::" for an archive, wherever it is.
+    file = Path(path).resolve()
+    # Not `file.is_file()`, which raises where a name is too long.
+    if not os.path.isfile(file):
+        raise ThyroError(NOT_AN_UPLOAD)
+    return decode(file)
 
 
 def _html(value: str = "", **options: Any) -> gr.HTML:

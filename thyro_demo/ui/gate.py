@@ -1,0 +1,82 @@
+"""The one gate that every request passes before a handler sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.blocks import BlockFunction
+from gradio.state_holder import SessionState
+
+from thyro_demo.ui.uploads import private_folder
+
+NOT_AN_UPLOAD = (
+    "An image must be a file that was uploaded to this page in the last ten minutes; choose or "
+    "upload it again. Received: another path."
+)
+"""What is said of every other path, the same whether it is a file, a folder, or not there."""
+
+
+class GatedBlocks(gr.Blocks):
+    """Blocks whose handlers, named endpoints and private ones alike, open uploads alone.
+
+    Gradio checks only values that say of themselves that they are files (`meta`). Its own
+    client leaves that out for names without extension, so it cannot be demanded; and a
+    value without it reaches the component, and the handler, with any path of the machine.
+    """
+
+    async def preprocess_data(
+        self,
+        block_fn: BlockFunction,
+        inputs: list[Any],
+        state: SessionState | None,
+        explicit_call: bool = False,
+    ) -> list[Any]:
+        """Refuse paths that are no uploads, then go on as Gradio does.
+
+        Parameters
+        ----------
+        block_fn : BlockFunction
+            The handler asked for.
+        inputs : list
+            What the request brings, as it came.
+        state : SessionState or None
+            Of the visitor.
+        explicit_call : bool, optional
+            Whether this process calls the handler itself.
+
+        Returns
+        -------
+        list
+            What the handler is given.
+
+        Raises
+        ------
+        gr.Error
+            If a value names a path that does not lead into the upload folder.
+        """
+        _check_paths(inputs, private_folder().resolve())
+        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+
+def _check_paths(value: Any, folder: Path) -> None:
+    """Refuse a value that names, at any depth, a path outside a folder."""
+    if isinstance(value, dict):
+        if "path" in value and not _leads_into(folder, value["path"]):
+            raise gr.Error(NOT_AN_UPLOAD, print_exception=False)
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for part in value:
+            _check_paths(part, folder)
+
+
+def _leads_into(folder: Path, path: Any) -> bool:
+    """Tell whether a path, its links followed, leads to a place below a folder."""
+    if path is None:
+        return True
+    try:
+        return folder in Path(path).resolve().parents
+    except (OSError, RuntimeError, TypeError, ValueError):
+        # Too long, a circle of links, no text at all, or a null byte.
+        return False
