@@ -6,4 +6,9 @@ and every number in the page, the reports and the notebooks comes from the same
 functions (`evaluate`). Teaching and research only, never a diagnosis.
 """
 
+import os
+
+# The networks are TensorFlow's, whatever backend other projects of the user ask Keras for.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
 __version__ = "0.1.0"

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from thyro_demo import __version__, cli
 from thyro_demo.errors import ImageError, ThyroError
@@ -167,3 +168,37 @@ def test_environment_is_set_for_the_imports_and_the_users_own_setting_wins(act, 
     cli.main(["phantom"])
     assert seen["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert seen["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_networks_work_whatever_another_project_asked_of_keras(
+    tiny_weights, spotted_frames, tmp_path
+):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    Image.fromarray(spotted_frames[0][1]).save(tmp_path / "frame.png")
+    command = ["predict", str(tmp_path / "frame.png"), "--weights", str(tiny_weights)]
+    done = subprocess.run(
+        [sys.executable, "-m", "thyro_demo", *command, "--out", str(tmp_path / "out")],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Tiny net" in done.stdout
+
+
+@pytest.mark.parametrize("settings", ['{"floatx": "int8"}', "[]"])
+def test_settings_that_keras_refuses_are_named_in_one_sentence(tmp_path, settings):
+    (tmp_path / "keras.json").write_text(settings)
+    done = subprocess.run(
+        [sys.executable, "-m", "thyro_demo", "predict", "frame.png"],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"keras.json. Received: {settings}.\n")
+    assert done.stderr.count("\n") == 1

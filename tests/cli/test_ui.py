@@ -2,10 +2,15 @@
 
 import argparse
 import io
+import os
+import re
+import signal
 import subprocess
 import sys
+from itertools import cycle, islice
 from pathlib import Path
 
+import httpx
 import pytest
 
 from thyro_demo.cli import ui
@@ -65,3 +70,48 @@ def test_the_command_line_does_not_wait_for_gradio_or_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
     assert done.returncode == 0
+
+
+NETWORK_OF_A_HOSPITAL = {
+    "http_proxy": "http://127.0.0.1:1",
+    "all_proxy": "socks://127.0.0.1:1",
+    "SSL_CERT_FILE": "/nonexistent.pem",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_an_app_among_proxies_and_strangers_starts_and_leaves_nothing(tiny_weights, tmp_path):
+    # Somebody else's, where Gradio would like to have its own.
+    (tmp_path / "gradio").touch()
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--no-browser", "--weights", str(tiny_weights)],
+        cwd=ROOT,
+        env={**os.environ, **NETWORK_OF_A_HOSPITAL, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with app:
+        assert app.stdout is not None
+        told = "".join(iter(app.stdout.readline, "Press Ctrl+C to stop it.\n"))
+        address = re.search(r"runs at (\S+)", told)
+        assert address, told
+        with httpx.Client(base_url=address[1], trust_env=False) as visitor:
+            for number in range(39):
+                frame = {"files": (f"{number}.png", bytes([number]))}
+                assert visitor.post("gradio_api/upload", files=frame).status_code == 200
+        assert len(list(tmp_path.rglob("*.png"))) == 39
+        # The terminal is closed, and the host is impatient.
+        for number in islice(cycle([signal.SIGHUP, signal.SIGTERM, signal.SIGINT]), 60):
+            app.send_signal(number)
+        app.stdout.read()
+    assert [path.name for path in tmp_path.iterdir()] == ["gradio"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_an_app_that_is_to_outlive_its_terminal_does():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ui._on_signals(("SIGHUP",), lambda *_: None)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from thyro_demo.errors import ThyroError
+from thyro_demo.ui.direct import direct
 from thyro_demo.ui.launch import launch
 from thyro_demo.ui.warmup import WarmUp
 
@@ -60,6 +61,86 @@ def test_a_taken_port_is_told_in_one_sentence(engine):
 def test_a_number_that_is_no_port_is_refused_as_such(engine, port):
     with pytest.raises(ThyroError, match=rf"from 1 to 65535\. Received: {port}\."):
         launch(engine, port=port, prevent_thread_lock=True)
+
+
+def test_a_port_without_the_rights_to_it_is_named_as_such(engine, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("thyro_demo.ui.launch._check_host", lambda _: None)
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(ThyroError, match=r"--port\. Received: port 80 \(Permission denied\)\."):
+        launch(engine, port=80, prevent_thread_lock=True)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a" * 70])
+def test_an_address_of_another_machine_is_refused_before_anything_starts(engine, host):
+    with pytest.raises(ThyroError, match=r"0\.0\.0\.0 for all of them\. Received: "):
+        launch(engine, host=host, prevent_thread_lock=True)
+
+
+def test_an_app_that_all_can_reach_says_so_and_asks_for_a_password(engine, capsys):
+    launch(engine, host="0.0.0.0", prevent_thread_lock=True).close(verbose=False)
+    told = capsys.readouterr().out
+    assert "Everybody who can reach this machine can use this page; add --auth" in told
+
+
+@pytest.mark.parametrize("place", ["/thyro", "https://example.org/thyro"])
+def test_behind_a_proxy_the_page_knows_its_own_place(engine, place):
+    app = launch(engine, root_path=place, prevent_thread_lock=True)
+    try:
+        assert httpx.get(f"{app.local_url}config").json()["root"].endswith(place)
+    finally:
+        app.close(verbose=False)
+
+
+def test_a_place_that_is_neither_path_nor_address_is_refused(engine):
+    with pytest.raises(ThyroError, match=r"such as /thyro.* Received: 'thyro'\."):
+        launch(engine, root_path="thyro", prevent_thread_lock=True)
+
+
+def test_a_container_can_ask_whether_the_app_is_there_without_its_password(engine):
+    app = launch(engine, auth=("user", "password"), prevent_thread_lock=True)
+    try:
+        assert httpx.get(f"{app.local_url}healthz").text == "ok"
+    finally:
+        app.close(verbose=False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"http_proxy": "http://127.0.0.1:1", "no_proxy": "[::1"},
+        {"all_proxy": "socks://127.0.0.1:1"},
+        {"ALL_PROXY": "socks5://127.0.0.1:1"},
+        {"SSL_CERT_FILE": "/nonexistent.pem"},
+        {"SSLKEYLOGFILE": "/nonexistent/keys"},
+    ],
+)
+def test_this_machine_is_reached_whatever_the_network_settings_and_they_are_kept(
+    served, monkeypatch, settings
+):
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with direct():
+        assert httpx.get(served[0]).status_code == 200
+    assert os.environ == before
+
+
+def test_a_public_link_is_asked_for_through_the_proxy_that_is_set(engine, monkeypatch):
+    seen = {}
+
+    def tunnel(**_):
+        seen.update(os.environ)
+        return "https://example.invalid"
+
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr("gradio.networking.setup_tunnel", tunnel)
+    launch(engine, share=True, prevent_thread_lock=True).close(verbose=False)
+    assert seen["https_proxy"] == "http://127.0.0.1:1"
+    assert "no_proxy" not in seen
 
 
 def test_without_a_tunnel_the_app_runs_on_locally_and_says_so(engine, monkeypatch, capsys):

@@ -1,22 +1,121 @@
-"""An upload does not outlive the app."""
+"""An upload does not outlive the app, however the app ends."""
 
+import os
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
+
+import httpx
+import pytest
+
+from thyro_demo.ui import uploads
 
 ROOT = Path(__file__).resolve().parents[2]
 
+HOLD = """
+import sys
+import uploads  # by itself, for it starts more quickly than the page
+folder = uploads.private_folder()
+(folder / "upload.png").write_text("an upload")
+print(folder, flush=True)
+sys.stdin.read()
+"""
 
-def test_what_was_uploaded_goes_with_the_process():
-    script = (
-        "import os\n"
-        "from thyro_demo.ui.uploads import private_folder\n"
-        "folder = private_folder()\n"
-        "assert os.environ['GRADIO_TEMP_DIR'] == str(folder)\n"
-        "(folder / 'upload.png').write_text('an upload')\n"
-        "print(folder)\n"
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Take an empty folder for the system's temporary one."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def hold_folder(temporary: Path) -> tuple[subprocess.Popen, Path]:
+    """Start a process that has an upload, and that runs until its input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=ROOT / "thyro_demo" / "ui",
+        env={**os.environ, "TMPDIR": str(temporary), "TEMP": str(temporary)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True)
-    folder = Path(done.stdout.decode().strip())
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_what_was_uploaded_goes_with_the_process(temporary):
+    process, folder = hold_folder(temporary)
     assert folder.name.startswith("thyro-demo-")
+    assert (folder / "upload.png").exists()
+    process.communicate("")
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_a_killed_app_left_goes_at_the_next_start_and_what_another_uses_stays(temporary):
+    killed, orphan = hold_folder(temporary)
+    killed.kill()
+    killed.communicate()
+    assert (orphan / "upload.png").exists()
+    alive, kept = hold_folder(temporary)
+    assert not orphan.exists()
+    uploads._sweep()
+    assert (kept / "upload.png").exists()
+    alive.communicate("")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_sweep_touches_nothing_that_is_not_surely_an_orphan_of_ours(temporary):
+    dear = temporary / "dear"
+    dear.mkdir()
+    (dear / "photo.png").touch()
+    # A link under our name, a folder without lock, and one whose lock is still being taken.
+    (temporary / "thyro-demo-link").symlink_to(dear, target_is_directory=True)
+    (temporary / "thyro-demo-link.lock").write_text("locked")
+    (temporary / "thyro-demo-unknown").mkdir()
+    (temporary / "thyro-demo-young").mkdir()
+    (temporary / "thyro-demo-young.lock").touch()
+    before = sorted(temporary.rglob("*"))
+    uploads._sweep()
+    assert sorted(temporary.rglob("*")) == before
+
+
+def test_the_removal_outlives_an_upload_that_is_under_way(temporary, monkeypatch):
+    folder = temporary / "thyro-demo-busy"
+    folder.mkdir()
+    rmtree, late = uploads.shutil.rmtree, ["upload.png"]
+
+    def busy(path, ignore_errors):
+        rmtree(path, ignore_errors=ignore_errors)
+        if late:
+            path.mkdir()
+            (path / late.pop()).touch()
+
+    monkeypatch.setattr(uploads.shutil, "rmtree", busy)
+    uploads._remove(folder)
     assert not folder.exists()
+
+
+def test_an_upload_that_was_broken_off_goes_and_a_whole_one_stays(served):
+    address = httpx.URL(served[0])
+    whole = httpx.post(
+        f"{address}gradio_api/upload", files={"files": ("whole.png", b"whole")}
+    ).json()[0]
+    head = (
+        "POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nContent-Length: 900000\r\n"
+        "Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\n"
+        'Content-Disposition: form-data; name="files"; filename="half.png"\r\n\r\n'
+    )
+    begun = set(uploads.private_folder().glob("tmp*"))
+    with socket.create_connection((address.host, address.port)) as visitor:
+        visitor.sendall(head.encode() + bytes(1000))
+        deadline = time.monotonic() + 10
+        while not (half := set(uploads.private_folder().glob("tmp*")) - begun):
+            assert time.monotonic() < deadline
+        uploads.remove_broken_off(300)
+        assert half.pop().exists()
+    uploads.remove_broken_off(0)
+    assert not list(uploads.private_folder().glob("tmp*"))
+    assert Path(whole).exists()

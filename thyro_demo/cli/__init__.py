@@ -7,9 +7,11 @@ keeps heavy imports inside ``run``, so that ``--help`` answers at once.
 import argparse
 import importlib
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from thyro_demo import __version__
@@ -27,13 +29,17 @@ DESCRIPTION = (
 ENVIRONMENT = {
     # TensorFlow's start-up notes would bury the one sentence that a user needs to read.
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Keras would otherwise follow a settings file that another project left in the home folder.
-    "KERAS_BACKEND": "tensorflow",
     # No request leaves the machine unasked.
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""Settings that TensorFlow, Keras and Gradio read once, while they are imported."""
+"""Settings that TensorFlow and Gradio read once, while they are imported."""
+
+KERAS = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
+"""Settings of Keras that the networks are made for, and that are its own defaults."""
+
+WITHOUT_KERAS = {"phantom", "data"}
+"""The sub-commands that have no network."""
 
 INTERRUPTED = 130
 """Exit code of a command stopped by Ctrl+C: 128 + SIGINT, as shells have it."""
@@ -47,6 +53,36 @@ def set_environment() -> None:
     """Set `ENVIRONMENT`, leaving what the user has set as it is."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def set_up_keras() -> None:
+    """Hold Keras to `KERAS`, whatever an old project has left in its settings file.
+
+    Keras is imported only where the file says something else; it takes seconds.
+
+    Raises
+    ------
+    ThyroError
+        If the file holds something that Keras refuses.
+    """
+    path = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        # Keras does without such a file, too.
+        return
+    if isinstance(settings, dict) and KERAS.items() <= (KERAS | settings).items():
+        return
+    try:
+        import keras
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ThyroError(
+            f"The settings of Keras must be ones that it knows; correct or remove {path}. "
+            f"Received: {json.dumps(settings)[:200]}."
+        ) from error
+    keras.config.set_image_data_format(KERAS["image_data_format"])
+    keras.config.set_floatx(KERAS["floatx"])
+    keras.config.set_epsilon(KERAS["epsilon"])
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -103,6 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
+        if arguments[0] not in WITHOUT_KERAS:
+            set_up_keras()
         return args.run(args) or 0
     except ThyroError as error:
         print(error, file=sys.stderr)

@@ -5,11 +5,20 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from thyro_demo.errors import ThyroError
 
 HELP = "open the app in a browser"
+
+_END = ("SIGTERM", "SIGHUP")
+"""Signals of a service manager and of a terminal that is closed; Windows lacks the second."""
+
+_STOP = (*_END, "SIGINT", "SIGBREAK")
+"""With the keyboard's: Ctrl+C, and Ctrl+Break on Windows."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auth", type=_credentials, metavar="USER:PASSWORD", help="ask visitors for a password"
     )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen at; by default %(default)s, which this computer alone can reach. "
+        "With 0.0.0.0, as a container needs it, everybody who can reach the machine can use the "
+        "page and its networks: add --auth",
+    )
     parser.add_argument("--port", type=int, help="port; by default the first free one from 7860")
+    parser.add_argument(
+        "--root-path",
+        metavar="ADDRESS",
+        help="where a proxy in front shows the page: best the whole address, as "
+        "https://example.org/thyro, else a path",
+    )
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of bundles")
     parser.add_argument(
         "--no-browser", action="store_true", help="do not open the page in the browser"
@@ -44,25 +67,46 @@ def run(args: argparse.Namespace) -> None:
     Raises
     ------
     ThyroError
-        If the port is taken or no port has that number, the folder of bundles does not
-        exist, or a public link without a password is asked for and nobody confirms it.
+        If the page cannot be served at that address, port or path, the folder of bundles
+        does not exist, or a public link without a password is asked for and nobody confirms it.
     """
     if args.weights is not None and not args.weights.is_dir():
         raise ThyroError(f"--weights must name a folder of bundles. Received: {args.weights}.")
     if args.share and args.auth is None:
         _confirm_open_link()
-    # Stopped from outside, the app must still remove what was uploaded to it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Ended while it starts, the app must still remove its folder.
+    _on_signals(_END, lambda *_: sys.exit(0))
     from thyro_demo.engine import Engine
     from thyro_demo.ui.launch import launch
+    from thyro_demo.ui.uploads import remove_uploads
 
-    launch(
+    app = launch(
         Engine(args.weights),
         share=args.share,
         auth=args.auth,
+        host=args.host,
         port=args.port,
+        root_path=args.root_path,
         browser=not args.no_browser,
+        prevent_thread_lock=True,
     )
+    stopped = threading.Event()
+    # From now on a signal raises nothing, so that no further one can interrupt the removal.
+    _on_signals(_STOP, lambda *_: stopped.set())
+    print("Press Ctrl+C to stop it.", flush=True)
+    while app.is_running and not stopped.wait(0.1):
+        pass
+    # First of all: whoever ends a program may not wait for long.
+    remove_uploads()
+    app.close(verbose=False)
+
+
+def _on_signals(names: tuple[str, ...], handler: Callable[..., Any]) -> None:
+    for name in names:
+        number = getattr(signal, name, None)
+        # One that is ignored stays so: `nohup` lets an app outlive its terminal in this way.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _credentials(text: str) -> tuple[str, str]:

@@ -1,7 +1,15 @@
 """The Gradio pages; the only room that imports gradio."""
 
+import importlib
 import os
+
+from thyro_demo.ui.direct import direct
+from thyro_demo.ui.uploads import private_folder
 
 # Gradio reads these when it is imported: nothing about a user leaves the machine.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Its folder, too; the usual one may belong to another user of the machine.
+private_folder()
+with direct():
+    importlib.import_module("gradio")

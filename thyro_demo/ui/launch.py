@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+import errno
+import ipaddress
+import os
 import socket
+import threading
+import time
+from urllib.parse import urlsplit
 
 import gradio as gr
+from gradio import networking
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from thyro_demo.engine import Engine
 from thyro_demo.errors import ThyroError
 from thyro_demo.ui.build import build_ui
+from thyro_demo.ui.direct import direct
 from thyro_demo.ui.style import STYLE_SHEET, theme
-from thyro_demo.ui.uploads import private_folder
+from thyro_demo.ui.uploads import remove_broken_off
 from thyro_demo.ui.warmup import WarmUp
 
 MAX_FILE_SIZE = "20mb"
@@ -20,9 +29,12 @@ MAX_QUEUE = 32
 
 PORTS = range(7860, 7960)
 
+LOCAL = "127.0.0.1"
+"""The address that this machine alone can reach."""
+
 _LAST_PORT = 65_535
-_LOCAL = "127.0.0.1"
 _PATIENCE_S = 10.0
+_BROKEN_OFF_S, _TIDY_EVERY_S = 300.0, 60.0
 
 
 def launch(
@@ -30,7 +42,9 @@ def launch(
     *,
     share: bool = False,
     auth: tuple[str, str] | None = None,
+    host: str = LOCAL,
     port: int | None = None,
+    root_path: str | None = None,
     browser: bool = False,
     prevent_thread_lock: bool = False,
 ) -> gr.Blocks:
@@ -45,8 +59,13 @@ def launch(
         on locally.
     auth : tuple of str, optional
         User and password.
+    host : str, optional
+        Address of this machine to listen at; at "0.0.0.0", all of them, everybody who can
+        reach the machine can use the page. By default this machine alone.
     port : int, optional
         By default the first free one from 7860.
+    root_path : str, optional
+        Path, or whole address, under which a proxy in front shows the page, as "/thyro".
     browser : bool, optional
         Whether to open the page in the system's browser.
     prevent_thread_lock : bool, optional
@@ -61,17 +80,22 @@ def launch(
     Raises
     ------
     ThyroError
-        If the port is taken, or no port has that number.
+        If the port is taken or reserved, no port has that number, the address is none of
+        this machine, or the path is none.
     """
-    port = _free_port(port)
-    private_folder()
+    _check_root_path(root_path)
+    port = _free_port(host, port)
     warm_up = WarmUp(engine)
     app = build_ui(engine, warm_up=warm_up)
     app.queue(max_size=MAX_QUEUE)
-    _serve(app, share=share, auth=auth, port=port, browser=browser)
+    _serve(app, auth=auth, host=host, port=port, root_path=root_path, browser=browser)
+    threading.Thread(target=_tidy, args=(app,), name="tidy", daemon=True).start()
     warm_up.start_within(_PATIENCE_S)
     print(f"ThyroDemo runs at {app.local_url} – teaching and research only.", flush=True)
+    if not _is_loopback(host):
+        print(_open_to_all(auth), flush=True)
     if share:
+        _make_public(app)
         print(_sharing(app.share_url, auth), flush=True)
     if not prevent_thread_lock:
         print("Press Ctrl+C to stop it.", flush=True)
@@ -80,15 +104,21 @@ def launch(
 
 
 def _serve(
-    app: gr.Blocks, *, share: bool, auth: tuple[str, str] | None, port: int, browser: bool
+    app: gr.Blocks,
+    *,
+    auth: tuple[str, str] | None,
+    host: str,
+    port: int,
+    root_path: str | None,
+    browser: bool,
 ) -> None:
-    # Gradio tells of a failed tunnel in a page of text; ours is a sentence.
-    with contextlib.redirect_stdout(io.StringIO()) if share else contextlib.nullcontext():
+    with direct():
         app.launch(
-            share=share,
+            share=False,
             auth=auth,
-            server_name=_LOCAL,
+            server_name=f"[{host}]" if ":" in host else host,
             server_port=port,
+            root_path=root_path,
             inbrowser=browser,
             prevent_thread_lock=True,
             quiet=True,
@@ -103,23 +133,104 @@ def _serve(
             mcp_server=False,
             theme=theme(),
             css_paths=STYLE_SHEET,
+            app_kwargs={"routes": [Route("/healthz", _health)]},
         )
 
 
-def _free_port(port: int | None) -> int:
+def _tidy(app: gr.Blocks) -> None:
+    """Keep the promise of ten minutes for uploads that were broken off, too."""
+    while app.is_running:
+        remove_broken_off(_BROKEN_OFF_S)
+        time.sleep(_TIDY_EVERY_S)
+
+
+async def _health(_: Request) -> PlainTextResponse:
+    """Answer a container's or a proxy's question whether the app is there."""
+    return PlainTextResponse("ok")
+
+
+def _make_public(app: gr.Blocks) -> None:
+    """Ask for a public link as `Blocks.launch` does, but through the proxies that are set."""
+    try:
+        address = networking.setup_tunnel(
+            local_host=app.server_name,
+            local_port=app.server_port,
+            share_token=app.share_token,
+            share_server_address=None,
+            share_server_tls_certificate=None,
+        )
+    except Exception:
+        # Whatever is in the way, the app runs on without; `_sharing` says so.
+        return
+    app.share = True
+    app.share_url = urlsplit(address)._replace(scheme="https").geturl()  # type: ignore[assignment]
+
+
+def _check_root_path(path: str | None) -> None:
+    if path is not None and not path.startswith(("/", "http://", "https://")):
+        raise ThyroError(
+            "--root-path must be a path such as /thyro, or an address that begins with http:// "
+            f"or https://. Received: {path!r}."
+        )
+
+
+def _free_port(host: str, port: int | None) -> int:
     """Find a port before the page is built, so that a taken one is told at once."""
     if port is not None and not 1 <= port <= _LAST_PORT:
         raise ThyroError(f"A port is a number from 1 to {_LAST_PORT}. Received: {port}.")
+    _check_host(host)
     for candidate in PORTS if port is None else (port,):
         try:
-            with socket.create_server((_LOCAL, candidate)):
-                return candidate
+            # Gradio, too, asks for the port on this machine, whatever the address is.
+            for address in {LOCAL, host}:
+                _listen(address, candidate).close()
+            return candidate
+        except PermissionError as error:
+            if port is not None:
+                reason = os.strerror(errno.EACCES)
+                raise ThyroError(
+                    "The port must be one that this user may open, on most systems from 1024 up; "
+                    f"choose another with --port. Received: port {port} ({reason})."
+                ) from error
         except OSError:
             continue
     raise ThyroError(
         "The port must be a free one; stop the program that uses it, or choose another with "
         f"--port. Received: port {port or f'{PORTS.start} to {PORTS.stop - 1}'}."
     )
+
+
+def _check_host(host: str) -> None:
+    """Refuse an address that is none of this machine; port 0 lets the system choose."""
+    try:
+        _listen(host, 0).close()
+    except (OSError, UnicodeError) as error:
+        raise ThyroError(
+            "--host must be an address of this machine, or 0.0.0.0 for all of them. "
+            f"Received: {host!r}."
+        ) from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    return socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _open_to_all(auth: tuple[str, str] | None) -> str:
+    guard = (
+        "and knows the password can use this page"
+        if auth
+        else "can use this page; add --auth USER:PASSWORD to ask for a password"
+    )
+    return f"Everybody who can reach this machine {guard}. No patient's images."
 
 
 def _sharing(url: str | None, auth: tuple[str, str] | None) -> str:
