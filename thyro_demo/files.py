@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and name them by their content."""
+"""Write files whole or not at all, and name them by their content, or so that all can read it."""
 
 import contextlib
 import hashlib
@@ -7,6 +7,8 @@ import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+_ATTEMPTS = 20
 
 
 @contextlib.contextmanager
@@ -32,11 +34,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         yield temporary
-        if temporary.is_dir() and path.is_dir():
-            old = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.old")
-            path.rename(old)
-            temporary.rename(path)
-            shutil.rmtree(old)
+        if temporary.is_dir():
+            _replace_folder(temporary, path)
         else:
             os.replace(temporary, path)
     finally:
@@ -44,6 +43,27 @@ def whole(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Put a folder in the place of another, which a second process may be replacing as well."""
+    for attempt in range(_ATTEMPTS):
+        old = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.old")
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(old)
+        try:
+            new.rename(path)
+        except OSError:
+            # Another process was quicker, and the place is taken again.
+            if old.exists() and not path.exists():
+                old.rename(path)
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        finally:
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+        return
 
 
 def sha256(path: str | Path) -> str:
@@ -83,3 +103,39 @@ def relative(path: str | Path, folders: Iterable[Path]) -> str:
         if absolute.is_relative_to(os.path.abspath(folder)):
             return absolute.relative_to(os.path.abspath(folder)).as_posix()
     return absolute.name
+
+
+def is_unicode(path: str | Path) -> bool:
+    """Tell whether a name can be written to a table: Linux takes any bytes for one.
+
+    Parameters
+    ----------
+    path : str or Path
+        The name, or a whole path.
+
+    Returns
+    -------
+    bool
+        False where some of it is no UTF-8.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(path: str | Path) -> str:
+    r"""Write a name so that every terminal can show it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The name, or a whole path.
+
+    Returns
+    -------
+    str
+        The same; what is no Unicode is written as ``\udce9``.
+    """
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")

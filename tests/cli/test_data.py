@@ -137,3 +137,70 @@ def test_the_real_thyroid_set_leaks_across_its_published_parts(thyro_data, capsy
     text = capsys.readouterr().out
     assert "cannot be read: 0" in text
     assert "near copies in two groups: 0" in text
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Lay out class folders of one's own: twelve frames, and things that are none."""
+    for label, start in (("Benign", 0), ("Malin", 6)):
+        for number in range(6):
+            speckle(tmp_path / "own" / label / f"{number}.png", start + number)
+    (tmp_path / "own" / "Benign" / "2.png").write_bytes(b"no image")
+    (tmp_path / "own" / "Malin" / "scan.dcm").write_bytes(b"no image that is read")
+    speckle(tmp_path / "own" / "Malin" / "0_mask.png", 99)
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize("act", ["check", "split", "split --image-level"])
+def test_nothing_vanishes_silently(own, tmp_path, capsys, act):
+    act, *options = act.split()
+    out = ["--out", str(tmp_path / "table.csv"), "--folds", "2"] if act == "split" else []
+    assert cli.main(["data", act, str(own), *out, *options]) == 0
+    text = capsys.readouterr().out
+    assert "Benign as benign (6), Malin as malignant (6)" in text
+    assert "not counted as images: 1 (Malin/0_mask.png)" in text
+    assert "Passed over, not read as images: 1 (Malin/scan.dcm)" in text
+    assert "cannot be read: 1" in text
+    assert "2.png" in text
+    if act == "split":
+        table = pd.read_csv(tmp_path / "table.csv")
+        assert table["label"].value_counts().to_dict() == {"malignant": 6, "benign": 5}
+
+
+def test_a_set_of_unreadable_images_alone(own, tmp_path, capsys):
+    for path in own.glob("*/?.png"):
+        path.write_bytes(b"")
+    assert cli.main(["data", "check", str(own)]) == 0
+    assert "cannot be read: 12" in capsys.readouterr().out
+    out = tmp_path / "table.csv"
+    assert cli.main(["data", "split", str(own), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "12 that cannot" in error
+    assert not out.exists()
+
+
+def test_a_split_of_phantoms_can_take_the_place_of_their_index(tmp_path):
+    folder = tmp_path / "drawn"
+    assert cli.main(["phantom", str(folder), "--patients", "12", "--frames", "1"]) == 0
+    masks = set(datasets.load(folder)["mask_path"])
+    out = folder / "index.csv"
+    assert cli.main(["data", "split", str(folder), "--out", str(out), "--folds", "2"]) == 0
+    assert set(datasets.load(folder)["mask_path"]) == masks
+
+
+def test_a_finding_of_many_images_names_one_of_each_side_and_counts_the_rest(p1, capsys):
+    with Image.open(p1 / "LES3BDD/train/benin/0.jpg") as frame:
+        for number in range(9):
+            frame.save(p1 / f"LES3BDD/train/benin/copy{number}.jpg")
+        frame.save(p1 / "LES3BDD/test/malin/copy.jpg")
+    assert cli.main(["data", "check", str(p1)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    line = lines[lines.index("near copies in two published parts: 1") + 1]
+    assert "LES3BDD/test/malin/copy.jpg" in line
+    assert line.endswith(" and 7 more")
+
+
+def test_list_names_the_traps_of_the_sweeps(capsys):
+    assert cli.main(["data", "list"]) == 0
+    assert "51 cases, not 1,015 images" in capsys.readouterr().out

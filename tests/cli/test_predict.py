@@ -1,7 +1,9 @@
 """``predict``: scores on the terminal, overlays and JSON on disk, or one sentence and nothing."""
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -161,3 +163,42 @@ def test_wrong_options_are_told_in_one_sentence(
 def test_without_bundles_the_sentence_names_the_folder(frame, tmp_path, capsys):
     assert _predict(frame, "--weights", tmp_path) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("pattern", ["*.png", "f*", "**/fr?me.png", "[e-g]rame.png"])
+def test_a_pattern_is_expanded_where_the_shell_does_not(frame, tiny_weights, tmp_path, pattern):
+    (tmp_path / "folder.png").mkdir()
+    results = tmp_path / "r" / "r.json"
+    out = ("--out", tmp_path / "r", "--json", results, "--weights", tiny_weights)
+    assert _predict(tmp_path / pattern, *out) == 0
+    told = json.loads(results.read_text("utf-8"))["images"]
+    assert [one["path"] for one in told] == [str(frame)]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(frame, tiny_weights, tmp_path):
+    odd = frame.rename(tmp_path / "frame[1].png")
+    results = tmp_path / "r.json"
+    places = ("--out", tmp_path / "o", "--json", results, "--weights", tiny_weights)
+    assert _predict(odd, *places) == 0
+    assert json.loads(results.read_text("utf-8"))["images"][0]["path"] == str(odd)
+
+
+def test_a_pattern_without_a_match_is_one_sentence(tmp_path, tiny_weights, capsys):
+    assert _predict(tmp_path / "*.png", "--weights", tiny_weights, "--out", tmp_path / "o") == 2
+    told = capsys.readouterr().err.strip()
+    assert "A pattern must match" in told
+    assert "\n" not in told
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep names in Unicode")
+def test_a_name_that_is_no_unicode_is_refused_before_the_work(frame, tiny_weights, capsys):
+    odd = os.fsdecode(os.fsencode(frame.parent) + b"/b\xe9nin.png")
+    os.rename(frame, odd)
+    out = ("--json", frame.parent / "r.json", "--out", frame.parent / "o")
+    assert _predict(odd, *out, "--weights", tiny_weights) == 2
+    told = capsys.readouterr().err.strip()
+    assert "Unicode" in told
+    assert "\n" not in told
+    assert _predict(frame, "--json", odd, "--weights", tiny_weights) == 2
+    assert "Results need a name in Unicode" in capsys.readouterr().err

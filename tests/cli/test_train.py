@@ -1,6 +1,7 @@
 """`train` lists recipes, tells mistakes in a sentence, and survives being killed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from thyro_demo.cli import main
 from thyro_demo.data import phantom
+from thyro_demo.models import recipes
 from thyro_demo.models.recipes import RECIPES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -154,3 +156,44 @@ def _scores(folder):
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert manifest["metrics"]["n"] > 0
     return np.stack(list(loaded.scores(loaded.forward(batch)).values()))
+
+
+def test_labels_in_another_case_are_trained_on_and_others_are_named(frames, tmp_path, capsys):
+    """Left out are the three that are neither; the recipe ends before it trains."""
+    folder = tmp_path / "mixed"
+    shutil.copytree(frames, folder)
+    index = pd.read_csv(folder / "index.csv").drop(columns="mask_path")
+    index["label"] = np.where(index.index % 3 == 0, index["label"].str.title(), index["label"])
+    index.loc[:2, "label"] = ["unsure", "normal", "unsure"]
+    index.to_csv(folder / "index.csv", index=False)
+    shutil.rmtree(folder / "masks")
+    read = []
+
+    def stop(job):
+        read.append(recipes.SOURCES["thyroid"].read(str(job.data)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+        patch.setattr("thyro_demo.models.chain.run", stop)
+        places = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
+        assert main(["train", "two-layer-cnn", "--data", str(folder), *places]) == 0
+    said = capsys.readouterr()
+    assert "2 images with unsure" in said.out
+    assert "1 images with normal" in said.out
+    assert "Labels read in another spelling: " in said.err
+    counts = read[0]["label"].value_counts()
+    assert counts["benign"] + counts["malignant"] == len(index) - 3
+
+
+def test_unreadable_images_are_named_and_counted_before_training(frames, tmp_path, capsys):
+    folder = tmp_path / "damaged"
+    shutil.copytree(frames, folder)
+    for name in ("000003", "000007"):
+        (folder / "frames" / f"{name}.png").write_bytes(b"no image")
+    places = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+        assert main(["train", "two-layer-cnn", "--data", str(folder), *places]) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "2 that cannot" in told
+    assert "000007.png" in told

@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -353,3 +354,139 @@ def test_damage_of_an_archive_gives_an_image_or_a_sentence(
     archive = tmp_path_factory.mktemp("damaged") / "set.zip"
     archive.write_bytes(damaged(ARCHIVES[kind], cut, flips))
     check_image_or_sentence(f"{archive}::a.png")
+
+
+# --- TIFF of every depth
+
+
+def deep(dtype: str, white_is_zero: bool) -> np.ndarray:
+    """Write `SMOOTH` over its whole range with another depth."""
+    share = (SMOOTH[..., 0] - SMOOTH.min()) / np.ptp(SMOOTH)
+    share = 1 - share if white_is_zero else share
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return share.astype(kind)
+    span = np.iinfo(kind)
+    # Halved, so that the whole range of 64 bits stays within what a float can tell apart.
+    return np.round(share * (span.max // 2)).astype(kind) + (span.min // 2 if span.min else 0)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"])
+def test_a_tiff_of_any_depth_gives_the_same_frame(dtype, photometric, compression, byteorder):
+    stream = io.BytesIO()
+    values = deep(dtype, photometric == "miniswhite")
+    tifffile.imwrite(
+        stream, values, photometric=photometric, compression=compression, byteorder=byteorder
+    )
+    wanted = np.rint((SMOOTH - SMOOTH.min()) / np.ptp(SMOOTH) * 255)
+    # 8 bits with a sign hold half as many greys.
+    limit = 4 if dtype == "i1" else 1
+    np.testing.assert_allclose(images.decode(stream.getvalue()), wanted, atol=limit)
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+@pytest.mark.parametrize("dtype", ["u2", "f8"])
+def test_a_deep_tiff_is_turned_as_it_says(dtype, turn):
+    stream, plain = io.BytesIO(), Image.fromarray(SMOOTH)
+    tifffile.imwrite(stream, deep(dtype, False), extratags=[(274, 3, 1, turn, True)])
+    plain.getexif()[274] = turn
+    wanted = images.decode(stored(plain, "PNG", exif=plain.getexif())).astype(float)
+    wanted = (wanted - wanted.min()) / np.ptp(wanted) * 255
+    np.testing.assert_allclose(images.decode(stream.getvalue()), wanted, atol=1)
+    assert images.size(stream.getvalue()) == wanted.shape[1::-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "photometric"),
+    [
+        (np.full((40, 52), np.nan), "minisblack"),
+        (np.zeros((5, 40, 52)), "minisblack"),
+        (np.zeros((40, 52, 3)), "rgb"),
+        (np.zeros((8, 52)), "minisblack"),
+        (np.zeros((40, 52), np.complex128), "minisblack"),
+    ],
+    ids=["nan", "stack", "colour", "low", "complex"],
+)
+def test_a_deep_tiff_that_is_no_frame_is_one_true_sentence(values, photometric):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, values, photometric=photometric)
+    sentence = refused(stream.getvalue())
+    assert "unknown format" not in sentence
+
+
+# --- PNG whose pixels are whole
+
+
+def chunk(kind: bytes, content: bytes, checksum: bytes | None = None, length: int | None = None):
+    body = kind + content
+    size = struct.pack(">I", len(content) if length is None else length)
+    return size + body + (struct.pack(">I", zlib.crc32(body)) if checksum is None else checksum)
+
+
+NOTES = {
+    "checksum": chunk(b"tEXt", b"Comment\0hello", b"abcd"),
+    "too long": chunk(b"tEXt", b"Comment\0hello", length=500),
+    "far too long": chunk(b"tEXt", b"Comment\0hello", length=2**31 + 5),
+    "too short": chunk(b"tEXt", b"Comment\0hello", length=3),
+    "not packed": chunk(b"zTXt", b"Comment\0\0garbage"),
+    "no such packing": chunk(b"zTXt", b"Comment\0\5garbage"),
+    "a bomb": chunk(b"zTXt", b"C\0\0" + zlib.compress(bytes(70_000_000))),
+    "no text": chunk(b"iTXt", b"Comment\0\1\0en\0x\0\xff\xfe"),
+    "exif": chunk(b"eXIf", b"II*\0\x08\0\0\0\xff\xff\x12\x01"),
+    "exif checksum": chunk(b"eXIf", b"MM\0*\0\0\0\x08", b"zzzz"),
+    "empty exif": chunk(b"eXIf", b""),
+    "profile": chunk(b"iCCP", b"x\0\0zz"),
+    "scale": chunk(b"pHYs", b"123"),
+    "gamma": chunk(b"gAMA", b"1"),
+    "time": chunk(b"tIME", b"1"),
+    "a name in it": chunk(b"tEXt", b"Comment\0IDAT IEND", b"abcd"),
+}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
+def test_a_png_with_a_damaged_note_keeps_its_pixels(note, before):
+    whole = stored(Image.fromarray(COLOUR), "PNG")
+    place = whole.index(b"IDAT" if before else b"IEND") - 4
+    content = whole[:place] + note + whole[place:]
+    np.testing.assert_array_equal(images.decode(content), COLOUR)
+    assert images.size(content) == (52, 40)
+
+
+@pytest.mark.parametrize("note", ["", "checksum", "too long"])
+def test_a_png_with_damaged_pixels_is_refused_whatever_its_notes(note):
+    whole = bytearray(stored(Image.fromarray(COLOUR), "PNG"))
+    whole[-60] ^= 255
+    place = whole.index(b"IDAT") - 4
+    sentence = refused(bytes(whole[:place]) + NOTES.get(note, b"") + bytes(whole[place:]))
+    assert "damaged" in sentence
+
+
+def test_a_jpeg_with_damaged_exif_keeps_its_pixels():
+    plain = stored(Image.fromarray(SMOOTH), "JPEG")
+    content = stored(Image.fromarray(SMOOTH), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01")
+    np.testing.assert_array_equal(images.decode(content), images.decode(plain))
+
+
+def test_the_size_is_that_of_the_decoded_image(tmp_path):
+    turned = Image.fromarray(SMOOTH)
+    turned.getexif()[274] = 8
+    for kind in ("PNG", "JPEG", "TIFF", "WEBP"):
+        content = stored(turned, kind, exif=turned.getexif())
+        assert images.size(content) == images.decode(content).shape[1::-1] == (40, 52)
+    with pytest.raises(ImageError, match="Received: "):
+        images.size(b"no image")
+
+
+def test_unreadable_images_of_a_set_are_told_by_place(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        path.write_bytes(WHOLE["PNG"])
+    paths[2].write_bytes(b"no image")
+    paths[3].unlink()
+    bad = images.unreadable(paths)
+    assert list(bad) == [2, 3]
+    assert "2.png" in bad[2]

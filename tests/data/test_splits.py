@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from thyro_demo.data import datasets, splits
 from thyro_demo.data.phantom import draw
-from thyro_demo.errors import DataError, LeakError
+from thyro_demo.errors import DataError, ImageError, LeakError
 
 SOURCES = ("ddti", "web300", "other")
 
@@ -244,6 +244,18 @@ class TestNearDuplicates:
     def test_left_and_right_breasts_of_the_real_set_are_no_copies(self, thyro_data):
         records = datasets.mini_mias(thyro_data / "mini_mias")
         assert len(set(splits.near_duplicates(records))) == len(records)
+
+
+def test_unreadable_images_of_a_table_are_counted_in_one_sentence(frames, tmp_path):
+    for name in ("a", "b", "c", "d"):
+        Image.fromarray(frames[0]).save(tmp_path / f"{name}.png")
+    records = table_of([tmp_path / f"{name}.png" for name in "abcd"])
+    (tmp_path / "b.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"Received: b\.png, a text file"):
+        splits.group_near_duplicates(records)
+    (tmp_path / "d.png").unlink()
+    with pytest.raises(ImageError, match=r"Received: 2 that cannot: .*b\.png, .*d\.png\.$"):
+        splits.group_near_duplicates(records)
 
 
 class TestGroupNearDuplicates:

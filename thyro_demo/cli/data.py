@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 HELP = "list, fetch, check and split sets of real images"
@@ -12,7 +13,7 @@ HELP = "list, fetch, check and split sets of real images"
 LEAK = 1
 """Exit code of ``check`` when the published parts of a set leak."""
 
-_SHOWN = 5  # names listed per finding; the count says how many there are
+_NAMED = 4  # images named of a finding; the count says how many more there are
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +89,8 @@ def _list(args: argparse.Namespace) -> int:
         print(f"{key}: {known.title}")
         print(f"  licence  {known.licence}")
         print(f"  home     {known.home}")
+        if known.traps:
+            print(f"  traps    {known.traps}")
         print(f"  here     {find(key) or f'not found; {how}'}")
     return 0
 
@@ -101,33 +104,47 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from thyro_demo.data import datasets, splits
+    from thyro_demo.cli.results import print_findings
+    from thyro_demo.data import datasets, images, splits
 
-    records = datasets.load(args.folder)
+    records = datasets.load(args.folder, quiet=True)
     name = str(datasets.layout(args.folder))
     print(f"{args.folder}: {datasets.LAYOUTS[name].title}, {len(records)} images")
+    for sentence in datasets.notes(records):
+        print(sentence)
     _print_counts(records)
-    bad = _undecodable(records)
-    _print_findings("cannot be read", list(bad.values()))
+    bad = images.unreadable(records["path"])
+    print_findings("cannot be read", list(bad.values()))
     records = records.drop(index=list(bad)).reset_index(drop=True)
 
     clusters = splits.near_duplicates(records)
     print(f"near copies: {len(records) - len(set(clusters))} images beyond the first of each")
     names = [_relative(path, args.folder) for path in records["path"]]
-    found = {
-        "near copies under two labels": splits.crossing(clusters, records["label"]),
-        "near copies in two groups": splits.crossing(clusters, records["group"]),
-    }
-    leaks = {}
+    findings = [
+        ("near copies under two labels", clusters, records["label"]),
+        ("near copies in two groups", clusters, records["group"]),
+    ]
     if "published_split" in records.columns:
         sides = records["published_split"]
-        leaks = {
-            "near copies in two published parts": splits.crossing(clusters, sides),
-            "groups in two published parts": splits.crossing(records["group"], sides),
-        }
-    for what, members in (found | leaks).items():
-        _print_findings(what, [", ".join(names[row] for row in rows) for rows in members])
-    return LEAK if any(leaks.values()) else 0
+        findings += [
+            ("near copies in two published parts", clusters, sides),
+            ("groups in two published parts", records["group"], sides),
+        ]
+    leaks = False
+    for what, keys, sides in findings:
+        members = splits.crossing(keys, sides)
+        print_findings(what, [_some(rows, sides, names) for rows in members])
+        leaks |= bool(members) and what.endswith("published parts")
+    return LEAK if leaks else 0
+
+
+def _some(rows: "np.ndarray", sides: "pd.Series", names: list[str]) -> str:
+    """Name the images of a finding, one of each side first, and count what is too much."""
+    firsts = sides.iloc[rows].drop_duplicates().index
+    order = [*firsts, *(row for row in rows if row not in firsts)]
+    rest = len(order) - max(_NAMED, len(firsts))
+    shown = ", ".join(names[row] for row in order[: max(_NAMED, len(firsts))])
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def _print_counts(records: "pd.DataFrame") -> None:
@@ -140,30 +157,6 @@ def _print_counts(records: "pd.DataFrame") -> None:
     print(f"groups: {records['group'].nunique()}; images without a group: {missing}")
 
 
-def _undecodable(records: "pd.DataFrame") -> dict[int, str]:
-    """Decode everything; give the rows that fail, each with what is wrong."""
-    from tqdm import tqdm
-
-    from thyro_demo.data.images import decode
-    from thyro_demo.errors import ImageError
-
-    bad = {}
-    for row, path in enumerate(tqdm(records["path"], desc="decoding", unit="image", leave=False)):
-        try:
-            decode(path)
-        except ImageError as error:
-            bad[row] = str(error)
-    return bad
-
-
-def _print_findings(what: str, findings: list[str]) -> None:
-    print(f"{what}: {len(findings)}")
-    for finding in findings[:_SHOWN]:
-        print(f"  {finding}")
-    if len(findings) > _SHOWN:
-        print(f"  and {len(findings) - _SHOWN} more")
-
-
 def _relative(path: str, folder: str) -> str:
     """Name an image as a table in its folder would, with the same sign on every system."""
     return os.path.relpath(path, folder).replace(os.sep, "/")
@@ -173,14 +166,19 @@ def _split(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from thyro_demo.cli.results import check_writable
-    from thyro_demo.data import datasets, splits
+    from thyro_demo.cli.sets import readable
+    from thyro_demo.data import splits
     from thyro_demo.files import whole
 
     check_writable(Path(args.out), folder=False)
-    records = datasets.load(args.folder)
-    if unlabelled := int(records["label"].isna().sum()):
+    records, _ = readable(args.folder)
+    labels = records["label"]
+    if labels.isna().all():
+        print("No image has a label: only groups are kept whole.")
+        records = records.assign(label="none")
+    elif unlabelled := int(labels.isna().sum()):
         print(f"Left out: {unlabelled} images without a label.")
-        records = records[records["label"].notna()].reset_index(drop=True)
+        records = records[labels.notna()].reset_index(drop=True)
     if not args.image_level:
         records = splits.group_near_duplicates(records)
     if args.folds is not None:
@@ -191,7 +189,13 @@ def _split(args: argparse.Namespace) -> int:
         records = splits.split(records, args.fractions, args.seed, args.image_level)
     _print_shares(records, column)
     lists = [name for name in records.columns if isinstance(records[name].iloc[0], list)]
-    records["path"] = [_relative(path, args.folder) for path in records["path"]]
+    if labels.isna().all():
+        records["label"] = labels
+    for column in {"path", "mask_path"} & set(records.columns):
+        records[column] = [
+            _relative(path, args.folder) if isinstance(path, str) else path
+            for path in records[column]
+        ]
     with whole(args.out) as temporary:
         records.drop(columns=lists).to_csv(temporary, index=False)
     print(f"Wrote {args.out}; its paths are relative to {args.folder}.")

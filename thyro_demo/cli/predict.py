@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thyro_demo.cli.results import check_writable, write_json
-from thyro_demo.errors import ThyroError
+from thyro_demo.errors import ImageError, ThyroError
+from thyro_demo.files import is_unicode, printable
 from thyro_demo.models.manifest import OPERATING_POINTS
 
 if TYPE_CHECKING:
@@ -29,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser : argparse.ArgumentParser
         The parser of this command.
     """
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image files; a pattern such as '*.png' is expanded",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the results to this file")
     parser.add_argument(
         "--models", nargs="+", metavar="NAME", help="bundles to ask; by default all"
@@ -91,7 +99,8 @@ def run(args: argparse.Namespace) -> None:
     if args.json is not None:
         check_writable(args.json, folder=False)
     roi = None if args.roi is None else Box(*args.roi)
-    for path in args.images:
+    paths = _expanded(args.images)
+    for path in paths:
         frame = decode(path)
         if roi is not None:
             crop(frame, roi)
@@ -100,8 +109,8 @@ def run(args: argparse.Namespace) -> None:
     maps = _maps(engine, models, args.heads)
     engine.warm_up(models)
     results = []
-    progress = tqdm(args.images, "Scoring", unit="image", disable=len(args.images) == 1 or None)
-    for path, stem in zip(progress, _stems(args.images), strict=True):
+    progress = tqdm(paths, "Scoring", unit="image", disable=len(paths) == 1 or None)
+    for path, stem in zip(progress, _stems(paths), strict=True):
         comparison = engine.compare(path, models, maps, roi, args.operating_point)
         overlays = _write_overlays(comparison, args.out, stem)
         results.append({"path": path, **_with_overlays(comparison, overlays)})
@@ -123,6 +132,26 @@ def _maps(engine: Engine, models: Sequence[str], asked: Sequence[str] | None) ->
                 f"A head of these models has to be one of {', '.join(known)}. Received: {head!r}."
             )
     return list(asked or known)
+
+
+def _expanded(asked: Sequence[str]) -> list[str]:
+    """Replace patterns by the files that they match: not every shell does so itself."""
+    paths = []
+    for path in asked:
+        # A member of an archive is not looked for.
+        if os.path.exists(path.partition("::")[0]) or not glob.has_magic(path):
+            found = [path]
+        else:
+            found = sorted(file for file in glob.glob(path, recursive=True) if os.path.isfile(file))
+        if not found:
+            raise ImageError(f"A pattern must match at least one file. Received: {path!r}.")
+        paths += found
+    if strange := [path for path in paths if not is_unicode(path)]:
+        raise ImageError(
+            "The name of an image must be Unicode (UTF-8); rename the file. "
+            f"Received: {printable(strange[0])}."
+        )
+    return paths
 
 
 def _stems(paths: Sequence[str]) -> list[str]:

@@ -2,11 +2,31 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from thyro_demo.errors import ThyroError
-from thyro_demo.files import whole
+from thyro_demo.files import is_unicode, printable, whole
+
+_SHOWN = 5  # lines per finding; the count says how many there are
+
+
+def print_findings(what: str, findings: Sequence[str]) -> None:
+    """Print how many findings there are, and the first few.
+
+    Parameters
+    ----------
+    what : str
+        What was found.
+    findings : sequence of str
+        One line each.
+    """
+    print(f"{what}: {len(findings)}")
+    for finding in findings[:_SHOWN]:
+        print(f"  {finding}")
+    if len(findings) > _SHOWN:
+        print(f"  and {len(findings) - _SHOWN} more")
 
 
 def check_writable(path: Path, folder: bool) -> None:
@@ -23,8 +43,11 @@ def check_writable(path: Path, folder: bool) -> None:
     ------
     ThyroError
         If a file stands where a folder should, a folder where a file should, the nearest
-        folder that exists cannot be written to, or the system knows no such name.
+        folder that exists cannot be written to, the name is no Unicode, or the system knows
+        no such name.
     """
+    if not is_unicode(path):
+        raise ThyroError(f"Results need a name in Unicode (UTF-8). Received: {printable(path)}.")
     try:
         _check_standing(path, folder)
     except OSError as error:

@@ -4,9 +4,13 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thyro_demo.cli.results import check_writable
 from thyro_demo.errors import DataError, RecipeError
+
+if TYPE_CHECKING:
+    from thyro_demo.models.recipes import Recipe
 
 HELP = "train a network and its heads with a named recipe"
 
@@ -126,10 +130,27 @@ def run(arguments: argparse.Namespace) -> int:
     data = Path(arguments.data)
     if arguments.start == "none" and chosen.stages[0][1].trainable != "all":
         print("Without --start the frozen part of the network is random: a control, no more.")
+    _print_left_out(chosen, data)
     run_job(Job(chosen, backbone, data, work, out, arguments.start, arguments.epochs))
     parts = ": model.keras, heads.skops, manifest.json and the model card README.md"
     print(f"Wrote {out}{parts if bundle else ''}.")
     return 0
+
+
+def _print_left_out(chosen: "Recipe", data: Path) -> None:
+    """Say which images of the user's set have no label that a bundle knows."""
+    from thyro_demo.data import datasets
+    from thyro_demo.models.recipes import SOURCES
+
+    source = SOURCES[chosen.stages[-1][0]]
+    named = data / source.folder
+    root = data if len(chosen.stages) == 1 and not named.is_dir() else named
+    if not chosen.gives_bundle or not source.folder or datasets.layout(root) is None:
+        return
+    labels = datasets.load(root, quiet=True)["label"]
+    others = labels[~labels.isin([datasets.BENIGN, datasets.MALIGNANT])]
+    for label, count in others.fillna("no label").value_counts().items():
+        print(f"Left out, as a bundle does not learn them: {count} images with {label}.")
 
 
 def _ensemble(arguments: argparse.Namespace) -> int:

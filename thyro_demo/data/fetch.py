@@ -34,6 +34,8 @@ class PublicSet(NamedTuple):
         What its home says about use, in a few words.
     cloned : bool
         Whether `fetch` can clone it.
+    traps : str
+        What misleads whoever takes the images as they are.
     """
 
     title: str
@@ -41,6 +43,7 @@ class PublicSet(NamedTuple):
     home: str
     licence: str
     cloned: bool = False
+    traps: str = ""
 
 
 SETS: dict[str, PublicSet] = {
@@ -56,6 +59,14 @@ SETS: dict[str, PublicSet] = {
         "ddti",
         "https://doi.org/10.1117/12.2073532",
         "read the terms at its home, cite Pedraza et al. 2015",
+    ),
+    "sweeps": PublicSet(
+        "Thyroid sweeps with nodule masks",
+        "thyroid_sweeps",
+        "https://github.com/arcegor/tirads",
+        "none stated: for your own study, do not pass the images on",
+        traps="51 cases, not 1,015 images: split by case, 83 with 84 and 85 with 86; marks of the "
+        "examiner inside the frame; a sector cut out of black; masks of one reader; no diagnosis",
     ),
     "busi": PublicSet(
         "BUSI breast ultrasound",

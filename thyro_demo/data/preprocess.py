@@ -229,7 +229,8 @@ def regions(records: "pd.DataFrame") -> list[Box | None]:
     if "polygons" in records:
         return [_largest(outlines) for outlines in records["polygons"]]
     if "mask_path" in records:
-        return [mask_box(decode(path)[..., 0] > 0) for path in records["mask_path"]]
+        masks = [path if isinstance(path, str) else None for path in records["mask_path"]]
+        return [None if path is None else mask_box(decode(path)[..., 0] > 0) for path in masks]
     raise DataError(
         "A bundle that reads a marked nodule needs a table with a column roi "
         "(left top right bottom), polygons or mask_path. "

@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tqdm import tqdm
 
 from thyro_demo.data import images, preprocess
-from thyro_demo.errors import DataError, LeakError
+from thyro_demo.errors import DataError, ImageError, LeakError
 
 PARTS = ("train", "validation", "test")
 
@@ -39,6 +39,7 @@ NEAR_AGREEMENT = 0.4
 
 # From so many images on, hashing takes long enough to show progress.
 _SHOW_PROGRESS_FROM = 200
+_NAMED = 3  # unreadable images that are named; the count says how many there are
 _BLOCK = 2048  # images compared with all others at a time: 2048 × 60,000 distances
 
 
@@ -398,8 +399,20 @@ def _signatures(records: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         disable=len(records) < _SHOW_PROGRESS_FROM,
         leave=False,
     )
+    bad = []
     for row, path in enumerate(bar):
-        hashes[row], details[row] = _signature(images.decode(path))
+        try:
+            hashes[row], details[row] = _signature(images.decode(path))
+        except ImageError as error:
+            bad.append((str(path), error))
+    if len(bad) > 1:
+        names = ", ".join(path for path, _ in bad[:_NAMED]) + ", …" * (len(bad) > _NAMED)
+        raise ImageError(
+            "Every image of a set must be one that can be read; mend or remove the others. "
+            f"Received: {len(bad)} that cannot: {names}."
+        )
+    if bad:
+        raise bad[0][1]
     return hashes, details
 
 

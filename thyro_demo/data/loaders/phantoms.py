@@ -1,0 +1,42 @@
+"""Phantoms that this project drew."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
+from thyro_demo.data.loaders.listing import Listing
+from thyro_demo.data.loaders.records import index, ordered, set_folder, with_source
+from thyro_demo.errors import DataError
+
+_LABELS = (BENIGN, MALIGNANT, "normal", "autoimmune")
+
+
+def phantoms(root: str | Path) -> pd.DataFrame:
+    """Read a folder of phantoms that `phantom.write` wrote.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with ``frames/``, ``masks/`` and ``index.csv``.
+
+    Returns
+    -------
+    DataFrame
+        Record table with labels "benign" and "malignant", or "normal" and "autoimmune"
+        for glands without nodules, and the free columns of the index (sizes in
+        millimetres, `mask_path` openable).
+
+    Raises
+    ------
+    DataError
+        If the index is missing or damaged, lacks masks or holds another label.
+    """
+    root = set_folder(root)
+    records, notes = index(root, known=_LABELS)
+    if "mask_path" not in records.columns:
+        raise DataError(
+            f"An index of phantoms has a column mask_path. Received: {root / 'index.csv'} without"
+        )
+    notes += Listing(root).unlisted(records["path"])
+    return ordered(with_source(records, ["phantom"] * len(records)), notes)

@@ -1,0 +1,111 @@
+"""The nodule of a frame as pixels, whichever way its set outlines it."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from thyro_demo.data import images
+from thyro_demo.data.preprocess import polygon_mask
+from thyro_demo.errors import ImageError
+
+# Labels of frames in which there is no nodule, nor a lesion.
+_WITHOUT = ("normal", "autoimmune")
+_HALF = 127  # of 255: masks that were resampled, or stored as JPEG, have grey edges
+
+
+def nodule_mask(record: pd.Series | Mapping[str, Any]) -> np.ndarray | None:
+    """Draw the nodule of a frame, or the lesion of another organ.
+
+    Parameters
+    ----------
+    record : Series or mapping
+        A row of a record table: `path` and, in this order, `polygons` (list of (n, 2), x and
+        y in pixels), `mask_paths` (list of str) or `mask_path`; `label` and `nodule_share`
+        may say that there is none.
+
+    Returns
+    -------
+    ndarray or None
+        bool (H, W), True on the nodule, of the size that `images.decode` gives the frame;
+        several outlines or masks are united, and a mask of another size is resized to the
+        nearest pixel. All False where the set says that there is no nodule; None where
+        nothing is known.
+
+    Raises
+    ------
+    ImageError
+        If the frame or a mask cannot be read.
+    """
+    polygons, paths = _list(record, "polygons"), _list(record, "mask_paths")
+    only = record.get("mask_path")
+    if not paths and isinstance(only, str) and only:
+        paths = [only]
+    if not polygons and not paths and not _is_without(record):
+        return None
+    width, height = images.size(record["path"])
+    mask = np.zeros((height, width), bool)
+    for polygon in polygons:
+        mask |= polygon_mask(polygon, (height, width))
+    for path in [] if polygons else paths:
+        mask |= _fitted(read_mask(path), (height, width))
+    return mask
+
+
+def read_mask(path: str) -> np.ndarray:
+    """Read the file of a mask.
+
+    Parameters
+    ----------
+    path : str
+        A file that `images.decode` takes; of any depth and size, drawn in white, in numbers
+        from 1 on, or in colours on black.
+
+    Returns
+    -------
+    ndarray
+        bool (H, W), True on what is drawn.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read.
+    """
+    content, name = images.read(path)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            is_lossy = image.format in ("JPEG", "WEBP")
+            is_grey = image.mode in ("1", "L") or image.mode[0] in "IF"
+            values = np.asarray(image if is_grey else image.convert("RGB"))
+    except Exception as error:
+        # Pillow's parsers raise nearly anything on a damaged file.
+        raise ImageError(
+            f"A mask must be {images.ACCEPTED}. Received: {name} ({type(error).__name__})."
+        ) from error
+    if values.ndim == 3:
+        values = values.max(axis=2)
+    is_byte = values.dtype == np.uint8
+    return values > (_HALF if is_byte and (is_lossy or values.max() > _HALF) else 0)
+
+
+def _list(record: pd.Series | Mapping[str, Any], column: str) -> list[Any]:
+    """Read a cell that holds a list; tables that were joined have NaN in some."""
+    cell = record.get(column)
+    return list(cell) if isinstance(cell, list | tuple) else []
+
+
+def _is_without(record: pd.Series | Mapping[str, Any]) -> bool:
+    """Tell whether the set says that a frame shows no nodule."""
+    return record.get("label") in _WITHOUT or record.get("nodule_share") == 0
+
+
+def _fitted(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize a mask to the size of its frame."""
+    if mask.shape == shape:
+        return mask
+    resized = Image.fromarray(mask.view(np.uint8)).resize(shape[::-1], Image.Resampling.NEAREST)
+    return np.asarray(resized).view(bool)
