@@ -207,14 +207,136 @@ def test_an_ensemble_is_measured_and_knows_its_members_training_images(
     assert aurocs["both"] == aurocs["trained"]
 
 
+@pytest.fixture
+def outlined(data, spotted_frames):
+    """Give every frame a mask, black where it has no bright spot."""
+    (data / "masks").mkdir()
+    frames, _ = spotted_frames
+    for index, frame in enumerate(frames):
+        spot = (frame[..., 0] > 200).astype(np.uint8) * 255
+        Image.fromarray(spot).save(data / "masks" / f"{index}.png")
+    _change(data, mask_path=[f"masks/{index}.png" for index in range(len(frames))])
+    return data
+
+
+@pytest.fixture(scope="module")
+def finder(tiny_weights, spotted_frames, tmp_path_factory):
+    """Write a bundle whose network has a nodule map, with random filters."""
+    import keras
+
+    from thyro_demo.models import backbones, bundle, familiarity, features
+
+    frames, _ = spotted_frames
+    keras.utils.set_random_seed(0)
+    network = backbones.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
+    rows = features.pooled(network, frames)[0]
+    space, limit = familiarity.fit(rows, np.arange(len(rows)) // 2)
+    facts = manifest.read_manifest(tiny_weights / "tiny") | {
+        "name": "finder",
+        "cam_layer": "read_map",
+        "pooling": "nodule",
+        "heads": ["softmax"],
+        "primary": "softmax",
+        "thresholds": {"softmax": {"youden": 0.5, "sens95": 0.25}},
+        "familiarity_limit": limit,
+        "nodule_threshold": 0.4,
+        "training_outlines": [],
+    }
+    root = tmp_path_factory.mktemp("finder")
+    return bundle.write(root / "finder", facts, network, {"familiarity": space}, "# Finder\n")
+
+
+def test_maps_are_measured_where_nodules_are_outlined(outlined, finder, tmp_path, capsys):
+    out, report = tmp_path / "figures.json", tmp_path / "report"
+    assert _evaluate(finder, "--data", outlined, "--json", out, "--report", report) == 0
+    figures = json.loads(out.read_text("utf-8"))
+    found = figures["localisation"]
+    assert (figures["n"], found["n"], found["groups"], found["unit"]) == (40, 20, 20, "group")
+    assert set(found["nodule"]) == {"dice", "pointing"}
+    for figure in (found["nodule"]["dice"], found["gaussian"]["energy"], found["empty"]["below"]):
+        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+    assert (found["empty"]["n"], found["empty"]["threshold"]) == (20, 0.4)
+    assert {source: part["n"] for source, part in found["by_source"].items()} == {
+        "one": 12,
+        "two": 8,
+    }
+    printed = capsys.readouterr().out
+    assert "nodule map" in printed
+    assert f"{found['gaussian']['pointing']['value']:.3f}" in printed
+    assert json.loads((report / "report.json").read_text("utf-8"))["localisation"] == found
+    page = (report / "index.html").read_text("utf-8")
+    assert "Where the maps lie" in page
+    assert "Gaussian" in page
+
+
+def test_maps_are_measured_without_a_label(outlined, tiny_weights, tmp_path, capsys):
+    index = pd.read_csv(outlined / "index.csv")
+    index.drop(columns="label").to_csv(outlined / "index.csv", index=False)
+    out, report = tmp_path / "figures.json", tmp_path / "report"
+    arguments = ("--data", outlined, "--json", out, "--report", report)
+    assert _evaluate(tiny_weights / "tiny", *arguments) == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert (figures["n"], figures["heads"], figures["left_out"]) == (0, {}, {"no label": 40})
+    found = figures["localisation"]
+    assert (found["n"], found["empty"]["n"], found["kept_apart"]) == (20, 20, 0)
+    assert set(found["heads"]) == set(found["positive"]) == {"softmax", "svm", "forest"}
+    assert "nodule" not in found
+    assert "Maps beside the outline" in capsys.readouterr().out
+    assert not report.exists()
+
+
+def test_without_outlines_no_map_is_measured(data, tiny_weights, tmp_path):
+    out = tmp_path / "figures.json"
+    assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", out) == 0
+    assert "localisation" not in json.loads(out.read_text("utf-8"))
+
+
+def test_learned_outlines_are_kept_apart_and_learned_labels_are_not(
+    outlined, tiny_weights, tmp_path, capsys
+):
+    files = [outlined / f"{index}.png" for index in range(10)]
+    trained = _remember(
+        tiny_weights, tmp_path, files, training_outlines=[sha256(path) for path in files[:4]]
+    )
+    out = tmp_path / "figures.json"
+    assert _evaluate(trained, "--data", outlined, "--json", out) == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert (figures["n"], figures["training_images"]["n"]) == (30, 10)
+    found = figures["localisation"]
+    assert (found["n"], found["empty"]["n"], found["kept_apart"]) == (18, 18, 4)
+    assert "4 images are kept apart from the figures of maps" in capsys.readouterr().out
+
+
+def test_an_unlabelled_frame_whose_outline_was_learned_is_not_run(outlined, tiny_weights, tmp_path):
+    index = pd.read_csv(outlined / "index.csv")
+    index.drop(columns="label").to_csv(outlined / "index.csv", index=False)
+    trained = _remember(tiny_weights, tmp_path, outlined.glob("*.png"))
+    out = tmp_path / "figures.json"
+    assert _evaluate(trained, "--data", outlined, "--json", out) == 0
+    found = json.loads(out.read_text("utf-8"))["localisation"]
+    assert (found["n"], found["heads"], found["kept_apart"]) == (0, {}, 40)
+
+
+def test_a_bundle_that_is_handed_the_nodule_is_not_asked_where_it_is(
+    outlined, tiny_weights, tmp_path
+):
+    folder = _remember(tiny_weights, tmp_path, [], region="roi")
+    out = tmp_path / "figures.json"
+    assert _evaluate(folder, "--data", outlined, "--json", out) == 0
+    assert "localisation" not in json.loads(out.read_text("utf-8"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda data: (data / "7.png").write_bytes(b"not an image"), "7.png"),
+        (
+            lambda data: [path.write_bytes(b"no image") for path in data.glob("*.png")],
+            "40 that cannot",
+        ),
         (lambda data: _change(data, label="normal"), "normal"),
         (lambda data: shutil.rmtree(data), "data"),
     ],
-    ids=["unreadable image", "no known label", "no folder"],
+    ids=["no readable image", "no known label", "no folder"],
 )
 def test_what_cannot_be_measured_is_told_and_nothing_is_written(
     data, tiny_weights, tmp_path, capsys, spoil, told
@@ -232,3 +354,28 @@ def test_an_unknown_bundle_is_refused(data, tiny_weights, monkeypatch, capsys):
     monkeypatch.setenv("THYRO_WEIGHTS", str(tiny_weights))
     assert _evaluate("resnet-9000", "--data", data) == 2
     assert "tiny" in capsys.readouterr().err
+
+
+def test_unreadable_images_are_left_out_named_and_counted(data, tiny_weights, tmp_path, capsys):
+    for index in (3, 7, 30):
+        (data / f"{index}.png").write_bytes(b"not an image")
+    out = tmp_path / "figures.json"
+    assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", out) == 0
+    figures = json.loads(out.read_text("utf-8"))
+    assert (figures["n"], figures["unreadable"]) == (37, 3)
+    printed = capsys.readouterr().out
+    assert "Left out, as they cannot be read: 3" in printed
+    assert "7.png" in printed
+
+
+def test_labels_in_another_spelling_are_measured_and_the_reading_is_said(
+    data, tiny_weights, tmp_path, capsys
+):
+    plain, other = tmp_path / "plain.json", tmp_path / "other.json"
+    assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", plain) == 0
+    labels = pd.read_csv(data / "index.csv")["label"]
+    written = [f"{label.title() if row % 3 else label[0]}" for row, label in enumerate(labels)]
+    _change(data, label=written)
+    assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", other) == 0
+    assert json.loads(other.read_text("utf-8")) == json.loads(plain.read_text("utf-8"))
+    assert "Malignant as malignant (13)" in capsys.readouterr().out

@@ -4,6 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 
 from thyro_demo.explain.cam import grad_cam, scale
 
@@ -52,6 +55,42 @@ def test_the_maps_do_not_depend_on_the_scale_of_the_score():
     np.testing.assert_allclose(
         grad_cam(feature_map, gradient), grad_cam(feature_map, 1000 * gradient), atol=1e-6
     )
+
+
+SHAPES = npst.array_shapes(min_dims=3, max_dims=4, min_side=1, max_side=5)
+FINITE = st.floats(-(2.0**20), 2.0**20, width=32)
+ANYTHING = st.floats(width=32)
+
+
+@given(st.data())
+def test_every_map_lies_between_zero_and_one_and_reaches_its_ends(data):
+    shape = data.draw(SHAPES)
+    feature_map, gradient = (
+        data.draw(npst.arrays(np.float32, shape, elements=FINITE)) for _ in range(2)
+    )
+    heatmap = grad_cam(feature_map, gradient)
+    assert heatmap.shape == shape[:-1]
+    assert (heatmap >= 0).all()
+    assert (heatmap <= 1).all()
+    assert set(np.unique(heatmap.max(axis=(-2, -1)))) <= {np.float32(0), np.float32(1)}
+
+
+@given(npst.arrays(np.float32, npst.array_shapes(min_dims=2, max_dims=3, max_side=6),
+                   elements=ANYTHING))  # fmt: skip
+def test_no_evidence_however_odd_leaves_the_range(evidence):
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        heatmap = scale(evidence)
+    assert ((heatmap >= 0) & (heatmap <= 1)).all()
+    assert (heatmap[~(evidence > 0)] == 0).all()
+
+
+@given(st.integers(1, 6), st.integers(1, 6), npst.arrays(np.float32, 3, elements=FINITE),
+       npst.arrays(np.float32, 3, elements=FINITE))  # fmt: skip
+def test_a_constant_image_has_no_place_to_point_at(height, width, cell, slope):
+    """All cells have the same evidence: the map is zero, or the same everywhere."""
+    feature_map = np.broadcast_to(cell, (height, width, 3)).astype(np.float32)
+    heatmap = grad_cam(feature_map, np.broadcast_to(slope, (height, width, 3)))
+    assert len(np.unique(heatmap)) == 1
 
 
 @pytest.fixture(scope="module")

@@ -231,10 +231,22 @@ def test_frames_without_an_outline_are_left_out(records):
     kept = localisation.outlined(bare)
     assert list(kept.index) == [0, 2, 3]
     assert len(localisation.measure(kept, [])) == 3
-    with pytest.raises(DataError, match=r"Received: 1 without, among them .*1\.png$"):
+    with pytest.raises(DataError, match=r"Received: 1 without, among them .*1\.png\.$"):
         localisation.measure(bare, [])
     with pytest.raises(DataError, match="Received: the columns path, group"):
         localisation.outlined(bare.drop(columns="polygons"))
+
+
+def test_masks_of_any_kind_serve(records, tmp_path):
+    maps = [("flat", path, np.ones((120, 160), np.float32)) for path in records["path"]]
+    drawn = localisation.measure(records, maps)
+    paths = []
+    for number, row in enumerate(records.itertuples()):
+        paths.append(str(tmp_path / f"mask{number}.png"))
+        Image.fromarray(_nodule(row).astype(np.uint8) * 255).save(paths[-1])
+    bare = records.drop(columns="polygons")
+    masked = localisation.measure(bare.assign(mask_path=paths), maps)
+    pd.testing.assert_frame_equal(drawn, masked)
 
 
 def test_records_that_cannot_be_measured_are_refused(records):
@@ -252,7 +264,7 @@ def test_a_map_of_no_record_or_of_another_size_is_refused(records):
     path = records["path"][0]
     with pytest.raises(DataError, match="Received: one of other"):
         localisation.measure(records, [("svm", "other.png", np.ones((120, 160)))])
-    with pytest.raises(ThyroError, match=r"Received: heatmap \(7, 7\), frame \(120, 160\)"):
+    with pytest.raises(ThyroError, match=r"Received: heatmap \(7, 7\), mask \(120, 160\)"):
         localisation.measure(records, [("svm", path, np.ones((7, 7)))])
 
 

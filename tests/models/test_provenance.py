@@ -60,3 +60,19 @@ def test_what_any_member_was_trained_on_counts(drawn):
 def test_members_of_an_archive_are_no_files_of_their_own():
     rows = pd.DataFrame({"path": ["missing.zip::a.png"], "group": ["a"]})
     assert list(provenance.seen(rows, [trained_on(["0" * 64])])) == [False]
+
+
+def test_outlines_count_where_a_bundle_names_them_and_training_images_where_it_does_not(drawn):
+    files = [sha256(path) for path in drawn["path"]]
+    rows = drawn.assign(group="somebody")
+    older = trained_on(files[:2])
+    newer = trained_on(files[:2]) | {"training_outlines": files[4:5]}
+    assert list(np.flatnonzero(provenance.learned(rows, [older]))) == [0, 1]
+    assert list(np.flatnonzero(provenance.learned(rows, [newer]))) == [4]
+    assert list(np.flatnonzero(provenance.learned(rows, [older, newer]))) == [0, 1, 4]
+    assert list(np.flatnonzero(provenance.seen(rows, [newer]))) == [0, 1]
+
+
+def test_the_outline_of_a_phantom_is_known_by_its_patient(drawn):
+    newer = trained_on(seed7=1) | {"training_outlines": []}
+    assert list(provenance.learned(drawn, [newer])) == [True] * 2 + [False] * 6

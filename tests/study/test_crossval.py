@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import keras
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -102,3 +103,46 @@ def test_what_is_said_is_what_was_found(scored):
         value = metrics.auroc(part["label"] == "malignant", part["probability"])
         expected.append(["svm", source, f"{value:.3f}"])
     assert rows == expected
+
+
+def test_figures_of_several_splits_are_averaged_within_and_over_the_sources():
+    rng = np.random.default_rng(0)
+    known = pd.DataFrame(
+        {
+            "path": [f"{place}{number}" for place in "ab" for number in range(60)],
+            "group": [f"{place}{number // 2}" for place in "ab" for number in range(60)],
+            "source": np.repeat(["a", "b"], 60),
+            "label": np.where(rng.random(120) < np.repeat([0.3, 0.7], 60), "malignant", "benign"),
+            "head": "svm",
+            "fold": 0,
+        }
+    )
+    tables = [known.assign(probability=rng.random(120)).sample(frac=1, random_state=seed)
+              for seed in range(3)]  # fmt: skip
+    found = crossval.repeated(tables)["svm"]
+    within = [
+        metrics.auroc(rows["label"] == "malignant", rows["probability"])
+        for table in tables
+        for _, rows in table.groupby("source")
+    ]
+    over = [metrics.auroc(table["label"] == "malignant", table["probability"]) for table in tables]
+    assert found["within sources"].value == pytest.approx(np.mean(within))
+    assert found["all"].value == pytest.approx(np.mean(over))
+    assert found["all"].low < found["all"].value < found["all"].high
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_seed_splits_the_same_frames_otherwise(clinic, tmp_path, monkeypatch):
+    stage = Stage("thyroid", "head", 1, input_size=48)
+    monkeypatch.setitem(
+        RECIPES,
+        "head",
+        replace(RECIPES["head"], stages=(("thyroid", stage),), heads=("softmax",), folds=2),
+    )
+    one, other = (
+        crossval.run("head", "two-layer-cnn", clinic, "none", tmp_path / str(seed), seed)
+        for seed in range(2)
+    )
+    folds = [table.set_index("path")["fold"] for table in (one, other)]
+    assert set(folds[0].index) == set(folds[1].index)
+    assert (folds[0] != folds[1].loc[folds[0].index]).any()

@@ -1,10 +1,10 @@
-"""``python -m thyro_demo evaluate``: measure a bundle on a folder of labelled images."""
+"""``python -m thyro_demo evaluate``: measure a bundle on labelled or outlined images."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thyro_demo.cli.results import check_writable, write_json
 from thyro_demo.errors import DataError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle
     from thyro_demo.models.ensemble import Ensemble
 
-HELP = "measure every head of a bundle on a folder of labelled images"
+HELP = "measure every head and map of a bundle on a folder of images"
 
 _NO_LABEL = "no label"
 _NO_NODULE = "no outlined nodule"
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="images with an index.csv (path, label, group, source; for a bundle that reads a "
-        "marked nodule also roi: left top right bottom), or a public set as published",
+        help="images with an index.csv (path, label, group, source, mask_path; for a bundle that "
+        "reads a marked nodule also roi: left top right bottom), or a public set as published",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
     parser.add_argument(
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score the folder, keep training images apart, and report.
+    """Score the folder, measure the maps on outlined nodules, and keep training images apart.
 
     Parameters
     ----------
@@ -69,12 +69,11 @@ def run(args: argparse.Namespace) -> None:
     Raises
     ------
     ThyroError
-        If the bundle or the folder cannot be read, an image is unreadable, no image has a
-        label of the bundle or the outline of a nodule that it needs, the set names no
-        groups and ``--image-level`` is missing, or a result cannot be written where it
-        should go. Nothing is written then.
+        If the bundle or the folder cannot be read, no image is readable, no image has a
+        label of the bundle or the outline of a nodule, the set names no groups and
+        ``--image-level`` is missing, or a result cannot be written where it should go. Nothing
+        is written then.
     """
-    from thyro_demo.data import datasets
     from thyro_demo.evaluate import report
     from thyro_demo.models import manifest
 
@@ -84,25 +83,23 @@ def run(args: argparse.Namespace) -> None:
     if args.report is not None:
         report.check_place(args.report)
     folder = _bundle_folder(args.bundle)
-    facts = manifest.read_manifest(folder)
-    known, left_out = _labelled(datasets.load(args.data), facts["classes"])
-    records = _grouped(known, args.image_level)
-    if manifest.kind(facts) == "roi":
-        records, left_out = _outlined(records, left_out)
+    chosen = _choose(args.data, manifest.read_manifest(folder))
+    records = _grouped(chosen.records, args.image_level)
 
-    from thyro_demo.engine import score_records
     from thyro_demo.models import ensemble, provenance
 
     judged = ensemble.load_any(folder)
-    predictions = score_records(judged, records)
+    thresholds = {head: points[args.operating_point] for head, points in judged.thresholds.items()}
+    predictions, localisation = _read(judged, chosen, records, thresholds)
     manifests = [judged.manifest, *(network.manifest for network in judged.networks)]
     # Groups say which phantoms were trained on, also where each image is to count as one case.
+    known = chosen.records[chosen.labelled]
     trained = known.loc[provenance.seen(known, manifests), "path"]
     seen = predictions["path"].isin(trained)
-    thresholds = {head: points[args.operating_point] for head, points in judged.thresholds.items()}
-    content = _figures(judged, predictions[~seen], thresholds, args.report)
+    content = _figures(judged, predictions[~seen], thresholds, localisation, args.report)
     content["operating_point"] = args.operating_point
-    content["left_out"] = left_out
+    content["left_out"] = chosen.left_out
+    content["unreadable"] = chosen.unreadable
     content["without_group"] = 0 if args.image_level else int(records["group"].isna().sum())
     content["training_images"] = _training_figures(judged, predictions[seen], thresholds)
     print("\n".join(_lines(content, args)))
@@ -124,18 +121,69 @@ def _bundle_folder(asked: str) -> Path:
     return manifest.weights_root() / asked
 
 
-def _labelled(records: pd.DataFrame, classes: list[str]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Keep the images whose label the bundle knows, and count the others by label."""
-    known = records["label"].isin(classes)
-    others = records["label"][~known].fillna(_NO_LABEL).value_counts()
-    if not known.any():
-        first = ", ".join(map(str, others.index[:_NAMED])) + ", …" * (len(others) > _NAMED)
-        raise DataError(
-            f"Images have to be labelled {' or '.join(classes)} to measure this bundle. "
-            f"Received: {first}."
-        )
+class _Chosen(NamedTuple):
+    """The images of a set that are measured: with a label of the bundle, or a known nodule."""
+
+    records: pd.DataFrame
+    labelled: pd.Series
+    left_out: dict[str, int]
+    bare: int
+    unreadable: int
+
+
+def _choose(data: Path, facts: dict[str, Any]) -> _Chosen:
+    """Choose the images, and count those that are not scored (by label) or have neither."""
+    from thyro_demo.cli.sets import readable
+    from thyro_demo.data import masks
+    from thyro_demo.explain import located
+    from thyro_demo.models import manifest
+
+    records, unreadable = readable(data)
+    labelled = records["label"].isin(facts["classes"])
+    others = records["label"][~labelled].fillna(_NO_LABEL).value_counts()
     counts = {str(label): int(count) for label, count in others.items()}
-    return records[known].reset_index(drop=True), counts
+    reads_nodules = manifest.kind(facts) == "roi"
+    records = records if reads_nodules else masks.with_outlines(records, data)
+    # Of labelled images the outline is read when their maps are measured.
+    nodules = located.has_nodule(records[~labelled & (not reads_nodules)])
+    if not labelled.any() and not nodules.eq(True).any():
+        first = ", ".join(map(str, others.index[:_NAMED])) + ", …" * (len(others) > _NAMED)
+        also = "" if reads_nodules else ", or have an outlined nodule,"
+        raise DataError(
+            f"Images must be labelled {' or '.join(facts['classes'])}{also} to measure this "
+            f"bundle. Received: {first}."
+        )
+    wanted = labelled | nodules.notna().reindex(records.index, fill_value=False)
+    kept = records[wanted].reset_index(drop=True)
+    if reads_nodules:
+        kept, counts = _outlined(kept, counts)
+    return _Chosen(
+        kept, kept["label"].isin(facts["classes"]), counts, int((~wanted).sum()), unreadable
+    )
+
+
+def _read(
+    judged: Bundle | Ensemble,
+    chosen: _Chosen,
+    records: pd.DataFrame,
+    thresholds: dict[str, float],
+) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Score the labelled images, and measure the maps where nobody learned the outline."""
+    from thyro_demo.engine import score_records
+    from thyro_demo.explain import located
+    from thyro_demo.models import manifest, provenance
+
+    if manifest.kind(judged.manifest) == "roi":
+        return score_records(judged, records), None
+    learned = provenance.learned(chosen.records, [network.manifest for network in judged.networks])
+    needed = chosen.labelled | ~learned
+    predictions, found = located.read(judged, records[needed], learned)
+    found = found._replace(
+        without_outline=found.without_outline + chosen.bare,
+        kept_apart=found.kept_apart + int((~needed).sum()),
+    )
+    scored = predictions["path"].isin(records.loc[chosen.labelled, "path"])
+    return predictions[scored], located.summarise(found, judged, thresholds)
 
 
 def _grouped(records: pd.DataFrame, image_level: bool) -> pd.DataFrame:
@@ -171,6 +219,7 @@ def _figures(
     judged: Bundle | Ensemble,
     predictions: pd.DataFrame,
     thresholds: dict[str, float],
+    localisation: dict[str, Any] | None,
     folder: Path | None,
 ) -> dict[str, Any]:
     """Summarise images the bundle was not trained on, and write their report."""
@@ -178,13 +227,16 @@ def _figures(
 
     from thyro_demo.evaluate import report
 
+    found = {} if localisation is None else {"localisation": localisation}
     if predictions.empty:
-        return {"bundle": judged.name, "n": 0, "unit": None, "heads": {}}
+        return {"bundle": judged.name, "n": 0, "unit": None, "heads": {}, **found}
     known: dict[str, Any] = {"bundle": judged.name, "split": "images outside the training set"}
     positive = judged.classes[-1]
     if folder is None:
-        return report.summarise(predictions, thresholds, positive, **known)
-    page = report.write(predictions, thresholds, folder, judged.title, positive, **known)
+        return report.summarise(predictions, thresholds, positive, **known) | found
+    page = report.write(
+        predictions, thresholds, folder, judged.title, positive, more=found, **known
+    )
     return json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
 
 
@@ -206,37 +258,73 @@ def _lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
     """Say what was measured, on what, and what was kept apart."""
     from thyro_demo.engine import NOTICE
 
-    training = content["training_images"]["n"]
     lines = [
-        f"Left out, as this bundle is not meant for them: {count} images with {what}."
+        f"Not scored, as this bundle is not meant for them: {count} images with {what}."
         for what, count in content["left_out"].items()
     ]
-    if training:
-        lines.append(
-            f"{training} of the images are training images of {content['bundle']}: "
-            "they are reported apart and say nothing of other images."
-        )
-    if not content["n"]:
-        lines.append("No image is left that the bundle was not trained on: nothing is measured.")
-        return [*lines, NOTICE]
     if content["without_group"]:
         lines.append(
             f"{content['without_group']} images have no group; each of them counts as a case of "
             "its own."
         )
-    cases = f", {content['groups']} groups" if content["groups"] else ""
+    lines += _score_lines(content, args)
+    if "localisation" in content:
+        lines += _map_lines(content["localisation"])
+    if args.report is not None and content["n"]:
+        lines.append(f"Report: {args.report / 'index.html'}")
+    return [*lines, NOTICE]
+
+
+def _score_lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
+    """Write the table of scores."""
+    training = content["training_images"]["n"]
+    lines = []
+    if training:
+        lines.append(
+            f"{training} of the images are training images of {content['bundle']}: "
+            "they are reported apart and say nothing of other images."
+        )
+        if not content["n"]:
+            lines.append(
+                "No other image has a label of the bundle: nothing is measured of its scores."
+            )
+    if not content["n"]:
+        return lines
     lines.append(
-        f"{content['bundle']} on {content['n']} images{cases}; 95 % intervals by "
+        f"{content['bundle']} on {content['n']} images{_groups(content)}; 95 % intervals by "
         f"{content['unit']}, threshold {args.operating_point}."
     )
     lines.append(f"  {'head':<12}" + "".join(f"{name:>22}" for name in _SHOWN))
-    lines += [
+    return lines + [
         f"  {head:<12}" + "".join(f"{_interval(figures[name]):>22}" for name in _SHOWN)
         for head, figures in content["heads"].items()
     ]
-    if args.report is not None:
-        lines.append(f"Report: {args.report / 'index.html'}")
-    return [*lines, NOTICE]
+
+
+def _map_lines(found: dict[str, Any]) -> list[str]:
+    """Write the table of maps beside the outline of the nodule."""
+    from thyro_demo.evaluate import page
+
+    lines = []
+    if found["n"]:
+        lines.append(
+            f"Maps beside the outline of the nodule on {found['n']} images{_groups(found)}; 95 % "
+            f"intervals by {found['unit']}."
+        )
+        lines.append(f"  {'map':<12}" + "".join(f"{name:>22}" for name in page.MAP_FIGURES))
+        lines += [
+            f"  {name:<12}"
+            + "".join(
+                f"{_interval(figures[key]) if key in figures else '–':>22}"
+                for key in page.MAP_FIGURES
+            )
+            for name, figures in page.map_rows(found)
+        ]
+    return lines + page.map_notes(found)
+
+
+def _groups(content: dict[str, Any]) -> str:
+    return f", {content['groups']} groups" if content["groups"] else ""
 
 
 def _interval(figure: dict[str, float | None]) -> str:

@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "place of networks of the natural stage",
     )
     parser.add_argument(
+        "--repeats",
+        type=int,
+        default=1,
+        metavar="N",
+        help="cv: so many splits into folds, and the mean over them (default: %(default)s)",
+    )
+    parser.add_argument(
         "--natural",
         default="runs/{backbone}-natural-64.keras",
         metavar="FILE",
@@ -182,16 +189,23 @@ def _cv(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
     from thyro_demo.models.manifest import weights_root
     from thyro_demo.study import crossval, ensembles
 
-    if args.what == "ensemble":
-        if args.start or args.backbone:
-            raise RecipeError(
-                "An ensemble is made of the shipped networks as they are, without --start and "
-                f"--backbone. Received: {args.start or args.backbone}."
-            )
-        table = ensembles.cross_validate(weights_root(), data, out)
-    else:
-        table = crossval.run(args.what, args.backbone, data, args.start, out)
-    return [*crossval.lines(table), f"Wrote {out / 'oof.csv'}."]
+    if args.repeats < 1:
+        raise RecipeError(f"Folds are split once or more. Received: --repeats {args.repeats}.")
+    if args.what == "ensemble" and (args.start or args.backbone):
+        raise RecipeError(
+            "An ensemble is made of the shipped networks as they are, without --start and "
+            f"--backbone. Received: {args.start or args.backbone}."
+        )
+    tables = []
+    for seed in range(args.repeats):
+        work = out if seed == 0 else out / f"split-{seed}"
+        if args.what == "ensemble":
+            root = weights_root()
+            tables.append(ensembles.cross_validate(root, data, work, fold_seed=seed))
+        else:
+            tables.append(crossval.run(args.what, args.backbone, data, args.start, work, seed))
+    averaged = crossval.repeated_lines(tables) if args.repeats > 1 else []
+    return [*crossval.lines(tables[0]), *averaged, f"Wrote {out / 'oof.csv'}."]
 
 
 def _middle(args: argparse.Namespace, data: Path, out: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from thyro_demo.data import images
+from thyro_demo.data.loaders.ddti import ddti
 from thyro_demo.data.preprocess import polygon_mask
 from thyro_demo.errors import ImageError
 
@@ -109,3 +111,29 @@ def _fitted(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         return mask
     resized = Image.fromarray(mask.view(np.uint8)).resize(shape[::-1], Image.Resampling.NEAREST)
     return np.asarray(resized).view(bool)
+
+
+def with_outlines(records: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Add the outlines of DDTI to frames that stem from it.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table; one with a column `ddti_file` and without outlines of its own is joined.
+    root : Path
+        Where its images are; DDTI is the folder `ddti` beside it.
+
+    Returns
+    -------
+    DataFrame
+        The same records, with a column `polygons` (an empty list where there is none) if they
+        could be joined.
+    """
+    beside = root.resolve().parent / "ddti"
+    outlined = {"polygons", "mask_path", "mask_paths"} & set(records.columns)
+    if outlined or "ddti_file" not in records or not beside.is_dir():
+        return records
+    frames = ddti(beside)
+    names = [Path(path).name for path in frames["path"]]
+    known = dict(zip(names, frames["polygons"], strict=True))
+    return records.assign(polygons=[known.get(name, []) for name in records["ddti_file"]])

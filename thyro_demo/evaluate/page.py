@@ -18,6 +18,11 @@ METRICS = {
     "brier": "Brier score",
 }
 
+MAP_FIGURES = {"dice": "Dice", "pointing": "Pointing", "energy": "Energy"}
+"""Figures of a map beside the outline of the nodule, and what a table calls them."""
+
+_UNDEFINED = {"value": None, "low": None, "high": None}
+
 _AT_THRESHOLD = ("accuracy", "sensitivity", "specificity", "f1")
 
 _CAPTIONS = {
@@ -125,6 +130,7 @@ of images. They are no statement about any patient.</p>
 not the nodule.</p>
 {_by_source(summary)}
 {_differences(summary)}
+{_maps(summary)}
 <h2>Figures</h2>
 <div class="figures">
 {images}
@@ -195,6 +201,80 @@ def _differences(summary: Mapping[str, Any]) -> str:
 <p>AUROC of the first minus that of the second, on the same images and resamples. An interval
 that holds 0 does not settle it.</p>
 <div class="wide"><table>{rows}</table></div>"""
+
+
+def map_rows(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """List the maps of a summary of maps with their figures.
+
+    Parameters
+    ----------
+    found : mapping
+        What `explain.located.summarise` returns, with ``n`` above 0.
+
+    Returns
+    -------
+    list of (str, mapping)
+        Name and figures of the nodule map, where there is one, each head, and the Gaussian.
+    """
+    nodule = [("nodule map", found["nodule"])] if "nodule" in found else []
+    return [*nodule, *found["heads"].items(), ("Gaussian", found["gaussian"])]
+
+
+def map_notes(found: Mapping[str, Any]) -> list[str]:
+    """Say on which images no map was measured, and what a nodule map does without a nodule.
+
+    Parameters
+    ----------
+    found : mapping
+        What `explain.located.summarise` returns.
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    notes = []
+    if kept := found["kept_apart"]:
+        notes.append(
+            f"{kept:,} images are kept apart from the figures of maps: where their nodule is was "
+            "learned in training."
+        )
+    empty = found["empty"]
+    if "below" in empty:
+        notes.append(
+            f"On {empty['n']:,} images without a nodule the nodule map stays below its threshold "
+            f"of {empty['threshold']:.2f} on a share of {plots.with_interval(empty['below'])}."
+        )
+    elif empty["n"]:
+        notes.append(f"{empty['n']:,} images show no nodule; no heatmap is measured on them.")
+    if bare := found["without_outline"]:
+        notes.append(f"{bare:,} images have no outline.")
+    return notes
+
+
+def _maps(summary: Mapping[str, Any]) -> str:
+    found = summary.get("localisation")
+    if found is None:
+        return ""
+    notes = " ".join(map_notes(found))
+    if not found["n"]:
+        return f"<h2>Where the maps lie</h2>\n<p>{notes}</p>"
+    top = "".join(f"<th scope=col>{name}</th>" for name in MAP_FIGURES.values())
+    rows = "\n".join(
+        f"<tr><th scope=row>{escape(name)}</th>"
+        + "".join(_cell(figures.get(key, _UNDEFINED)) for key in MAP_FIGURES)
+        + "</tr>"
+        for name, figures in map_rows(found)
+    )
+    groups = f" from {found['groups']:,} groups" if found["groups"] is not None else ""
+    return f"""<h2>Where the maps lie</h2>
+<p>On <b>{found["n"]:,} images</b>{groups} with an outlined nodule, within the scan area. Dice:
+overlap of the nodule map and the outline. Pointing: how often the maximum of the map lies on the
+nodule. Energy: what share of the map does. The Gaussian at the centre has seen no image.</p>
+<p>{notes}</p>
+<div class="wide"><table><tr><th></th>{top}</tr>
+{rows}
+</table></div>"""
 
 
 def _details(head: str, summary: Mapping[str, Any]) -> str:

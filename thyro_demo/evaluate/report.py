@@ -111,6 +111,7 @@ def write(
     *,
     bundle: str | None = None,
     split: str | None = None,
+    more: Mapping[str, Any] | None = None,
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
 ) -> Path:
@@ -132,6 +133,9 @@ def write(
         Name of the bundle that was scored.
     split : str, optional
         As in `summarise`.
+    more : mapping, optional
+        Further entries of the summary; the page shows ``localisation``, as `explain.located`
+        measures it.
     resamples : int
         Bootstrap resamples.
     seed : int
@@ -157,7 +161,7 @@ def write(
         split=split,
         resamples=resamples,
         seed=seed,
-    )
+    ) | dict(more or {})
     table = _checked(predictions, thresholds, positive)
     figures = plots.draw(table, summary)
     with files.whole(folder) as temporary:

@@ -42,6 +42,30 @@ def grad_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return scale(evidence)
 
 
+def hires_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Draw where a score finds its evidence, cell by cell.
+
+    Where the pooling weighs cells, the gradient differs from cell to cell, and Grad-CAM's mean
+    of it would forget the weights. Where all cells weigh alike, both draw the same map.
+
+    Parameters
+    ----------
+    feature_map, gradient : ndarray of float32, shape (..., h, w, c)
+        As for `grad_cam`.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., h, w)
+        As from `grad_cam`.
+
+    References
+    ----------
+    Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of
+    convolutional neural networks", arXiv:2011.08891, 2020, section 3.3.
+    """
+    return scale(np.einsum("...c,...c->...", feature_map, gradient))
+
+
 def scale(evidence: np.ndarray) -> np.ndarray:
     """Keep the positive part of a map and scale it to 0–1.
 

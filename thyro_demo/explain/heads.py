@@ -15,12 +15,15 @@ import numpy as np
 from PIL import Image
 
 from thyro_demo.errors import BundleError
-from thyro_demo.explain.cam import grad_cam, scale
-from thyro_demo.models.pooling import FLOOR
+from thyro_demo.explain.cam import grad_cam, hires_cam, scale
+from thyro_demo.models.pooling import EVERYWHERE, FLOOR
 
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
     from thyro_demo.models.ensemble import Ensemble
+
+
+_HALF = 0.5
 
 
 class SupportVectorHead(Protocol):
@@ -151,6 +154,48 @@ def forest_occlusion(
     return scale((scores[0] - scores[1:]).reshape(height, width))
 
 
+def nodule_occlusion(
+    head: ScoringHead,
+    feature_map: np.ndarray,
+    nodule: np.ndarray,
+    spread: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Draw which cells hold up the score of a forest that reads a nodule's features.
+
+    As `forest_occlusion`, for features that are weighted with a nodule map: a cell is left out
+    by giving it no weight.
+
+    Parameters
+    ----------
+    head : CalibratedHead
+        Of kind "forest"; anything with ``scores((n, d)) -> (n,)`` serves.
+    feature_map : ndarray of float32, shape (h, w, c)
+        What is pooled.
+    nodule : ndarray of float32, shape (h, w)
+        Nodule map, 0–1.
+    spread : tuple of two ndarrays of float32, shape (2c,)
+        Mean and standard deviation by which the pooled features are scaled.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w)
+        0–1, scaled by the largest fall; zero where the score rises or stays.
+    """
+    cells = feature_map.reshape(-1, feature_map.shape[-1]).astype(np.float64)
+    # About the mean, so that no digits are lost in squares of large numbers.
+    middle = cells.mean(axis=0)
+    cells -= middle
+    weight = nodule.astype(np.float64).reshape(-1, 1) ** 2 + EVERYWHERE
+    left = np.concatenate([np.zeros((1, 1)), weight])
+    first, second = weight * cells, weight * cells**2
+    mean = (first.sum(axis=0) - np.pad(first, ((1, 0), (0, 0)))) / (weight.sum() - left)
+    square = (second.sum(axis=0) - np.pad(second, ((1, 0), (0, 0)))) / (weight.sum() - left)
+    deviation = np.sqrt(np.maximum(square - mean**2, 0) + FLOOR)
+    rows = (np.concatenate([mean + middle, deviation], axis=1) - spread[0]) / spread[1]
+    scores = head.scores(rows.astype(np.float32))
+    return scale((scores[0] - scores[1:]).reshape(nodule.shape))
+
+
 def heatmap(
     bundle: "Bundle | Ensemble", forwards: Sequence["Forward"], head: str, row: int = 0
 ) -> np.ndarray:
@@ -181,14 +226,57 @@ def heatmap(
         ]
         return np.mean(_on_one_grid(maps), axis=0)
     feature_map = forwards[0].feature_map[row]
+    nodule = forwards[0].nodule
     if head == "softmax":
-        return grad_cam(feature_map, forwards[0].softmax_gradient[row])
+        draw = grad_cam if nodule is None else hires_cam
+        return draw(feature_map, forwards[0].softmax_gradient[row])
     classifier = bundle.heads[head]
     if classifier.kind == "svm":
         return _svm_map(bundle, forwards, classifier, row)
     network = bundle.networks[0]
+    if nodule is not None:
+        return nodule_occlusion(classifier, feature_map, nodule[row], network.spread)
     known = forwards[0].features.shape[1] == feature_map.shape[-1]
     return forest_occlusion(classifier, feature_map, network.pooling if known else network.pool)
+
+
+def nodule_map(forwards: Sequence["Forward"], row: int = 0) -> np.ndarray | None:
+    """Draw where the networks of a bundle see the nodule in one image.
+
+    Parameters
+    ----------
+    forwards : sequence of Forward
+        One of each of ``bundle.networks``.
+    row : int
+        Which image of the forward passes.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w), or None
+        0–1, the mean over the networks, at the resolution of the largest map; None unless each
+        of them has one.
+    """
+    maps = [forward.nodule[row] for forward in forwards if forward.nodule is not None]
+    if not maps or len(maps) < len(forwards):
+        return None
+    return np.mean(_on_one_grid(maps), axis=0)
+
+
+def least_peak(bundle: "Bundle | Ensemble") -> float:
+    """Give the least maximum of a nodule map that counts as a nodule.
+
+    Parameters
+    ----------
+    bundle : Bundle or Ensemble
+        Whose networks draw one.
+
+    Returns
+    -------
+    float
+        0–1, the mean of what its networks' manifests say.
+    """
+    facts = [network.manifest for network in bundle.networks]
+    return float(np.mean([each.get("nodule_threshold", _HALF) for each in facts]))
 
 
 def _svm_map(
@@ -206,7 +294,8 @@ def _svm_map(
         bundle.networks, forwards, np.split(slope, ends), strict=True
     ):
         feature_map = forward.feature_map[row]
-        gradient = network.pull_back(feature_map[None], part[None])[0]
+        nodule = None if forward.nodule is None else forward.nodule[row][None]
+        gradient = network.pull_back(feature_map[None], part[None], nodule)[0]
         # Gradient times activation, cell by cell (HiResCAM, Draelos and Carin 2020): under
         # average pooling it is Grad-CAM's weighted sum, under a deviation, whose gradients
         # add up to zero, Grad-CAM would see nothing. Left at its own scale: scaled one by

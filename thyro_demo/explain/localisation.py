@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from thyro_demo.data import images, preprocess
+from thyro_demo.data import images, masks, preprocess
 from thyro_demo.errors import DataError, ThyroError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.explain.cam import scale
@@ -126,6 +126,33 @@ def energy(heatmap: np.ndarray, mask: np.ndarray) -> float:
     return float(hit / (hit + missed))
 
 
+def within(heatmap: np.ndarray, box: preprocess.Box, nodule: np.ndarray) -> dict[str, float]:
+    """Measure a heatmap within the scan area.
+
+    Parameters
+    ----------
+    heatmap : ndarray of float, shape (H, W)
+        In the frame's coordinates, 0 outside the scan area, as `preprocess.place` gives it.
+    box : Box
+        The scan area.
+    nodule : ndarray of bool, shape (H, W)
+        The nodule.
+
+    Returns
+    -------
+    dict of str to float
+        `pointing` and `energy`, 0–1.
+
+    Raises
+    ------
+    ThyroError
+        If map and nodule differ in shape.
+    """
+    _check_shapes(heatmap, nodule)
+    cut = preprocess.crop(heatmap, box), preprocess.crop(nodule, box)
+    return {"pointing": pointing(*cut), "energy": energy(*cut)}
+
+
 def centred_gaussian(
     shape: tuple[int, int], box: preprocess.Box, spread: float = 0.25
 ) -> np.ndarray:
@@ -202,7 +229,8 @@ def measure(records: pd.DataFrame, maps: Iterable[tuple[str, str, np.ndarray]]) 
     Parameters
     ----------
     records : DataFrame
-        Columns `path` (each once), `group` and `polygons` (at least one: see `outlined`).
+        Columns `path` (each once), `group`, and what `masks.nodule_mask` reads: `polygons`,
+        `mask_path` or `mask_paths`, with a nodule on each frame.
     maps : iterable of (head, path, heatmap)
         Name of the head, path of the frame, and its map in the frame's coordinates:
         float (H, W), 0 outside the scan area, as `preprocess.place` gives it. Only of
@@ -226,19 +254,19 @@ def measure(records: pd.DataFrame, maps: Iterable[tuple[str, str, np.ndarray]]) 
     ThyroError
         If a map has not the height and width of its frame.
     """
-    _check_records(records)
+    nodules = _nodules(records)
     groups = dict(zip(records["path"], records["group"], strict=True))
     areas: dict[str, tuple[preprocess.Box, np.ndarray]] = {}
     rows = []
-    for path, polygons in zip(records["path"], records["polygons"], strict=True):
-        frame = images.decode(path)
-        box, nodule = preprocess.scan_area(frame), mask(polygons, frame.shape[:2])
+    for path, nodule in nodules.items():
+        box = preprocess.scan_area(images.decode(path))
         areas[path] = box, nodule
-        rows.append(_row(BASELINE, path, centred_gaussian(nodule.shape, box), box, nodule))
+        blind = centred_gaussian((nodule.shape[0], nodule.shape[1]), box)
+        rows.append({"path": path, "head": BASELINE, **within(blind, box, nodule)})
     for head, path, heatmap in maps:
         if path not in areas:
             raise DataError(f"Every map belongs to one of the records. Received: one of {path}")
-        rows.append(_row(head, path, heatmap, *areas[path]))
+        rows.append({"path": path, "head": head, **within(heatmap, *areas[path])})
     table = pd.DataFrame(rows)
     table.insert(1, "group", table["path"].map(groups))
     return table
@@ -265,7 +293,9 @@ def summarise(
         resamples), ``heads`` and ``gaussian``. Each figure has its ``value`` (mean over
         frames), ``low`` and ``high`` (95 %; null with one group alone). The Gaussian has
         ``pointing`` and ``energy``; a head also has ``pointing_gain`` and
-        ``energy_gain``, the mean of its own minus the Gaussian's on the same frame.
+        ``energy_gain``, the mean of its own minus the Gaussian's on the same frame. Where no
+        frame has a group, ``groups`` is null and ``unit`` "image"; else a frame without one
+        counts as a group of its own.
 
     Raises
     ------
@@ -279,45 +309,73 @@ def summarise(
         own = rows.set_index("path").loc[blind.index]
         heads[str(head)] = _means(own, resamples, seed) | _gains(own, blind, resamples, seed)
     return {
-        "n": len(blind),
-        "groups": int(blind["group"].nunique()),
-        "unit": "group",
+        **counts(blind["group"]),
         "heads": heads,
         "gaussian": _means(blind, resamples, seed),
     }
 
 
+def counts(groups: pd.Series) -> dict[str, Any]:
+    """Count frames and their groups, and name what the bootstrap resamples.
+
+    Parameters
+    ----------
+    groups : Series
+        One row a frame; NaN where a frame has none.
+
+    Returns
+    -------
+    dict
+        ``n``, ``groups`` and ``unit``, as `summarise` reports them.
+    """
+    grouped = bool(groups.notna().any())
+    return {
+        "n": len(groups),
+        "groups": int(groups.nunique() + groups.isna().sum()) if grouped else None,
+        "unit": "group" if grouped else "image",
+    }
+
+
+def average(rows: pd.DataFrame, name: str, resamples: int, seed: int) -> dict[str, float | None]:
+    """Average a column over frames, with an interval over groups.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row a frame, with `group` and the column.
+    name : str
+        The column.
+    resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict of str to float or None
+        ``value``, ``low`` and ``high`` (95 %).
+    """
+    unused = np.zeros(len(rows), bool)
+    return intervals.group_bootstrap(
+        metrics.mean, unused, rows[name], rows["group"], resamples, seed
+    ).told()
+
+
 def _evidence(heatmap: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, NDArray[np.bool_]]:
     """Give the positive part of a map, ones where there is none, and the mask as bool."""
+    _check_shapes(heatmap, mask)
+    evidence = scale(heatmap)
+    return evidence if evidence.any() else np.ones_like(evidence), mask.astype(bool)
+
+
+def _check_shapes(heatmap: np.ndarray, mask: np.ndarray) -> None:
     if heatmap.ndim != 2 or heatmap.shape != mask.shape:
         raise ThyroError(
             "A heatmap must have the height and width of its mask. "
             f"Received: heatmap {heatmap.shape}, mask {mask.shape}."
         )
-    evidence = scale(heatmap)
-    return evidence if evidence.any() else np.ones_like(evidence), mask.astype(bool)
-
-
-def _row(
-    head: str, path: str, heatmap: np.ndarray, box: preprocess.Box, nodule: np.ndarray
-) -> dict[str, Any]:
-    if heatmap.shape != nodule.shape:
-        raise ThyroError(
-            "A heatmap must have the height and width of its frame. "
-            f"Received: heatmap {heatmap.shape}, frame {nodule.shape} of {path}."
-        )
-    within = preprocess.crop(heatmap, box), preprocess.crop(nodule, box)
-    return {"path": path, "head": head, "pointing": pointing(*within), "energy": energy(*within)}
 
 
 def _means(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
-    unused = np.zeros(len(rows), bool)
-    return {
-        name: intervals.group_bootstrap(
-            metrics.mean, unused, rows[name], rows["group"], resamples, seed
-        ).told()
-        for name in FIGURES
-    }
+    return {name: average(rows, name, resamples, seed) for name in FIGURES}
 
 
 def _gains(rows: pd.DataFrame, blind: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
@@ -330,24 +388,32 @@ def _gains(rows: pd.DataFrame, blind: pd.DataFrame, resamples: int, seed: int) -
     }
 
 
-def _check_records(records: pd.DataFrame) -> None:
-    missing = [name for name in ("path", "group", "polygons") if name not in records]
+def _nodules(records: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Read the nodule of every frame, bool (H, W) by path."""
+    missing = [name for name in ("path", "group") if name not in records]
     if missing or records.empty:
         raise DataError(
-            "Frames with outlines are a table of path, group and polygons. "
-            f"Received: {len(records)} rows without {', '.join(missing) or 'any'}"
-        )
-    bare = records["group"].isna() | (records["polygons"].map(len) == 0)
-    if bare.any():
-        raise DataError(
-            "Every frame has a group and at least one outline. "
-            f"Received: {int(bare.sum())} without, among them {records['path'][bare].iloc[0]}"
+            "Frames with outlines must be a table of path, group and outlines. "
+            f"Received: {len(records)} rows without {', '.join(missing) or 'any'}."
         )
     twice = records["path"].duplicated()
     if twice.any():
         raise DataError(
-            f"Every frame is named once. Received: {records['path'][twice].iloc[0]} twice"
+            f"Every frame must be named once. Received: {records['path'][twice].iloc[0]} twice."
         )
+    nodules = {record["path"]: masks.nodule_mask(record) for _, record in records.iterrows()}
+    grouped = dict(zip(records["path"], records["group"].notna(), strict=True))
+    found = {
+        path: nodule
+        for path, nodule in nodules.items()
+        if nodule is not None and nodule.any() and grouped[path]
+    }
+    if bare := [path for path in nodules if path not in found]:
+        raise DataError(
+            "Every frame must have a group and at least one outline. "
+            f"Received: {len(bare)} without, among them {bare[0]}."
+        )
+    return found
 
 
 def _check_table(table: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers
 
 from thyro_demo.errors import RecipeError
+from thyro_demo.models import nodule_map
 from thyro_demo.models.architectures.alexnet import alexnet
 from thyro_demo.models.architectures.efficientnet_b0 import efficientnet_b0
 from thyro_demo.models.architectures.overfeat import overfeat
@@ -22,6 +23,9 @@ from thyro_demo.models.architectures.published import keras_application
 from thyro_demo.models.architectures.two_layer_cnn import two_layer_cnn
 from thyro_demo.models.architectures.vgg import vgg_normalised
 from thyro_demo.models.architectures.vgg_f import vgg_f
+
+# Whatever a reader's keras.json says: every network here has its channels last.
+keras.config.set_image_data_format("channels_last")
 
 # Mean and standard deviation of ImageNet in RGB, 0–1 ("torch"), and the BGR means in
 # 0–255 of the original Caffe networks ("caffe").
@@ -97,6 +101,9 @@ class BackboneSpec:
         last one; see the head "fc" of `build`.
     smallest : int
         Least side of the input that leaves a cell of every map, pixels.
+    fine_layer : str or None
+        Layer whose output has a whole multiple of the last feature map's cells: the nodule map
+        is drawn at this resolution. None where the network has no nodule map.
     """
 
     name: str
@@ -110,6 +117,7 @@ class BackboneSpec:
     scratch_body: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None
     dense: tuple[int, ...] = ()
     smallest: int = 32
+    fine_layer: str | None = None
 
     @property
     def taps(self) -> dict[str, str]:
@@ -142,6 +150,7 @@ _SPECS = (
         _IMAGENET,
         vgg_normalised(2, 2, 3, 3, 3),
         _CONNECTED,
+        fine_layer="block4_pool",
     ),
     BackboneSpec(
         "resnet50",
@@ -152,6 +161,7 @@ _SPECS = (
         "conv5_block3_out",
         _RESNET_BLOCKS,
         _IMAGENET,
+        fine_layer="conv4_block6_out",
     ),
     BackboneSpec(
         "resnet50v2",
@@ -173,6 +183,7 @@ _SPECS = (
         {"last block": "block6d_add", "last two blocks": "block5c_add"},
         ("imagenet", "noisy-student"),
         partial(efficientnet_b0, dropping=False),
+        fine_layer="block5c_add",
     ),
     BackboneSpec(
         "two-layer-cnn",
@@ -183,6 +194,7 @@ _SPECS = (
         "conv2_pool",
         {"last block": "conv1_pool"},
         smallest=16,
+        fine_layer="conv1_pool",
     ),
     # The networks of P2. The early ones took raw values about the mean of their training images,
     # OverFeat divided by their spread as well. No weights of these three are published for Keras.
@@ -328,7 +340,7 @@ def backbone(name: str) -> BackboneSpec:
     return BACKBONES[name]
 
 
-HEADS = ("softmax", "mlp", "mlp-512", "mlp-256", "fc")
+HEADS = ("softmax", "mlp", "mlp-512", "mlp-256", "fc", "nodule")
 
 
 def build(
@@ -346,12 +358,13 @@ def build(
         The row.
     classes : int
         Number of classes of the softmax.
-    head : {"softmax", "mlp", "mlp-512", "mlp-256", "fc"}
+    head : {"softmax", "mlp", "mlp-512", "mlp-256", "fc", "nodule"}
         "softmax": global average pool and one dense layer. "mlp": flatten, dropout 0.5,
         three dense layers of 128 ReLU, as in P1 (its table of heads). "mlp-512" and
         "mlp-256": global average pool and one dense layer of so many ReLU, as in P5. "fc":
         flatten and the fully connected layers of the row's `dense`, each with ReLU and
         dropout 0.5, as AlexNet and its successors end (Krizhevsky et al. 2012, section 4.2).
+        "nodule": a nodule map, and one dense layer on what is pooled with it; see `nodule_map`.
     input_size : int, optional
         Side of the square input in pixels, when it is not the row's own.
     scratch : bool
@@ -362,14 +375,15 @@ def build(
     -------
     keras.Model
         Flat functional graph: input "image" float32 (n, s, s, 3) 0–255, output
-        "probabilities" float32 (n, classes). The layer "logits" holds the scores before
-        the softmax; "features" the vector that SVM and forest heads read.
+        "probabilities" float32 (n, classes), and with the head "nodule" also "nodule" float32
+        (n, h, w, 1) 0–1. The layer "logits" holds the scores before the softmax; "features" the
+        vector that SVM and forest heads read.
 
     Raises
     ------
     RecipeError
-        If `head` is not known, the network has no fully connected layers for it, or the
-        images are too small.
+        If `head` is not known, the network has no fully connected layers or no finer map for
+        it, or the images are too small.
 
     Notes
     -----
@@ -385,6 +399,8 @@ def build(
             f"Received: {spec.name!r}."
         )
     side = input_size or spec.input_size
+    if head == "nodule":
+        nodule_map.check(spec.title, spec.fine_layer, side)
     if side < spec.smallest:
         raise RecipeError(
             f"{spec.title} needs images of at least {spec.smallest} pixels a side. "
@@ -393,12 +409,20 @@ def build(
     size = None if scratch and head not in ("mlp", "fc") else side
     image = keras.Input((size, size, 3), name="image", dtype="float32")
     body = (spec.scratch_body if scratch else None) or spec.body
-    x = _head(body(normalise(image, spec.normalisation)), head, spec.dense)
+    x = body(normalise(image, spec.normalisation))
+    outputs: list[keras.KerasTensor] = []
+    if head == "nodule":
+        fine = keras.Model(image, x).get_layer(spec.fine_layer).output
+        nodule = nodule_map.draw(fine, x)
+        outputs.append(nodule)
+        x = nodule_map.pool(nodule_map.join(fine, x), nodule)
+    else:
+        x = _head(x, head, spec.dense)
     # The logits stand alone so that heatmaps can follow the score before the softmax
     # flattens it; float32 also under mixed precision.
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
     x = layers.Softmax(name="probabilities", dtype="float32")(x)
-    return keras.Model(image, x, name=spec.name.replace("-", "_"))
+    return keras.Model(image, [x, *outputs] if outputs else x, name=spec.name.replace("-", "_"))
 
 
 def _head(x: keras.KerasTensor, head: str, dense: tuple[int, ...]) -> keras.KerasTensor:

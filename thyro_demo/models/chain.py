@@ -23,6 +23,8 @@ from thyro_demo.models import (
     familiarity,
     heads,
     manifest,
+    nodule_map,
+    nodule_stage,
     out_of_fold,
     provenance,
     rounding,
@@ -75,6 +77,8 @@ class Job:
         Caps the epochs of every stage, for a quick look; 1 or more.
     title : str or None
         Display name of the bundle; that of the network without it.
+    fold_seed : int
+        Which split into folds: a figure that moves with it is noise.
     """
 
     recipe: Recipe
@@ -85,6 +89,7 @@ class Job:
     start: str = "none"
     epochs: int | None = None
     title: str | None = None
+    fold_seed: int = 0
 
     def stage(self, stage: Stage) -> Stage:
         """Apply the cap on epochs to a stage.
@@ -185,6 +190,7 @@ def _claim(job: Job) -> None:
         "start": job.start,
         "heads": list(job.recipe.heads),
         "network_head": job.recipe.network_head,
+        "fold_seed": job.fold_seed,
         # As JSON gives it back: lists in place of tuples.
         "stages": json.loads(
             json.dumps([asdict(job.stage(stage)) for _, stage in job.recipe.stages])
@@ -216,7 +222,7 @@ def _read(job: Job, source: str, stage: Stage) -> pd.DataFrame:
     root = _folder(job, source)
     if source == "phantoms" and not (root / "index.csv").exists():
         phantom.write(phantom.cohort(_PATIENTS, frames_per_patient=2, seed=11), root)
-    records = SOURCES[source].read(str(root))
+    records = _outlined(job) if SOURCES[source].outlines else SOURCES[source].read(str(root))
     folder = job.work / stage.name
     note, content = folder / _IMAGES, _content(records, root)
     done = any(folder.glob("*.json"))
@@ -228,6 +234,12 @@ def _read(job: Job, source: str, stage: Stage) -> pd.DataFrame:
     with whole(note) as temporary:
         temporary.write_text(content, encoding="utf-8")
     return records
+
+
+def _outlined(job: Job) -> pd.DataFrame:
+    """Read the frames that teach where the nodule is, none of them one that will be scored."""
+    thyroid = SOURCES["thyroid"]
+    return nodule_stage.read(job.data, job.work, thyroid.read(str(job.data / thyroid.folder)))
 
 
 def _content(records: pd.DataFrame, root: Path) -> str:
@@ -249,6 +261,8 @@ def _folder(job: Job, source: str) -> Path:
     if source == "phantoms":
         return job.work / "drawn"
     named = job.data / SOURCES[source].folder
+    if SOURCES[source].outlines:
+        return job.data
     return job.data if len(job.recipe.stages) == 1 and not named.is_dir() else named
 
 
@@ -264,18 +278,24 @@ def _early_stage(
     folder = job.work / stage.name
     file, note = folder / "network.keras", folder / "stage.json"
     records = _read(job, source, stage)
+    outlines = SOURCES[source].outlines
     if not note.exists():
-        classes = tuple(sorted(set(records["label"])))
+        classes = CLASSES if outlines else tuple(sorted(set(records["label"])))
         records = limited(records, stage)
         if "split" not in records:
             records = splits.group_near_duplicates(records)
             records = splits.split(records, (0.85, 0.15, 0.0), stage.seed)
         training, validation = _rows(records, "train"), _rows(records, "validation")
         size = stage.input_size or spec.input_size
-        frames = load_frames(records, classes, size, SOURCES[source].crop)
-        network = _built(spec, stage, len(classes), size)
+        if outlines:
+            frames = nodule_stage.load(records, size)
+        else:
+            frames = load_frames(records, classes, size, SOURCES[source].crop)
+        head = "nodule" if outlines else "softmax"
+        network = _built(spec, stage, len(classes), size, head)
         starts.apply(network, spec, start)
-        rows = _trained(network, spec, stage, frames, (training, validation), folder, start)
+        parts = training, validation
+        rows = _trained(network, spec, stage, frames, parts, folder, start, head)
         with whole(file) as temporary:
             network.save(temporary)
         row = {
@@ -291,6 +311,8 @@ def _early_stage(
             else None,
             "input size": size,
         }
+        if outlines:
+            row |= nodule_stage.finish(network, frames, records, folder)
         with whole(note) as temporary:
             temporary.write_text(json.dumps(row, indent=1))
         (folder / "state.npz").unlink(missing_ok=True)
@@ -330,6 +352,7 @@ def _trained(
     parts: tuple[np.ndarray, np.ndarray],
     folder: Path,
     start: str,
+    head: str,
 ) -> list[dict[str, float]]:
     """Train an early stage; images that grow and mixed precision need a network of their own."""
     if not stage.sides and stage.precision == "float32":
@@ -338,7 +361,7 @@ def _trained(
     try:
         keras.utils.set_random_seed(stage.seed)
         side = frames.images.shape[1]
-        trained = build(spec, len(frames.classes), input_size=side, scratch=bool(stage.sides))
+        trained = build(spec, len(frames.classes), head, side, scratch=bool(stage.sides))
         copy_weights(network, trained)
         if start == "none":
             silence_branches(trained)
@@ -391,7 +414,7 @@ def thyroid_records(job: Job) -> pd.DataFrame:
             phantom.write(phantom.cohort(drawn // 2, frames_per_patient=2, seed=7), folder)
         drawn_records = _marked(job, read_phantoms(folder))
         records = pd.concat([records, drawn_records], ignore_index=True)
-    return splits.kfold(records, job.recipe.folds, seed=0)
+    return splits.kfold(records, job.recipe.folds, seed=job.fold_seed)
 
 
 def _marked(job: Job, records: pd.DataFrame) -> pd.DataFrame:
@@ -499,7 +522,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "start": relative(job.start, (Path.cwd(),)),
         "classes": list(CLASSES),
         "input_size": trainer.size,
-        "cam_layer": spec.cam_layer,
+        "cam_layer": trainer.cam_layer,
         "pooling": trainer.pooling,
         "region": region,
         "heads": list(job.recipe.heads),
@@ -509,7 +532,11 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "familiarity_limit": limit,
         "training_images": sorted(sha256(path) for path in records["path"]),
         "training_phantoms": _phantoms_met(job, records),
+        "training_outlines": _outlines_met(job),
     }
+    if trainer.pooling == "nodule":
+        drawn = [row for row in facts["chain"] if "nodule threshold" in row]
+        facts["nodule_threshold"] = drawn[-1]["nodule threshold"]
     extra = {}
     if spec.name in _KEEPS_STAGES:
         for row in history[:-1]:
@@ -531,9 +558,29 @@ def _phantoms_met(job: Job, records: pd.DataFrame) -> dict[str, int]:
     groups = [
         _read(job, source, stage)["group"]
         for source, stage in job.recipe.stages[:-1]
-        if source == "phantoms"
+        if source == "phantoms" or SOURCES[source].outlines
     ]
     return provenance.joined([before, *map(provenance.cohorts, [records["group"], *groups])])
+
+
+def _outlines_met(job: Job) -> list[str]:
+    """Name the real frames whose outlines the start or an early stage has learned."""
+    start = manifest.bundle_of(job.start)
+    met = [] if start is None else manifest.read_manifest(start).get("training_outlines", [])
+    for source, stage in job.recipe.stages[:-1]:
+        if SOURCES[source].outlines:
+            met = [*met, *nodule_stage.learned_outlines(job.work / stage.name)]
+    return sorted(set(met))
+
+
+def _check_outlines(job: Job, records: pd.DataFrame) -> None:
+    """Refuse a network that was told where the nodules of the frames to score are."""
+    met = set(_outlines_met(job))
+    if met and (told := [path for path in records["path"] if sha256(path) in met]):
+        raise DataError(
+            "A network must not have learned the outlines of frames that it is scored on. "
+            f"Received: {len(told)} of them, among them {told[0]}."
+        )
 
 
 _KEEPS_STAGES = ("efficientnet-b0",)
@@ -560,6 +607,7 @@ class _Trainer:
         self.folder = job.work / self.stage.name
         self.size = self.stage.input_size or spec.input_size
         self.records = thyroid_records(job)
+        _check_outlines(job, self.records)
         self.frames = load_frames(self.records, CLASSES, self.size)
         self.network = _built(spec, self.stage, len(CLASSES), self.size, job.recipe.network_head)
         head = upper_part(self.network, "features")
@@ -572,7 +620,8 @@ class _Trainer:
         self.exact: list[np.ndarray] | None = None
         self.rounded: float | None = None
         # An MLP flattens the map; its heads read what it reads.
-        self.pooling = job.recipe.pooling if job.recipe.network_head == "softmax" else "average"
+        self.pooling = "average" if job.recipe.network_head == "mlp" else job.recipe.pooling
+        self.cam_layer = nodule_map.READ if self.pooling == "nodule" else spec.cam_layer
         if boundary(spec, self.stage.trainable) == "features":
             # A frozen body is rounded before anything is fitted on it, so that the figures are
             # those of the file; the exact features tell what the rounding moved.
@@ -585,7 +634,7 @@ class _Trainer:
         """Give what the softmax reads, and what the other heads read."""
         return [
             self.network.get_layer("features").output,
-            readout(self.network, self.spec.cam_layer, self.pooling),
+            readout(self.network, self.cam_layer, self.pooling),
         ]
 
     def _train(self, stage: Stage, training: np.ndarray, validation: np.ndarray, name: str) -> int:

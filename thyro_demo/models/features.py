@@ -25,8 +25,8 @@ def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTe
         Network from `backbones.build`.
     cam_layer : str
         Its last feature map.
-    pooling : {"average", "deviation"}
-        "average" is the network's own layer "features".
+    pooling : {"average", "deviation", "nodule"}
+        "average" and "nodule" are the network's own layer "features".
 
     Returns
     -------
@@ -42,7 +42,7 @@ def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTe
         raise RecipeError(
             f"Heads read one of {', '.join(POOLINGS)} of a feature map. Received: {pooling!r}."
         )
-    if pooling == "average":
+    if pooling in ("average", "nodule"):
         return network.get_layer("features").output
     cells = keras.ops.cast(network.get_layer(cam_layer).output, "float32")
     return keras.ops.sqrt(keras.ops.var(cells, axis=(1, 2)) + FLOOR)

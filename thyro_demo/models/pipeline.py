@@ -1,16 +1,17 @@
 """From record tables to batches: decode and crop once, augment in the graph."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
+from PIL import Image
 from tqdm.auto import tqdm
 
 from thyro_demo.data.images import decode
-from thyro_demo.data.preprocess import NODULE_MARGIN, Box, prepare, widen
+from thyro_demo.data.preprocess import NODULE_MARGIN, Box, crop, prepare, widen
 from thyro_demo.errors import DataError
 
 
@@ -34,6 +35,16 @@ class Augmentation:
     speckle : float
         Largest standard deviation of multiplicative noise; each view has its own between
         zero and this, so that frames without added noise stay familiar.
+    gamma : float
+        Standard deviation of the logarithm of the exponent of a grey curve.
+    depth : float
+        Standard deviation of the logarithm of the gain at the lower edge over that at the
+        upper one, as of a scanner's time gain compensation.
+    grain : float
+        Largest share of the noise that is smoothed over neighbouring pixels, 0–1: speckle has
+        the grain of the probe, not of the pixels.
+    shadow : float
+        Probability of an acoustic shadow: a dark stripe from a random depth downward, 0–1.
     """
 
     flip: bool = True
@@ -41,6 +52,10 @@ class Augmentation:
     zoom: float = 0.10
     gain: float = 0.08
     speckle: float = 0.06
+    gamma: float = 0.0
+    depth: float = 0.0
+    grain: float = 0.0
+    shadow: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,17 +64,20 @@ class Frames:
 
     Parameters
     ----------
-    images : ndarray of uint8 (n, s, s, 3)
-        RGB.
+    images : ndarray of uint8 (n, s, s, 3), or (n, s, s, 4)
+        RGB; a fourth channel holds the nodule's mask, 0 or 255.
     labels : ndarray of int64 (n,)
-        Index into `classes`.
+        Index into `classes`; −1 where the label is not known.
     classes : tuple of str
         Names of the labels.
+    outlined : ndarray of bool (n,), or None
+        Where the mask is known, be it empty; None without masks.
     """
 
     images: np.ndarray
     labels: np.ndarray
     classes: tuple[str, ...]
+    outlined: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -118,13 +136,56 @@ def load_frames(
     return Frames(images, labels, tuple(classes))
 
 
+def load_outlined(
+    records: pd.DataFrame, masks: Iterable[np.ndarray | None], classes: Sequence[str], size: int
+) -> Frames:
+    """Decode, crop to the scan area and resize every image of a table, with its nodule's mask.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Record table with `path` and `label`; a label that is none of `classes` counts as unknown.
+    masks : iterable of (ndarray of bool (H, W), or None)
+        The nodule of each record, in the coordinates of its frame; None where it is not known.
+    classes : sequence of str
+        Class names in the order of the network's outputs.
+    size : int
+        Side of the result, pixels.
+
+    Returns
+    -------
+    Frames
+        One row a record, in the same order, with masks.
+    """
+    images = np.empty((len(records), size, size, 4), np.uint8)
+    outlined = np.zeros(len(records), bool)
+
+    def load(row: int, path: str, mask: np.ndarray | None) -> None:
+        square, box = prepare(decode(path), size)
+        images[row, ..., :3] = np.round(square)
+        if mask is None:
+            mask = np.zeros((box.bottom, box.right), bool)
+        else:
+            outlined[row] = True
+        nodule = Image.fromarray(crop(mask, box).astype(np.uint8) * 255)
+        images[row, ..., 3] = np.asarray(nodule.resize((size, size), Image.Resampling.BILINEAR))
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = pool.map(load, range(len(records)), records["path"], masks)
+        for _ in tqdm(jobs, total=len(records), desc="Reading outlines", unit="image"):
+            pass
+    index = {name: number for number, name in enumerate(classes)}
+    labels = records["label"].map(index).fillna(-1).to_numpy(np.int64)
+    return Frames(images, labels, tuple(classes), outlined)
+
+
 def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """Draw one augmented view of each image of a batch.
 
     Parameters
     ----------
-    images : Tensor of uint8 or float32 (n, s, s, 3)
-        RGB, 0–255.
+    images : Tensor of uint8 or float32 (n, s, s, 3), or more channels
+        RGB, 0–255; what follows, a mask, moves along and keeps its values.
     seed : Tensor of int32 (2,)
         The same seed draws the same views, on any number of threads.
     augmentation : Augmentation
@@ -132,7 +193,7 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
 
     Returns
     -------
-    Tensor of float32 (n, s, s, 3)
+    Tensor of float32, same shape
         RGB, 0–255.
     """
     images = tf.cast(images, tf.float32)
@@ -161,11 +222,37 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
         fill_mode="REFLECT",
         fill_value=0.0,
     )
+    views, masks = views[..., :3], views[..., 3:]
     tone = augmentation.gain * tf.random.stateless_normal((count, 2, 1, 1, 1), draws[3])
     views = views * tf.exp(tone[:, 0]) + 255.0 * tone[:, 1]
     noise = tf.random.stateless_normal(tf.concat([tf.shape(views)[:3], [1]], 0), draws[4])
     strength = augmentation.speckle * tf.random.stateless_uniform((count, 1, 1, 1), draws[5])
-    return tf.clip_by_value(views * (1.0 + strength * noise), 0.0, 255.0)
+    if augmentation.gamma or augmentation.depth or augmentation.grain or augmentation.shadow:
+        views, noise = _as_scanned(views, noise, draws[5], augmentation)
+    views = tf.clip_by_value(views * (1.0 + strength * noise), 0.0, 255.0)
+    return tf.concat([views, masks], axis=-1)
+
+
+def _as_scanned(
+    views: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Vary views as another setting of the scanner would, and smooth their noise."""
+    draws = tf.random.experimental.stateless_split(seed, 5)
+    one = (tf.shape(views)[0], 1, 1, 1)
+    exponent = tf.exp(augmentation.gamma * tf.random.stateless_normal(one, draws[0]))
+    views = 255.0 * (tf.clip_by_value(views, 0.0, 255.0) / 255.0) ** exponent
+    down = tf.linspace(-0.5, 0.5, tf.shape(views)[1])[None, :, None, None]
+    across = tf.linspace(0.0, 1.0, tf.shape(views)[2])[None, None, :, None]
+    views *= tf.exp(augmentation.depth * tf.random.stateless_normal(one, draws[1]) * down)
+    place = tf.random.stateless_uniform((tf.shape(views)[0], 4, 1, 1, 1), draws[2])
+    beside = tf.abs(across - place[:, 0]) / (0.02 + 0.08 * place[:, 1])
+    below = tf.sigmoid((down + 0.5 - place[:, 2]) * 40.0)
+    falls = tf.cast(place[:, 3] < augmentation.shadow, tf.float32)
+    views *= 1.0 - 0.7 * falls * below * tf.exp(-(beside**2))
+    # Three by three pixels, brought back to the spread of one.
+    smooth = 3.0 * tf.nn.avg_pool2d(noise, 3, 1, "SAME")
+    share = augmentation.grain * tf.random.stateless_uniform(one, draws[3])
+    return views, (1.0 - share) * noise + share * smooth
 
 
 def batches(
@@ -180,7 +267,7 @@ def batches(
 
     Parameters
     ----------
-    images : ndarray of uint8 (n, s, s, 3)
+    images : ndarray of uint8 (n, s, s, 3 or 4)
         All images, decoded and cropped.
     order : ndarray of int64 (m,)
         Rows of `images` to give.
@@ -196,7 +283,7 @@ def batches(
     Returns
     -------
     tf.data.Dataset
-        Of float32 (batch, s, s, 3), 0–255.
+        Of float32 (batch, s, s, 3 or 4), 0–255.
     """
     held = tf.constant(images)
     run, epoch = seed

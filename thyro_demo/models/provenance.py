@@ -76,7 +76,39 @@ def seen(records: pd.DataFrame, manifests: Iterable[dict[str, Any]]) -> pd.Serie
         True for training frames, on the index of `records`.
     """
     held = list(manifests)
-    images = {image for facts in held for image in facts["training_images"]}
+    return _known(records, {image for facts in held for image in facts["training_images"]}, held)
+
+
+def learned(records: pd.DataFrame, manifests: Iterable[dict[str, Any]]) -> pd.Series:
+    """Report on which frames some networks have learned where the nodule is.
+
+    A frame whose label alone was learned is not among them: a heatmap is judged by the outline.
+
+    Parameters
+    ----------
+    records : DataFrame
+        With `path` and `group`.
+    manifests : iterable of dict
+        Of each network; one without the key "training_outlines" is taken to have learned the
+        outlines of all of its training images.
+
+    Returns
+    -------
+    Series of bool
+        True for such frames, and for phantoms of the patients that were trained on, on the index
+        of `records`.
+    """
+    held = list(manifests)
+    images = {
+        image
+        for facts in held
+        for image in facts.get("training_outlines", facts["training_images"])
+    }
+    return _known(records, images, held)
+
+
+def _known(records: pd.DataFrame, images: set[str], held: list[dict[str, Any]]) -> pd.Series:
+    """Mark the frames whose file is among some checksums, and phantoms that were met."""
     reach = joined(facts.get("training_phantoms", {}) for facts in held)
     marks = {
         # A member of an archive is no file of its own, so no manifest can name it.

@@ -1,13 +1,15 @@
 """Recipes: the chains of training stages, as data."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import tensorflow as tf
 
-from thyro_demo.data import datasets
+from thyro_demo.data import datasets, masks
 from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.models.pipeline import Augmentation
 from thyro_demo.models.transfer import Stage
@@ -20,20 +22,16 @@ def _tiny_imagenet(root: str) -> pd.DataFrame:
 
 
 def _outlined_thyroid(root: str) -> pd.DataFrame:
-    """Read the thyroid frames that stem from DDTI, with the outlines of the set beside them."""
-    records = datasets.load(root)
-    if "polygons" in records or "mask_path" in records:
+    """Read the frames of the thyroid set whose nodule is outlined."""
+    records = masks.with_outlines(datasets.load(root), Path(root))
+    if "mask_path" in records:
         return records
-    if "ddti_file" not in records:
+    if "polygons" not in records:
         raise DataError(
-            "Nodules are outlined in phantoms and in the frames from DDTI. "
-            f"Received: {root} without a column ddti_file."
+            "Nodules are outlined in phantoms and in the frames from DDTI, whose folder ddti "
+            f"is to be beside the set. Received: {root} without outlines."
         )
-    outlined = datasets.ddti(Path(root).parent / "ddti")
-    known = {Path(path).name: outlines for path, outlines in zip(outlined["path"],
-             outlined["polygons"], strict=True) if outlines}  # fmt: skip
-    polygons = records["ddti_file"].map(known)
-    return records.assign(polygons=polygons)[polygons.notna()].reset_index(drop=True)
+    return records[records["polygons"].map(len) > 0].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,16 @@ class Source:
         Whether frames are scanner frames, to be cropped to the scan area.
     roi : bool
         Whether each frame is cropped to its outlined nodule instead (`preprocess.regions`).
+    outlines : bool
+        Whether the network learns to draw the nodule (`nodule_map`), from the outlines of
+        several sets and of phantoms (`outlined_set`); `folder` is then that of the sets.
     """
 
     folder: str
     read: Callable[[str], pd.DataFrame]
     crop: bool
     roi: bool = False
+    outlines: bool = False
 
 
 SOURCES = {
@@ -64,6 +66,7 @@ SOURCES = {
     "radiographs": Source("radiographs", datasets.radiographs, crop=False),
     "breast": Source("busi", datasets.busi, crop=True),
     "phantoms": Source("phantoms", datasets.phantoms, crop=True),
+    "nodules": Source("", datasets.load, crop=True, outlines=True),
     "thyroid": Source("thyroid_us", datasets.load, crop=True),
     "nodule": Source("thyroid_us", _outlined_thyroid, crop=True, roi=True),
 }
@@ -85,13 +88,13 @@ class Recipe:
         Networks it is made for, the default first.
     heads : tuple of str
         Heads of the bundle; none where the recipe gives a network alone.
-    network_head : {"softmax", "mlp"}
+    network_head : {"softmax", "mlp", "nodule"}
         What the network itself ends in; see `backbones.build`.
     primary : str
         The head that is quoted first, named before any test fold is scored.
     folds : int
         Grouped folds of the out-of-fold figures.
-    pooling : {"average", "deviation"}
+    pooling : {"average", "deviation", "nodule"}
         What machines and forests read of the last feature map; see `features.readout`.
     phantoms : float
         Share of phantom frames among the training images of the last stage, 0–0.5.
@@ -123,8 +126,24 @@ _NATURAL_SIDES = {
 }
 
 
+_WIDE_CONVOLUTIONS = ("vgg16", "resnet50", "resnet50v2")
+_PROCESSOR = Path("/proc/cpuinfo")
+
+
+@functools.cache
+def _quick_bfloat16() -> bool:
+    """Tell whether this machine multiplies bfloat16 itself, rather than by a detour."""
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    try:
+        words = set(_PROCESSOR.read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def precision(backbone: str) -> str:
-    """Choose the faster arithmetic of a network on processors.
+    """Choose the faster arithmetic of a network on this machine.
 
     Parameters
     ----------
@@ -134,10 +153,12 @@ def precision(backbone: str) -> str:
     Returns
     -------
     str
-        A Keras dtype policy: bfloat16 halves the time of wide convolutions and doubles that
-        of depthwise ones.
+        A Keras dtype policy. bfloat16 halves the time of wide convolutions where the processor
+        has instructions for it, takes seven times as long where it has not, and doubles the time
+        of depthwise convolutions in any case.
     """
-    return "mixed_bfloat16" if backbone in ("vgg16", "resnet50", "resnet50v2") else "float32"
+    quick = backbone in _WIDE_CONVOLUTIONS and _quick_bfloat16()
+    return "mixed_bfloat16" if quick else "float32"
 
 
 def natural(backbone: str) -> Stage:
@@ -191,6 +212,22 @@ RADIOGRAPHS = Stage(
 )
 BREAST = replace(RADIOGRAPHS, name="breast", epochs=8, patience=8, limit=None)
 PHANTOMS = replace(RADIOGRAPHS, name="phantoms", epochs=4, patience=4, limit=None)
+NODULES = Stage(
+    "nodules",
+    trainable="last block",
+    epochs=10,
+    learning_rate=1e-3,
+    schedule="cosine",
+    warm_up=0.5,
+    # Every pass is kept: what is set aside is only looked at, and measures the map afterwards.
+    patience=None,
+    class_weights=True,
+    norm_momentum=0.9,
+    views=2,
+    augmentation=Augmentation(
+        shift=0.1, zoom=0.15, gain=0.1, speckle=0.1, gamma=0.2, depth=0.4, grain=0.8, shadow=0.2
+    ),
+)
 HEAD = Stage(
     "thyroid",
     trainable="head",
@@ -225,6 +262,7 @@ TWO_LAYER = Stage(
 )
 
 _NETWORKS = ("efficientnet-b0", "vgg16", "resnet50", "resnet50v2")
+_WITH_MAP = ("efficientnet-b0", "resnet50", "vgg16")
 _NOTHING: dict[str, Any] = {"heads": (), "primary": ""}
 
 
@@ -246,6 +284,27 @@ _RECIPES = (
         ),
         _NETWORKS,
         phantoms=0.2,
+    ),
+    Recipe(
+        "find-and-read",
+        "natural images, chest radiographs, outlined nodules, then thyroid ultrasound",
+        (
+            ("natural", NATURAL),
+            ("radiographs", RADIOGRAPHS),
+            ("nodules", NODULES),
+            ("thyroid", HEAD),
+        ),
+        _WITH_MAP,
+        network_head="nodule",
+        pooling="nodule",
+        phantoms=0.2,
+    ),
+    Recipe(
+        "nodules",
+        "a network, given by --start, learns where the nodule is: the third stage alone",
+        (("nodules", NODULES),),
+        _WITH_MAP,
+        **_NOTHING,
     ),
     Recipe(
         "nodule",
@@ -347,8 +406,12 @@ def recipe(name: str, backbone: str | None = None, start: str = "none") -> Recip
                 f"The recipe {name} starts from random weights. Received: --start {start}."
             )
     network = backbone or known.backbones[0]
-    stages = tuple((source, _fitted(stage, network)) for source, stage in known.stages)
-    return replace(known, stages=stages)
+    stages = [(source, _fitted(stage, network)) for source, stage in known.stages]
+    if known.gives_bundle and known.network_head == "nodule":
+        # The nodule map is read at the size at which it was learned.
+        side = next(stage.input_size for source, stage in stages if SOURCES[source].outlines)
+        stages[-1] = (stages[-1][0], replace(stages[-1][1], input_size=side))
+    return replace(known, stages=tuple(stages))
 
 
 def _fitted(stage: Stage, network: str) -> Stage:
@@ -361,12 +424,21 @@ def _fitted(stage: Stage, network: str) -> Stage:
         rate, epochs = min(stage.learning_rate, 3e-5), min(stage.epochs, 2)
         limit = 1200 if stage.name == "radiographs" else 600
         return replace(stage, learning_rate=rate, epochs=epochs, limit=limit)
+    if stage.name == "nodules":
+        return replace(stage, **_NODULES_OF[network])
     if stage.name == "phantoms" and network == "efficientnet-b0":
         return replace(stage, trainable="last two blocks", epochs=8, patience=8, learning_rate=1e-3)
     if stage.name == "thyroid" and stage.trainable == "head" and network in _WIDE:
         return replace(stage, input_size=_WIDE[network])
     return stage
 
+
+# The boundary is the finer map that the nodule map is drawn on; VGG-16 has no normalisation.
+_NODULES_OF: dict[str, dict[str, Any]] = {
+    "efficientnet-b0": {"trainable": "last two blocks", "input_size": 224},
+    "resnet50": {"input_size": 192, "learning_rate": 3e-4},
+    "vgg16": {"input_size": 192, "learning_rate": 5e-5},
+}
 
 _WIDE = {"resnet50": 288, "efficientnet-b0": 288}
 """Side of the thyroid frames where it is not the network's own: a frozen network reads more of

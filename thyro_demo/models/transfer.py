@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import whole
+from thyro_demo.models import nodule_map
 from thyro_demo.models.backbones import BackboneSpec
 from thyro_demo.models.pipeline import Augmentation, Frames, batches
 
@@ -95,6 +96,8 @@ class Stage:
         Epochs from one step to the next.
     final_rate : float
         Rate of the last epoch of the schedule "log", above 0 and at most `learning_rate`.
+    label_share : float
+        Weight of the label's loss beside that of the nodule map, in a stage with outlines.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Stage:
     decay: float = 0.1
     decay_every: int = 5
     final_rate: float = 1e-4
+    label_share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.trainable not in TRAINABLE:
@@ -355,6 +359,12 @@ def upper_part(network: keras.Model, cut: str | None) -> keras.Model:
     return keras.Model(start, network.get_layer("logits").output)
 
 
+def _with_nodule(network: keras.Model, cut: str) -> keras.Model:
+    """Give what lies above `cut`, up to the logits of the label and of the nodule map."""
+    ends = [network.get_layer(name).output for name in ("logits", nodule_map.LOGITS)]
+    return keras.Model(network.get_layer(cut).output, ends)
+
+
 @dataclass(frozen=True)
 class Views:
     """Activations at a boundary: the plain view and the augmented views of every image.
@@ -363,9 +373,12 @@ class Views:
     ----------
     every : ndarray of float32 (k, n, …)
         Of the images as they are, then of k − 1 fixed augmented views.
+    nodules : ndarray of float32 (k, n, h, w, 1), or None
+        Share of each cell that the nodule takes in the same views, 0–1, for frames with masks.
     """
 
     every: np.ndarray
+    nodules: np.ndarray | None = None
 
     @property
     def plain(self) -> np.ndarray:
@@ -418,20 +431,32 @@ def cache_views(
     views = stage.views if stage.augmentation is not None else 1
     everything = np.arange(len(frames))
     training, validation = (everything, everything) if parts is None else parts
-    wanted = [np.union1d(training, validation), *[training] * (views - 1)]
+    # A stage may draw an image more than once in an epoch; its views are the same.
+    wanted = [np.union1d(training, validation), *[np.unique(training)] * (views - 1)]
     # Zeros take no memory until they are written over.
     stored = np.zeros((views, len(frames), *shape), np.float32)
+    nodules = None
+    if frames.outlined is not None:
+        nodules = np.zeros((views, len(frames), *shape[:2], 1), np.float32)
     total = sum(map(len, wanted))
     with tqdm(total=total, desc=f"{stage.name}: frozen layers", unit="image") as bar:
         for view, rows in enumerate(wanted):
             how = stage.augmentation if view else None
             done = 0
             for x in batches(frames.images, rows, 32, (stage.seed, view), how):
-                y = run(x).numpy()
-                stored[view, rows[done : done + len(y)]] = y
+                y = run(x[..., :3]).numpy()
+                here = rows[done : done + len(y)]
+                stored[view, here] = y
+                if nodules is not None:
+                    nodules[view, here] = _shares(x[..., 3:], shape[:2])
                 done += len(y)
                 bar.update(len(y))
-    return Views(stored)
+    return Views(stored, nodules)
+
+
+def _shares(masks: tf.Tensor, cells: tuple[int, ...]) -> np.ndarray:
+    """Average masks (n, s, s, 1) of 0–255 over the cells of a map, 0–1."""
+    return tf.image.resize(masks / 255.0, cells, "area").numpy()
 
 
 def _optimiser(stage: Stage) -> keras.optimizers.Optimizer:
@@ -615,7 +640,15 @@ def train_stage(
     if stage.trainable == "none" or stage.epochs == 0:
         return []
     cut = cut_layer(network, spec, stage)
-    upper = upper_part(network, cut)
+    if frames.outlined is None:
+        upper = upper_part(network, cut)
+    elif cut is None:
+        raise RecipeError(
+            "A stage that learns outlines needs a frozen part. "
+            f"Received: trainable={stage.trainable!r}."
+        )
+    else:
+        upper = _with_nodule(network, cut)
     for layer in upper.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and stage.norm_momentum is not None:
             layer.momentum = stage.norm_momentum
@@ -646,34 +679,62 @@ def _steps(
 ) -> tuple[Any, Any]:
     """Trace the step that trains on a batch, and the one that only looks at it."""
     classes = len(frames.classes)
-    counts = np.bincount(frames.labels[training], minlength=classes)
+    labelled = frames.labels[training]
+    counts = np.bincount(labelled[labelled >= 0], minlength=classes)
     weights = np.ones(classes)
     if stage.class_weights:
         weights = counts.sum() / (np.maximum(counts, 1) * (counts > 0).sum())
     table = tf.constant(weights, tf.float32)
     smooth = stage.label_smoothing
 
-    def losses(y: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
-        target = tf.one_hot(y, classes) * (1.0 - smoothing) + smoothing / classes
-        return tf.nn.softmax_cross_entropy_with_logits(target, logits)
+    def losses(target: _Target, found: Any, smoothing: float) -> tf.Tensor:
+        logits = found if target.nodule is None else found[0]
+        wanted = tf.one_hot(target.label, classes) * (1.0 - smoothing) + smoothing / classes
+        known = tf.cast(target.label >= 0, tf.float32)
+        weight = known * tf.gather(table, tf.maximum(target.label, 0))
+        each = weight * tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
+        if target.nodule is None:
+            return each
+        return stage.label_share * each + _outline_losses(target, found[1])
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    def step(x: tf.Tensor, target: _Target) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            logits = upper(x, training=True)
-            loss = tf.reduce_mean(tf.gather(table, y) * losses(y, logits, smooth))
+            loss = tf.reduce_mean(losses(target, upper(x, training=True), smooth))
         variables = upper.trainable_variables
         optimiser.apply(tape.gradient(loss, variables), variables)
         return loss
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def look(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = upper(x, training=False)
-        hits = tf.cast(tf.argmax(logits, 1) == y, tf.float32)
-        weighted = tf.gather(table, y) * losses(y, logits, 0.0)
-        return tf.reduce_sum(weighted), tf.reduce_sum(hits)
+    def look(x: tf.Tensor, target: _Target) -> tuple[tf.Tensor, tf.Tensor]:
+        found = upper(x, training=False)
+        logits = found if target.nodule is None else found[0]
+        hits = tf.cast(tf.argmax(logits, 1) == target.label, tf.float32)
+        return tf.reduce_sum(losses(target, found, 0.0)), tf.reduce_sum(hits)
 
     return step, look
+
+
+class _Target(NamedTuple):
+    """What a batch is to learn: labels, and for frames with masks the nodule in each cell."""
+
+    label: tf.Tensor
+    nodule: tf.Tensor | None = None
+    outlined: tf.Tensor | None = None
+
+
+def _outline_losses(target: _Target, logits: tf.Tensor) -> tf.Tensor:
+    """Give cross-entropy plus Dice of the nodule map for each image, 0 where none is known.
+
+    Milletari et al. 2016, "V-Net", section 3, for Dice; one is added above and below, so that
+    a frame without a nodule has a loss too.
+    """
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(target.nodule, logits)
+    found = tf.sigmoid(logits)
+    axes = (1, 2, 3)
+    both = 2.0 * tf.reduce_sum(found * target.nodule, axes) + 1.0
+    dice = both / (tf.reduce_sum(found + target.nodule, axes) + 1.0)
+    return target.outlined * (tf.reduce_mean(entropy, axes) + 1.0 - dice)
 
 
 def _chosen(
@@ -683,8 +744,8 @@ def _chosen(
     views: Views | None,
     epoch: int,
     plain: bool = False,
-) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
-    """Give an epoch's batches of inputs and labels, augmented or `plain`."""
+) -> Iterator[tuple[tf.Tensor, _Target]]:
+    """Give an epoch's batches of inputs and targets, augmented or `plain`."""
     starts = range(0, len(order), stage.batch)
     if views is None:
         how = None if plain else stage.augmentation
@@ -693,13 +754,17 @@ def _chosen(
             batches(frames.images, order, stage.batch, seed, how, stage.side(epoch))
         )
         for start, x in zip(starts, inputs, strict=True):
-            yield x, frames.labels[order[start : start + stage.batch]]
+            yield x, _Target(tf.constant(frames.labels[order[start : start + stage.batch]]))
         return
     pick = np.random.default_rng((stage.seed, 2, epoch)).integers(len(views.every), size=len(order))
     for start in starts:
         rows = order[start : start + stage.batch]
-        x = views.plain[rows] if plain else views.every[pick[start : start + stage.batch], rows]
-        yield tf.constant(x), frames.labels[rows]
+        view = np.zeros(len(rows), np.int64) if plain else pick[start : start + stage.batch]
+        target = _Target(tf.constant(frames.labels[rows]))
+        if views.nodules is not None and frames.outlined is not None:
+            known = tf.constant(frames.outlined[rows], tf.float32)
+            target = _Target(target.label, tf.constant(views.nodules[view, rows]), known)
+        yield tf.constant(views.every[view, rows]), target
 
 
 def _epoch(
@@ -728,10 +793,10 @@ def _epoch(
     hidden = len(order) < 2_000
     seen = 0
     bar = tqdm(chosen, name, steps, leave=False, disable=hidden)
-    for number, (x, y) in enumerate(bar):
+    for number, (x, target) in enumerate(bar):
         run.optimiser.learning_rate.assign(learning_rate(stage, epoch + (number + 1) / steps))
-        total += float(step(x, tf.constant(y))) * len(y)
-        seen += len(y)
+        total += float(step(x, target)) * len(x)
+        seen += len(x)
         if number % 20 == 0:
             bar.set_postfix({"loss": f"{total / seen:.3f}"})
     return total / len(order)
@@ -749,8 +814,8 @@ def _look(
     if len(validation) == 0:
         return {"validation_loss": math.nan, "validation_accuracy": math.nan}
     loss = hits = 0.0
-    for x, y in _chosen(frames, validation, stage, views, epoch, plain=True):
-        batch_loss, batch_hits = look(x, tf.constant(y))
+    for x, target in _chosen(frames, validation, stage, views, epoch, plain=True):
+        batch_loss, batch_hits = look(x, target)
         loss, hits = loss + float(batch_loss), hits + float(batch_hits)
-    count = len(validation)
-    return {"validation_loss": loss / count, "validation_accuracy": hits / count}
+    labelled = max(int((frames.labels[validation] >= 0).sum()), 1)
+    return {"validation_loss": loss / len(validation), "validation_accuracy": hits / labelled}

@@ -31,7 +31,11 @@ PRIMARY = "svm"
 
 
 def cross_validate(
-    root: Path, data: Path, work: Path, members: tuple[str, ...] = MEMBERS
+    root: Path,
+    data: Path,
+    work: Path,
+    members: tuple[str, ...] = MEMBERS,
+    fold_seed: int = 0,
 ) -> pd.DataFrame:
     """Score every thyroid frame by an ensemble that never saw its group.
 
@@ -45,6 +49,8 @@ def cross_validate(
         Where `oof.csv` and the phantoms go.
     members : tuple of str
         Names of the bundles.
+    fold_seed : int
+        Which split into folds.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def cross_validate(
     BundleError, DataError
         If a member or the frames cannot be read.
     """
-    _, _, found = _scored(root, data, work, members)
+    _, _, found = _scored(root, data, work, members, fold_seed)
     return out_of_fold.write(found, work, data)
 
 
@@ -123,15 +129,14 @@ def train(
 
 
 def _scored(
-    root: Path, data: Path, work: Path, members: tuple[str, ...]
+    root: Path, data: Path, work: Path, members: tuple[str, ...], fold_seed: int = 0
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray], pd.DataFrame]:
     """Give the frames, each member's features of them, and out-of-fold scores of both heads."""
     for name in members:
         starts.check_unseen(root / name)
     one_stage = recipe("progressive")
-    job = Job(
-        replace(one_stage, stages=one_stage.stages[-1:]), members[0], data, work, work / "none"
-    )
+    last = replace(one_stage, stages=one_stage.stages[-1:])
+    job = Job(last, members[0], data, work, work / "none", fold_seed=fold_seed)
     records = chain.thyroid_records(job)
     features = {name: _features(root / name, records) for name in members}
     parts = [out_of_fold.score_features(np.concatenate(list(features.values()), axis=1), records)]
