@@ -34,8 +34,12 @@ class LinearForest:
 class FakeBundle:
     """A backbone that averages 8-bit images to 4×4 cells of RGB, 0–1, with two heads."""
 
-    def __init__(self, name="fake", size=32, threshold=0.5, distance=0.5, region="scan"):
+    def __init__(
+        self, name="fake", size=32, threshold=0.5, distance=0.5, region="scan", nodule=None
+    ):
         self.name = name
+        self.nodule = nodule
+        self.spread = np.zeros(6, np.float32), np.ones(6, np.float32)
         self.title = name.title()
         self.pooling = "average"
         self.networks = (self,)
@@ -64,6 +68,7 @@ class FakeBundle:
             features=features,
             probabilities=np.stack([1 - score, score], axis=1),
             softmax_gradient=np.full_like(feature_map, 1 / feature_map[0].size),
+            nodule=None if self.nodule is None else np.repeat(self.nodule[None], n, axis=0),
         )
 
     def scores(self, forward):
@@ -261,6 +266,41 @@ def test_an_image_unlike_the_training_images_is_told_so_first(engine, frame):
     assert engine.compare(frame).notices[0] == (
         "This image is unlike the training images of Strange and Odd: the scores below mean little."
     )
+
+
+def drawn_nodule(peak):
+    cells = np.zeros((CELLS, CELLS), np.float32)
+    cells[1:3, 1:3] = peak
+    return cells
+
+
+def test_a_model_that_draws_no_nodule_is_named_before_any_score(tmp_path):
+    engine = Engine(tmp_path)
+    engine.add(FakeBundle("sees", nodule=drawn_nodule(0.9)))
+    engine.add(FakeBundle("misses", nodule=drawn_nodule(0.1)))
+    engine.add(FakeBundle("plain"))
+    frame = np.random.default_rng(0).integers(20, 200, (64, 64, 3)).astype(np.uint8)
+    found = engine.compare(frame, maps=())
+    assert found.without_nodule == ("misses",)
+    assert found.notices[0].startswith("No nodule found by Misses:")
+    assert found.to_dict()["without_nodule"] == ["misses"]
+
+
+def test_a_nodule_map_comes_in_the_coordinates_of_the_frame(tmp_path):
+    engine = Engine(tmp_path)
+    engine.add(FakeBundle("sees", nodule=drawn_nodule(1.0)))
+    engine.add(FakeBundle("plain"))
+    frame = np.zeros((80, 120, 3), np.uint8)
+    frame[10:70, 20:100] = np.random.default_rng(0).integers(60, 200, (60, 80, 1))
+    found = engine.compare(frame, maps=())
+    assert set(found.nodules) == {"sees"}
+    drawn, box = found.nodules["sees"], scan_area(frame)
+    assert drawn.shape == frame.shape[:2]
+    middle = (box.top + box.bottom) // 2, (box.left + box.right) // 2
+    assert drawn[middle] == pytest.approx(drawn.max())
+    outside = np.ones(drawn.shape, bool)
+    outside[box.top : box.bottom, box.left : box.right] = False
+    assert not drawn[outside].any()
 
 
 @pytest.mark.parametrize(

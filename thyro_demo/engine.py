@@ -12,7 +12,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from thyro_demo.data import images, preprocess
 from thyro_demo.data.preprocess import Box
-from thyro_demo.errors import BundleError, DataError, ImageError
-from thyro_demo.explain.heads import heatmap
-from thyro_demo.models import manifest
+from thyro_demo.errors import BundleError, ImageError
+from thyro_demo.explain.heads import heatmap, least_peak, nodule_map
+from thyro_demo.models import manifest, passes
 
 if TYPE_CHECKING:
     from thyro_demo.models.bundle import Bundle, Forward
@@ -105,6 +103,11 @@ class Comparison:
         Wall time of the whole comparison, decoding included.
     roi : Box or None
         The box around the nodule as it was marked, in pixels.
+    nodules : dict of str to ndarray of float32, shape (H, W)
+        By model, where it sees the nodule, 0–1, in the coordinates of the frame; of the models
+        that draw it.
+    without_nodule : tuple of str
+        The models that draw no nodule in this image.
     """
 
     frame: np.ndarray
@@ -114,6 +117,8 @@ class Comparison:
     agreement: str
     milliseconds: float
     roi: Box | None = None
+    nodules: dict[str, np.ndarray] = field(default_factory=dict)
+    without_nodule: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the comparison as plain values, without frame and heatmaps.
@@ -133,6 +138,7 @@ class Comparison:
             "notices": list(self.notices),
             "agreement": self.agreement,
             "milliseconds": round(self.milliseconds, 1),
+            "without_nodule": list(self.without_nodule),
             "predictions": [
                 {
                     "model": prediction.model,
@@ -364,14 +370,19 @@ class Engine:
         ]
         titles = {name: self.title(name) for name in chosen}
         unlike = [titles[name] for name in chosen if self._read(cuts, name).distance > 1]
+        nodules, empty = self._nodules(cuts, chosen)
+        notices = [_without_nodule([titles[name] for name in empty])] if empty else []
+        notices += [_unlike(unlike)] if unlike else []
         return Comparison(
             frame,
             cuts["scan"].known.box,
             predictions,
-            ([_unlike(unlike)] if unlike else []) + left_out,
+            notices + left_out,
             _agreement(predictions, titles),
             1000 * (perf_counter() - start),
             None if roi is None else Box(*roi),
+            nodules,
+            empty,
         )
 
     def explain(
@@ -465,6 +476,19 @@ class Engine:
     def _cut(self, cuts: dict[str, _Cut], name: str) -> _Cut:
         return cuts["roi" if self.kind(name) == "roi" else "scan"]
 
+    def _nodules(
+        self, cuts: dict[str, _Cut], names: Sequence[str]
+    ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        """Place each bundle's nodule map in the frame, and name those that draw no nodule."""
+        placed, empty = {}, []
+        for name in names:
+            nodule, known = self._read(cuts, name).nodule, self._cut(cuts, name).known
+            if nodule is not None:
+                placed[name] = preprocess.place(nodule, known.box, known.shape)
+                if nodule.max() < least_peak(self._bundle(name)):
+                    empty.append(name)
+        return placed, tuple(empty)
+
     def _read(self, cuts: dict[str, _Cut], name: str) -> _Reading:
         """Score an image with a bundle, from the one forward pass of each of its networks."""
         cut = self._cut(cuts, name)
@@ -475,8 +499,9 @@ class Engine:
             forwards = [one.forward for one in passes]
             scores = {head: float(score[0]) for head, score in bundle.scores(*forwards).items()}
             distance = bundle.unlike(*(forward.features[0] for forward in forwards))
+            nodule = nodule_map(forwards)
             passed = sum(one.milliseconds for one in passes) + 1000 * (perf_counter() - start)
-            cut.known.readings[name] = _Reading(forwards, scores, distance, passed)
+            cut.known.readings[name] = _Reading(forwards, scores, distance, nodule, passed)
         return cut.known.readings[name]
 
     def _remember(self, frame: np.ndarray, roi: Box | None) -> _Known:
@@ -528,6 +553,7 @@ class _Reading:
     forwards: list[Forward]
     scores: dict[str, float]
     distance: float
+    nodule: np.ndarray | None
     milliseconds: float
 
 
@@ -590,57 +616,8 @@ def score_records(
         If an image cannot be read, or has no nodule marked for a bundle that reads one:
         figures over the rest would not be those of the table.
     """
-    rois = _rois(bundle, records)
-    sizes = {network.input_size for network in bundle.networks}
-    parts, unreadable = [], []
-
-    def prepare(row: int) -> dict[int, np.ndarray]:
-        path, roi = records["path"].iloc[row], rois[row]
-        try:
-            image = images.decode(path)
-        except ImageError:
-            unreadable.append(path)
-            return {}
-        box = roi and preprocess.widen(roi, preprocess.NODULE_MARGIN, image.shape)
-        box = box or preprocess.scan_area(image)
-        return {size: preprocess.resize(preprocess.crop(image, box), size) for size in sizes}
-
-    starts = range(0, len(records), batch)
-    # Pillow decodes and resizes outside Python's lock.
-    with ThreadPoolExecutor(2) as pool:
-        for start in tqdm(starts, "Scoring", unit="batch", leave=False, disable=None):
-            rows = records.iloc[start : start + batch]
-            prepared = list(pool.map(prepare, range(start, start + len(rows))))
-            if not unreadable:
-                squares = {size: np.stack([one[size] for one in prepared]) for size in sizes}
-                forwards = [
-                    network.forward(squares[network.input_size]) for network in bundle.networks
-                ]
-                known = rows[["path", "group", "source", "label"]]
-                parts += [
-                    known.assign(head=head, score=score)
-                    for head, score in bundle.scores(*forwards).items()
-                ]
-    if unreadable:
-        raise DataError(
-            "Every image of a table has to be readable; mend these files or remove their rows. "
-            f"Received: {len(unreadable)} unreadable, {_listed(sorted(unreadable)[:3])}."
-        )
+    parts = [seen.scores(bundle) for seen in passes.run(bundle, records, batch)]
     return pd.concat(parts, ignore_index=True)
-
-
-def _rois(bundle: Bundle | Ensemble, records: pd.DataFrame) -> Sequence[Box | None]:
-    """Find the marked nodule of each image, for a bundle that reads them."""
-    if manifest.kind(bundle.manifest) != "roi":
-        return [None] * len(records)
-    rois = preprocess.regions(records)
-    missing = [path for path, roi in zip(records["path"], rois, strict=True) if roi is None]
-    if missing:
-        raise DataError(
-            f"{bundle.title} reads a marked nodule, so every image of a table needs one. "
-            f"Received: {len(missing)} without, {_listed(missing[:3])}."
-        )
-    return rois
 
 
 def _frame(image: np.ndarray | bytes | str | Path) -> np.ndarray:
@@ -691,6 +668,13 @@ def _trace(bundle: Bundle | Ensemble) -> None:
     bundle.unlike(*(forward.features[0] for forward in forwards))
     for head in bundle.scores(*forwards):
         heatmap(bundle, forwards, head)
+
+
+def _without_nodule(titles: Sequence[str]) -> str:
+    return (
+        f"No nodule found by {_listed(titles)}: what follows is read from the whole frame and "
+        "means little."
+    )
 
 
 def _unlike(titles: Sequence[str]) -> str:

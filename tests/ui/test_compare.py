@@ -36,19 +36,19 @@ def last(steps):
 
 
 def test_a_comparison_says_that_it_is_busy_and_then_what_it_found(page, frame):
-    steps = list(page.compare(frame, page._engine.names(), ""))
+    steps = list(page.compare(frame, page._engine.names()))
     assert "Comparing" in steps[0][0]
     assert "heads read above" in steps[-1][1]
 
 
 def test_only_the_chosen_models_are_compared(page, frame):
-    shown = last(page.compare(frame, ["resnet50"], ""))[-1]
+    shown = last(page.compare(frame, ["resnet50"]))[-1]
     assert {prediction.model for prediction in shown.comparison.predictions} == {"resnet50"}
 
 
 def test_without_frame_or_model_the_page_asks_for_it(page, frame):
-    assert "Choose an example" in last(page.compare(None, ["vgg16"], ""))[0]
-    assert "at least one model" in last(page.compare(frame, [], ""))[0]
+    assert "Choose an example" in last(page.compare(None, ["vgg16"]))[0]
+    assert "at least one model" in last(page.compare(frame, []))[0]
 
 
 def test_an_error_of_the_engine_is_one_sentence_and_the_next_comparison_works(
@@ -59,15 +59,15 @@ def test_an_error_of_the_engine_is_one_sentence_and_the_next_comparison_works(
 
     with monkeypatch.context() as patch:
         patch.setattr(page._engine, "compare", broken, raising=True)
-        answer = last(page.compare(frame, ["vgg16"], ""))
+        answer = last(page.compare(frame, ["vgg16"]))
         assert "must be whole" in answer[0]
         assert answer[-1] is None
-    assert last(page.compare(frame, ["vgg16"], ""))[-1] is not None
+    assert last(page.compare(frame, ["vgg16"]))[-1] is not None
 
 
 def test_a_defect_ends_the_busy_note_and_is_not_hidden(page, frame, monkeypatch):
     monkeypatch.setattr(page._engine, "compare", lambda *_: 1 / 0)
-    steps = page.compare(frame, ["vgg16"], "")
+    steps = page.compare(frame, ["vgg16"])
     next(steps)
     assert "The app itself failed" in next(steps)[0]
     with pytest.raises(ZeroDivisionError):
@@ -76,14 +76,14 @@ def test_a_defect_ends_the_busy_note_and_is_not_hidden(page, frame, monkeypatch)
 
 def test_the_first_comparison_waits_for_the_networks_and_says_so(engine, examples, frame):
     page = ComparePage(engine, examples, WarmUp(engine))
-    steps = list(page.compare(frame, ["vgg16"], ""))
+    steps = list(page.compare(frame, ["vgg16"]))
     assert "Loading the networks" in steps[0][0]
     assert engine.warm.is_set()
-    assert "Comparing" in next(page.compare(frame, ["vgg16"], ""))[0]
+    assert "Comparing" in next(page.compare(frame, ["vgg16"]))[0]
 
 
 def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
-    shown = last(page.compare(frame, ["vgg16", "resnet50"], ""))[-1]
+    shown = last(page.compare(frame, ["vgg16", "resnet50"]))[-1]
     assert page._engine.explained == []
     html, message, shown = last(page.explain(shown, ["svm"]))
     assert page._engine.explained == [("vgg16", "svm"), ("resnet50", "svm")]
@@ -102,7 +102,7 @@ def test_a_comparison_that_has_expired_is_told_and_not_guessed(page):
 
 
 def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
-    shown = last(page.compare(frame, page._engine.names(), ""))[-1]
+    shown = last(page.compare(frame, page._engine.names()))[-1]
     _, _, shown = last(page.explain(shown, ["svm"]))
     sizes = []
     for heads in ([], ["svm"]):
@@ -117,7 +117,7 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
 
 
 def test_a_defect_ends_the_note_that_a_picture_is_drawn_and_is_not_hidden(page, frame, monkeypatch):
-    shown = last(page.compare(frame, ["vgg16"], ""))[-1]
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
     monkeypatch.setattr("thyro_demo.ui.compare.compose", lambda *_: 1 / 0)
     steps = page.picture(shown, [], 0.5, "viridis")
     next(steps)
@@ -142,7 +142,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
         return explain(image, *args)
 
     monkeypatch.setattr(page._engine, "explain", watched)
-    shown = last(page.compare(large_frame, page._engine.names(), ""))[-1]
+    shown = last(page.compare(large_frame, page._engine.names()))[-1]
     _, _, shown = last(page.explain(shown, ["svm", "forest"]))
     kept = [prediction.heatmap for prediction in shown.comparison.predictions]
     assert shown.comparison.frame.shape == (600, 960, 3)
@@ -154,7 +154,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
 
 
 def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, large_frame):
-    shown = last(page.compare(large_frame, page._engine.names(), ""))[-1]
+    shown = last(page.compare(large_frame, page._engine.names()))[-1]
     address, _ = last(page.picture(shown, [], 1.0, "cividis"))
     png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
     colours = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
@@ -167,7 +167,7 @@ def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, larg
 
 
 def test_a_head_of_a_frame_that_has_gone_is_not_explained_but_others_can_be_hidden(page, frame):
-    shown = last(page.compare(frame, ["vgg16"], ""))[-1]
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
     _, _, shown = last(page.explain(shown, ["svm"]))
     Path(frame).unlink()
     html, message, _ = last(page.explain(shown, ["svm", "forest"]))
@@ -179,7 +179,7 @@ def test_a_head_of_a_frame_that_has_gone_is_not_explained_but_others_can_be_hidd
 
 
 def test_the_record_is_the_engines_own_and_carries_the_caution(page, frame):
-    shown = last(page.compare(frame, ["vgg16"], ""))[-1]
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
     address, _ = page.record(shown)
     record = json.loads(base64.b64decode(address.removeprefix("data:application/json;base64,")))
     assert record == shown.comparison.to_dict()
@@ -208,16 +208,25 @@ def test_an_example_brings_what_is_known_of_it(page, speckle):
     class Event:
         name = "hypoechoic"
 
-    frame, message, truth, mark, *_ = page.choose(Event())
+    frame, message, mark, *_ = page.choose(Event())
     np.testing.assert_array_equal(frame, speckle)
-    assert (message, truth, mark) == ("", "Drawn with 4 points.", ())
+    assert (message, mark) == ("", ())
+
+
+def test_what_is_known_of_a_frame_belongs_to_the_frame_that_was_compared(page, frame, tmp_path):
+    assert "Drawn with 4 points." in last(page.compare(frame, ["vgg16"]))[1]
+    other = tmp_path / "other.png"
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(other)
+    # Whatever example was chosen in the meantime.
+    page.choose(SimpleNamespace(name="hypoechoic"))
+    assert "Drawn with" not in last(page.compare(str(other), ["vgg16"]))[1]
 
 
 def test_without_a_bundle_the_page_stands_and_says_what_is_missing(engine, examples, frame):
     engine.titles.clear()
     page = ComparePage(engine, examples, None)
     assert "at least one bundle" in page._standing_message()
-    assert "at least one bundle" in last(page.compare(frame, [], ""))[0]
+    assert "at least one bundle" in last(page.compare(frame, []))[0]
 
 
 def test_a_damaged_bundle_takes_only_itself_off_the_page(engine, examples, monkeypatch):
@@ -257,28 +266,28 @@ def test_two_clicks_on_opposite_corners_mark_a_nodule_for_those_that_read_one(ev
         # The second click is that of a double click.
         mark = click(every_kind, frame, mark, x, y)
     assert mark == (120, 40, 201, 151)
-    shown = last(every_kind.compare(frame, ["ensemble", "efficientnet-b0-roi"], "", mark))
+    shown = last(every_kind.compare(frame, ["ensemble", "efficientnet-b0-roi"], mark))
     assert every_kind._engine.marked[-1] == Box(*mark)
     assert "81 × 111 pixels" in shown[1]
     last(every_kind.explain(shown[-1], ["svm"]))
     assert every_kind._engine.marked[-1] == Box(*mark)
-    last(every_kind.compare(frame, ["vgg16"], "", mark))
+    last(every_kind.compare(frame, ["vgg16"], mark))
     assert every_kind._engine.marked[-1] is None
     assert click(every_kind, frame, mark, 5, 6) == (5, 6)
 
 
 def test_one_corner_is_no_mark(every_kind, frame):
-    last(every_kind.compare(frame, ["efficientnet-b0-roi"], "", (200, 40)))
+    last(every_kind.compare(frame, ["efficientnet-b0-roi"], (200, 40)))
     assert every_kind._engine.marked == [None]
 
 
 def test_an_example_brings_its_nodule_and_another_frame_brings_none(every_kind, frame):
-    _, _, _, mark, picture, button = every_kind.choose(SimpleNamespace(name="hypoechoic"))
+    _, _, mark, picture, button = every_kind.choose(SimpleNamespace(name="hypoechoic"))
     assert mark == (90, 60, 210, 170)
     assert '<rect x="90" y="60" width="120" height="110"/>' in picture
     assert '<rect x="66" y="38" width="168" height="154" stroke-dasharray' in picture
     assert button.visible
-    for cleared in (every_kind.accept(frame)[3:], every_kind.accept(None)[3:]):
+    for cleared in (every_kind.accept(frame)[2:], every_kind.accept(None)[2:]):
         assert cleared[0] == ()
         assert "<svg" not in cleared[1]
         assert "EfficientNet-B0 ROI" in cleared[1]
@@ -290,10 +299,10 @@ def test_a_click_on_a_frame_that_has_gone_marks_nothing(every_kind, tmp_path):
 
 
 def test_an_ensemble_alone_shows_the_map_of_its_first_head(every_kind, frame):
-    answer = last(every_kind.compare(frame, ["ensemble"], ""))
+    answer = last(every_kind.compare(frame, ["ensemble"]))
     assert answer[4].count("<figure") == 1
     assert answer[3].value == ["svm"]
-    answer = last(every_kind.compare(frame, ["ensemble", "vgg16"], ""))
+    answer = last(every_kind.compare(frame, ["ensemble", "vgg16"]))
     assert "<h3>Softmax</h3>" in answer[4]
     assert answer[3].value == []
 

@@ -11,7 +11,15 @@ from PIL import Image
 
 from thyro_demo import engine as engines
 from thyro_demo.explain.overlay import COLOUR_SCALES
-from thyro_demo.ui.results import HEADS, colour_filters, heatmaps, message, summary
+from thyro_demo.ui.results import (
+    HEADS,
+    colour_filters,
+    heatmaps,
+    message,
+    score,
+    summary,
+    threshold,
+)
 
 
 @pytest.fixture
@@ -98,3 +106,18 @@ def test_the_heatmap_arrives_in_the_browser_as_it_was(engine, comparison):
 
 def test_there_is_a_filter_for_each_colour_scale_on_offer():
     assert re.findall(r'<filter id="thyro-(\w+)"', colour_filters()) == list(COLOUR_SCALES)
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "positive"),
+    [(0.648, 0.6512, False), (0.6512, 0.648, True), (0.65, 0.65, True), (0.2, 0.7, False)],
+)
+def test_decimals_never_contradict_the_reading(comparison, value, least, positive):
+    shown = replace(comparison.predictions[0], score=value, threshold=least, positive=positive)
+    assert (float(score(shown)) >= float(threshold(shown))) is positive
+
+
+def test_scores_of_a_model_that_found_no_nodule_are_faint(engine, comparison):
+    html = summary(replace(comparison, without_nodule=("resnet50",)), engine.titles)
+    assert html.count("thyro-faint") == 3
+    assert "thyro-faint" not in summary(comparison, engine.titles)

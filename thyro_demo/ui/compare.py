@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -15,12 +16,13 @@ import gradio as gr
 import numpy as np
 
 from thyro_demo.data.images import decode
+from thyro_demo.data.preprocess import Box
 from thyro_demo.engine import Comparison, Engine, Prediction
 from thyro_demo.errors import ThyroError
 from thyro_demo.explain.overlay import COLOUR_SCALES
 from thyro_demo.models.manifest import KINDS
 from thyro_demo.teach.lecture import slug
-from thyro_demo.ui import marks, results
+from thyro_demo.ui import marks, outlines, results
 from thyro_demo.ui.examples import Example, gallery
 from thyro_demo.ui.figure import compose
 from thyro_demo.ui.gate import NOT_AN_UPLOAD
@@ -79,19 +81,38 @@ class Shown:
         The comparison as plain values, with the sizes of the frame as it came.
     comparison : Comparison
         The comparison with a frame and heatmaps that fit the page.
+    nodule : Nodule or None
+        Where the nodule is known to be, in the coordinates of that frame.
     """
 
     path: str
     record: dict[str, Any]
     comparison: Comparison
+    nodule: outlines.Nodule | None
 
     @classmethod
-    def of(cls, path: str, comparison: Comparison) -> Shown:
-        """Keep what the page can show of a comparison."""
+    def of(cls, path: str, comparison: Comparison, mask: np.ndarray | None) -> Shown:
+        """Keep what the page can show of a comparison, and of the nodule's mask if there is one."""
         frame = results.fitted(comparison.frame)
-        predictions = [_fitted(prediction) for prediction in comparison.predictions]
-        small = replace(comparison, frame=frame, predictions=predictions)
-        return cls(path, comparison.to_dict(), small)
+        share = frame.shape[1] / comparison.frame.shape[1]
+        known = outlines.known(mask, comparison.roi, comparison.frame.shape[:2])
+        if known is not None:
+            small_mask = results.fitted(known.mask.astype(np.float32)) >= 0.5
+            known = replace(known, mask=small_mask)
+        small = replace(
+            comparison,
+            frame=frame,
+            box=_scaled(comparison.box, share, frame.shape),
+            predictions=[_fitted(prediction) for prediction in comparison.predictions],
+            nodules={name: results.fitted(drawn) for name, drawn in comparison.nodules.items()},
+        )
+        return cls(path, comparison.to_dict(), small, known)
+
+    def tiles(self, heads: Sequence[str], titles: dict[str, str]) -> str:
+        """Write the heatmaps asked for, each with its share on the nodule."""
+        shares = outlines.shares(self.comparison, self.nodule)
+        borders = {name: outlines.border(drawn) for name, drawn in self.comparison.nodules.items()}
+        return results.heatmaps(self.comparison.frame, self.ordered(heads), titles, borders, shares)
 
     def ordered(self, heads: Sequence[str]) -> list[Prediction]:
         """Give the heatmaps to show: softmax, where there is one, then the heads asked for."""
@@ -116,6 +137,7 @@ class ComparePage:
     def __init__(self, engine: Engine, examples: Sequence[Example], warm_up: WarmUp | None) -> None:
         self._engine = engine
         self._examples = {example.name: example for example in examples}
+        self._by_content = {_content(example.read()): example for example in examples}
         self._warm_up = warm_up
         self._titles, self._refused, kinds = _readable(engine)
         self._nodule_readers = [name for name, kind in kinds.items() if kind == "roi"]
@@ -166,7 +188,6 @@ class ComparePage:
             '<p class="thyro-label">Examples</p>' + gallery(list(self._examples.values())),
             js_on_load=ON_EXAMPLE,
         )
-        self._truth = gr.State("")
 
     def _build_results(self) -> None:
         self._shown = gr.State(None, time_to_live=600)
@@ -225,7 +246,7 @@ class ComparePage:
         self._image.upload(
             self.accept,
             self._image,
-            [self._image, self._upload_message, self._truth, *marked],
+            [self._image, self._upload_message, *marked],
             concurrency_id="images",
             concurrency_limit=2,
             **_QUIET,
@@ -238,7 +259,7 @@ class ComparePage:
         self._gallery.select(
             self.choose,
             None,
-            [self._image, self._upload_message, self._truth, *marked],
+            [self._image, self._upload_message, *marked],
             **_QUIET,
         ).then(fn=None, js=SHOW_FRAME)
         self._image.change(fn=None, inputs=[self._image, self._about], js=MARK_STALE)
@@ -257,7 +278,7 @@ class ComparePage:
         ]
         comparing = self._compare.click(
             self.compare,
-            [self._image, self._models, self._truth, self._mark],
+            [self._image, self._models, self._mark],
             answer,
             trigger_mode="once",
             **NETWORKS,
@@ -280,7 +301,6 @@ class ComparePage:
             [
                 self._image,
                 self._upload_message,
-                self._truth,
                 self._mark,
                 self._sketch,
                 self._unmark,
@@ -294,11 +314,10 @@ class ComparePage:
             **_QUIET,
         ).then(fn=None, js=UNPRESS_EXAMPLES)
         self._image.clear(
-            lambda: ("", "", *self._drawn(None, ()), self._standing_message()),
+            lambda: ("", *self._drawn(None, ()), self._standing_message()),
             None,
             [
                 self._upload_message,
-                self._truth,
                 self._mark,
                 self._sketch,
                 self._unmark,
@@ -343,7 +362,7 @@ class ComparePage:
         Returns
         -------
         tuple
-            Frame, message, what is known of the frame, and no mark.
+            Frame, message, and no mark.
         """
         frame, message = None, ""
         if path is not None:
@@ -351,7 +370,7 @@ class ComparePage:
                 frame = _frame(path)
             except ThyroError as error:
                 message = results.message(str(error))
-        return frame, message, "", *self._drawn(None, ())
+        return frame, message, *self._drawn(None, ())
 
     def mark(self, path: str | None, mark: marks.Mark, event: gr.SelectData) -> tuple:
         """Take a click on the frame as a corner of the box around the nodule.
@@ -396,19 +415,17 @@ class ComparePage:
         Returns
         -------
         tuple
-            Frame, message, what is known of the frame, and the mark it brings.
+            Frame, message, and the mark it brings.
         """
         example = self._examples.get(event.name)
         if example is None:
             offered = ", ".join(slug(name) for name in self._examples)
             sentence = f"An address names a case of {offered}. Received: {str(event.name)[:80]}"
-            return None, results.message(sentence), "", *self._drawn(None, ())
+            return None, results.message(sentence), *self._drawn(None, ())
         frame, mark = example.read(), () if example.roi is None else tuple(example.roi)
-        return frame, "", example.truth, *self._drawn(frame, mark)
+        return frame, "", *self._drawn(frame, mark)
 
-    def compare(
-        self, path: str | None, names: list[str], truth: str, mark: marks.Mark = ()
-    ) -> Iterator[tuple]:
+    def compare(self, path: str | None, names: list[str], mark: marks.Mark = ()) -> Iterator[tuple]:
         """Compare the chosen models on the frame in the box.
 
         Parameters
@@ -417,8 +434,6 @@ class ComparePage:
             The frame.
         names : list of str
             The chosen models.
-        truth : str
-            What is known of the frame.
         mark : tuple of int
             What is marked on it.
 
@@ -441,14 +456,16 @@ class ComparePage:
             yield (results.message(_DEFECT), *_nothing_shown())
             raise
         assert path is not None
-        shown = Shown.of(path, comparison)
+        # By the pixels that were compared: the page may show another frame by now.
+        example = self._by_content.get(_content(comparison.frame))
+        shown = Shown.of(path, comparison, None if example is None else example.mask)
         heads = self._first_heads(names)
         yield (
             "",
-            results.summary(comparison, self._titles, truth),
+            results.summary(comparison, self._titles, "" if example is None else example.truth),
             gr.Column(visible=True),
             gr.CheckboxGroup(choices=_further_heads(comparison), value=heads[1:]),
-            results.heatmaps(shown.comparison.frame, shown.ordered(heads[1:]), self._titles),
+            shown.tiles(heads[1:], self._titles),
             "",
             path,
             shown,
@@ -495,8 +512,7 @@ class ComparePage:
             yield gr.skip(), results.message(_DEFECT), gr.skip()
             raise
         shown = replace(shown, comparison=replace(shown.comparison, predictions=predictions))
-        tiles = results.heatmaps(shown.comparison.frame, shown.ordered(heads), self._titles)
-        yield tiles, message, shown
+        yield shown.tiles(heads, self._titles), message, shown
 
     def picture(
         self, shown: Shown | None, heads: list[str], opacity: float, scale: str
@@ -558,7 +574,7 @@ class ComparePage:
             A value for each component that can have changed.
         """
         unmarked = self._drawn(None, ())
-        opened = (None, "", "", *unmarked, self._ticked, OPACITY, COLOUR_SCALES[0])
+        opened = (None, "", *unmarked, self._ticked, OPACITY, COLOUR_SCALES[0])
         return (*opened, self._standing_message(), *_nothing_shown())
 
     def scores(self, image: str | None, models: list[str]) -> dict[str, Any]:
@@ -664,6 +680,18 @@ def _nothing_shown() -> tuple:
         "",
         None,
     )
+
+
+def _scaled(box: Box, share: float, shape: tuple[int, ...]) -> Box:
+    """Shrink a box with its frame, one pixel a side at least."""
+    left, top = int(box.left * share), int(box.top * share)
+    right = min(max(round(box.right * share), left + 1), shape[1])
+    return Box(left, top, right, min(max(round(box.bottom * share), top + 1), shape[0]))
+
+
+def _content(frame: np.ndarray) -> str:
+    """Name a frame by its pixels."""
+    return hashlib.sha256(repr(frame.shape).encode() + frame.tobytes()).hexdigest()
 
 
 def _fitted(prediction: Prediction) -> Prediction:

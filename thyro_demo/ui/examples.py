@@ -43,6 +43,8 @@ class Example:
         Gives the frame, uint8 (H, W, 3), RGB.
     roi : Box or None
         Box around the nodule, where it is known.
+    mask : ndarray of bool, shape (H, W), or None
+        The nodule, where it is known to the pixel.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Example:
     truth: str
     read: Callable[[], np.ndarray]
     roi: Box | None = None
+    mask: np.ndarray | None = None
 
 
 def collect(fetched: Path = FETCHED) -> list[Example]:
@@ -132,7 +135,7 @@ def _phantom(name: str) -> Example:
             f"Phantom, drawn with {points}{f' ({grade})' if grade else ''} and "
             f"the label {drawn.label}; the label is a draw that the points make likelier."
         )
-    return Example(name, name, truth, lambda: drawn.rgb, mask_box(drawn.mask))
+    return Example(name, name, truth, lambda: drawn.rgb, mask_box(drawn.mask), drawn.mask)
 
 
 @functools.cache

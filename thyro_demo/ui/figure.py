@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from thyro_demo.engine import NOTICE, Comparison, Prediction
 from thyro_demo.explain.overlay import overlay
-from thyro_demo.ui.results import head_title, reading
+from thyro_demo.ui.results import head_title, reading, score
 
 _ABOVE, _BELOW, _INK = "#b4530a", "#0f6b74", "#16232b"
 _WIDTH = 12.0
@@ -75,7 +75,7 @@ def _pictures(
 ) -> list[tuple[str, np.ndarray]]:
     return [("Frame", comparison.frame)] + [
         (
-            f"{titles[shown.model]} · {head_title(shown.head)} · {shown.score:.2f}",
+            f"{titles[shown.model]} · {head_title(shown.head)} · {score(shown)}",
             overlay(comparison.frame, shown.heatmap, opacity, colormap),
         )
         for shown in maps
@@ -107,7 +107,7 @@ def _draw_scores(axes: Axes, predictions: Sequence[Prediction], titles: Mapping[
         [shown.threshold for shown in predictions], lines - 0.4, lines + 0.4, _INK, linewidth=2
     )
     for line, shown in enumerate(predictions):
-        axes.text(1.01, line, f"{shown.score:.2f}  {reading(shown)}", fontsize=8.5, va="center")
+        axes.text(1.01, line, f"{score(shown)}  {reading(shown)}", fontsize=8.5, va="center")
     names = [f"{titles[shown.model]} · {head_title(shown.head)}" for shown in predictions]
     axes.set_yticks(lines, names, fontsize=8.5)
     axes.set_xlim(0, 1)

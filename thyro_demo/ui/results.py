@@ -78,7 +78,7 @@ def summary(comparison: Comparison, titles: Mapping[str, str], truth: str = "") 
     return (
         f'{notices}<section class="thyro-card"><h2>What the heads read</h2>'
         f'<p class="thyro-agreement">{escape(comparison.agreement)}</p>{known}'
-        f"{_table(comparison.predictions, titles)}"
+        f"{_table(comparison, titles)}"
         '<p class="thyro-fine">A model score is the model\'s own number between 0 and 1, not '
         "the probability that a nodule is malignant. The mark on each bar is the threshold "
         "that was chosen on scores of training images by networks that had not seen them. "
@@ -87,7 +87,11 @@ def summary(comparison: Comparison, titles: Mapping[str, str], truth: str = "") 
 
 
 def heatmaps(
-    frame: np.ndarray, predictions: Sequence[Prediction], titles: Mapping[str, str]
+    frame: np.ndarray,
+    predictions: Sequence[Prediction],
+    titles: Mapping[str, str],
+    borders: Mapping[str, str | None] | None = None,
+    shares: Mapping[tuple[str, str], str] | None = None,
 ) -> str:
     """Write the heatmaps over their frame: a row for each head, a column for each model.
 
@@ -99,18 +103,23 @@ def heatmaps(
         Those without a heatmap are passed over.
     titles : mapping of str to str
         Display name of each model.
+    borders : mapping of str to (str or None), optional
+        By model, the outline of the nodule it draws, as a data address.
+    shares : mapping of (str, str) to str, optional
+        By model and head, a sentence on how much of the map lies on the nodule.
 
     Returns
     -------
     str
         HTML; the frame is in it once, whatever the number of heatmaps.
     """
+    borders, shares = borders or {}, shares or {}
     shown = [prediction for prediction in predictions if prediction.heatmap is not None]
     models = list(dict.fromkeys(prediction.model for prediction in shown))
     rows = "".join(
         f'<h3>{escape(head_title(head))}</h3><div class="thyro-row">'
         + "".join(
-            _tile(prediction, titles)
+            _tile(prediction, titles, borders.get(model), shares.get((model, head), ""))
             for model in models
             for prediction in shown
             if (prediction.model, prediction.head) == (model, head)
@@ -176,6 +185,47 @@ def head_title(head: str) -> str:
         The display name.
     """
     return HEADS.get(head, head)
+
+
+def score(prediction: Prediction) -> str:
+    """Write a score with as many decimals as it takes to lie on its side of the threshold.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Score and threshold.
+
+    Returns
+    -------
+    str
+        Two decimals, or more where both would read alike although the score is below.
+    """
+    return _apart(prediction)[0]
+
+
+def threshold(prediction: Prediction) -> str:
+    """Write a threshold with the decimals of its score.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Score and threshold.
+
+    Returns
+    -------
+    str
+        As `score`.
+    """
+    return _apart(prediction)[1]
+
+
+def _apart(prediction: Prediction) -> tuple[str, str]:
+    """Round score and threshold so that the rounded numbers compare as they do."""
+    for digits in range(2, 6):
+        both = f"{prediction.score:.{digits}f}", f"{prediction.threshold:.{digits}f}"
+        if (float(both[0]) >= float(both[1])) == prediction.positive:
+            return both
+    return both
 
 
 def reading(prediction: Prediction) -> str:
@@ -249,13 +299,14 @@ def _times(comparison: Comparison) -> str:
     )
 
 
-def _table(predictions: Sequence[Prediction], titles: Mapping[str, str]) -> str:
+def _table(comparison: Comparison, titles: Mapping[str, str]) -> str:
+    predictions = comparison.predictions
     # Roles are spelled out because a phone lays the rows out as cards, and a table that
     # is not displayed as one loses its meaning to screen readers.
     columns = ("Model", "Head", "Model score", "Threshold", "Reading", "Time")
     header = "".join(f'<th role="columnheader" scope="col">{name}</th>' for name in columns)
     body = "".join(
-        _row(prediction, titles, first)
+        _row(prediction, titles, first, prediction.model in comparison.without_nodule)
         for prediction, first in zip(predictions, _firsts(predictions), strict=True)
     )
     return (
@@ -264,19 +315,21 @@ def _table(predictions: Sequence[Prediction], titles: Mapping[str, str]) -> str:
     )
 
 
-def _row(prediction: Prediction, titles: Mapping[str, str], first: bool) -> str:
+def _row(
+    prediction: Prediction, titles: Mapping[str, str], first: bool, without_nodule: bool
+) -> str:
     side = "above" if prediction.positive else "below"
-    score, threshold = prediction.score, prediction.threshold
+    marks = " thyro-first" * first + " thyro-faint" * without_nodule
     bar = (
-        f'<span class="thyro-bar" aria-hidden="true" style="--score:{score:.4f};'
-        f'--threshold:{threshold:.4f}"><i></i><b></b></span>'
+        f'<span class="thyro-bar" aria-hidden="true" style="--score:{prediction.score:.4f};'
+        f'--threshold:{prediction.threshold:.4f}"><i></i><b></b></span>'
     )
     return (
-        f'<tr role="row" class="thyro-{side}{" thyro-first" if first else ""}">'
+        f'<tr role="row" class="thyro-{side}{marks}">'
         f'<td role="cell" class="thyro-model">{escape(titles[prediction.model])}</td>'
         f'<td role="cell" class="thyro-head">{escape(head_title(prediction.head))}</td>'
-        f'<td role="cell" class="thyro-score">{bar}<strong>{score:.2f}</strong></td>'
-        f'<td role="cell" class="thyro-threshold">{threshold:.2f}</td>'
+        f'<td role="cell" class="thyro-score">{bar}<strong>{score(prediction)}</strong></td>'
+        f'<td role="cell" class="thyro-threshold">{threshold(prediction)}</td>'
         f'<td role="cell" class="thyro-reading"><span>{reading(prediction)}</span></td>'
         f'<td role="cell" class="thyro-time">{prediction.milliseconds:.0f} ms</td></tr>'
     )
@@ -292,18 +345,20 @@ def _firsts(predictions: Iterable[Prediction]) -> list[bool]:
     return marks
 
 
-def _tile(prediction: Prediction, titles: Mapping[str, str]) -> str:
+def _tile(prediction: Prediction, titles: Mapping[str, str], border: str | None, share: str) -> str:
     title, head = titles[prediction.model], head_title(prediction.head)
-    says = f"Heatmap of {title}, {head}: score {prediction.score:.2f}, {reading(prediction)}."
+    says = f"Heatmap of {title}, {head}: score {score(prediction)}, {reading(prediction)}. {share}"
+    outline = f'<img class="thyro-outline" src="{border}" alt="">' if border else ""
+    said = f'<span class="thyro-share">{escape(share)}</span>' if share else ""
     assert prediction.heatmap is not None
     # The check box makes a tile grow on a tap or the space key, without a script.
     return (
         '<figure class="thyro-tile"><label>'
         f'<input type="checkbox" aria-label="Enlarge: {escape(says)}">'
         f'<span class="thyro-image" role="img" aria-label="{escape(says)}">'
-        f'<img src="{_png(prediction.heatmap)}" alt=""></span></label>'
+        f'<img src="{_png(prediction.heatmap)}" alt="">{outline}</span></label>'
         f"<figcaption><strong>{escape(title)}</strong> "
-        f"<span>{prediction.score:.2f}&ensp;{prediction.milliseconds:.0f} ms</span>"
+        f"<span>{score(prediction)}&ensp;{prediction.milliseconds:.0f} ms</span>{said}"
         "</figcaption></figure>"
     )
 
