@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -148,9 +149,24 @@ def served_every_kind() -> Iterator[tuple[str, FakeEngine]]:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[str, FakeEngine]]:
-    """Address of a running app, and the engine behind it."""
+def served_app() -> Iterator[tuple[gr.Blocks, FakeEngine]]:
+    """Run the app, and return it with the engine behind it."""
     engine = FakeEngine()
     app = launch(engine, prevent_thread_lock=True)
-    yield app.local_url, engine
+    yield app, engine
+    app.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def served(served_app) -> tuple[str, FakeEngine]:
+    """Address of a running app, and the engine behind it."""
+    app, engine = served_app
+    return app.local_url, engine
+
+
+@pytest.fixture(scope="module")
+def served_with_password() -> Iterator[gr.Blocks]:
+    """Run an app that asks for a password."""
+    app = launch(FakeEngine(), auth=("user", "password"), prevent_thread_lock=True)
+    yield app
     app.close(verbose=False)

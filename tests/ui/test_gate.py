@@ -12,6 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from thyro_demo.ui.gate import NOT_AN_UPLOAD
+from thyro_demo.ui.guard import OF_ANOTHER_SITE
 from thyro_demo.ui.uploads import private_folder
 
 META = {"meta": {"_type": "gradio.FileData"}}
@@ -149,3 +150,26 @@ def test_a_frame_that_has_gone_is_refused_in_the_same_words(served):
         Client(served[0], verbose=False).predict(
             image=missing, models=["vgg16"], api_name="/compare"
         )
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("cross-site", 403), ("same-site", 403), (None, 403), ("same-origin", 200), ("none", 200)],
+)
+def test_a_page_of_another_site_uploads_nothing_through_a_visitors_browser(served, site, status):
+    headers = {"Origin": "https://evil.example"}
+    if site is not None:
+        headers["Sec-Fetch-Site"] = site
+    answer = httpx.post(
+        f"{served[0]}gradio_api/upload",
+        files={"files": ("frame.png", b"content")},
+        headers=headers,
+        trust_env=False,
+    )
+    assert answer.status_code == status
+    assert (answer.text == OF_ANOTHER_SITE) is (status == 403)
+
+
+def test_a_link_on_another_site_still_opens_the_page(served):
+    answer = httpx.get(served[0], headers={"Sec-Fetch-Site": "cross-site"}, trust_env=False)
+    assert answer.status_code == 200

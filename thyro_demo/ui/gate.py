@@ -8,7 +8,12 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import BlockFunction
 from gradio.state_holder import SessionState
+from gradio.utils import colab_check, get_space, ipython_check
+from starlette.middleware import Middleware
 
+from thyro_demo.ui.guard import Guard
+from thyro_demo.ui.limits import Limits
+from thyro_demo.ui.place import Place
 from thyro_demo.ui.uploads import private_folder
 
 NOT_AN_UPLOAD = (
@@ -25,6 +30,42 @@ class GatedBlocks(gr.Blocks):
     client leaves that out for names without extension, so it cannot be demanded; and a
     value without it reaches the component, and the handler, with any path of the machine.
     """
+
+    limits: Limits
+    """Those of the running app."""
+
+    def launch(self, *args: Any, app_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Launch as Gradio does, behind `Guard`.
+
+        Parameters
+        ----------
+        *args : object
+            As for `gr.Blocks.launch`.
+        app_kwargs : dict, optional
+            As for `gr.Blocks.launch`.
+        **kwargs : object
+            As for `gr.Blocks.launch`.
+
+        Returns
+        -------
+        tuple
+            As `gr.Blocks.launch` does.
+        """
+        settings = app_kwargs or {}
+        self.limits = Limits()
+        self._embedded = colab_check() or ipython_check() or get_space() is not None
+        guard = Middleware(Guard, place=self._place, limits=self.limits)
+        first = [guard, *settings.get("middleware", [])]
+        return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
+
+    def _place(self) -> Place:
+        """Describe where the app is at this moment: a public link may come later."""
+        return Place(
+            pages=tuple(f"/{page}" for page, *_ in self.pages),
+            root=self.root_path or "",
+            link=self.share_url or "",
+            embedded=self._embedded,
+        )
 
     async def preprocess_data(
         self,

@@ -162,7 +162,7 @@ def _make_public(app: gr.Blocks) -> None:
     except Exception:
         # Whatever is in the way, the app runs on without; `_sharing` says so.
         return
-    app.share = True
+    # Not `app.share`: with it Gradio's page would take its scripts from a host of Gradio's.
     app.share_url = urlsplit(address)._replace(scheme="https").geturl()  # type: ignore[assignment]
 
 
