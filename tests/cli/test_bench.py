@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from thyro_demo.bench import compare, concat, phantom, start, train
+from thyro_demo.bench import compare, concat, phantom, start, train, trust
 from thyro_demo.bench.figures import Figure, Outcome
 from thyro_demo.cli import bench
 from thyro_demo.errors import ThyroError
@@ -16,6 +16,7 @@ MODULES = {
     "phantom": phantom,
     "concat": concat,
     "start": start,
+    "trust": trust,
 }
 
 
@@ -76,13 +77,14 @@ def test_json_holds_figures_and_machine_also_when_a_target_is_missed(asked, tmp_
 
 def test_options_reach_the_bench_they_are_for(asked, tmp_path, capsys):
     given = ("--rounds", "2", "--peer-epochs", "20", "--peer-subsets", "57")
-    run("all", *given, "--weights", str(tmp_path))
+    run("all", *given, "--weights", str(tmp_path), "--fast")
     assert asked == {
         "compare": {"rounds": 2},
         "train": {"rounds": 2, "peer_epochs": 20},
         "phantom": {"rounds": 2},
         "concat": {"rounds": 2, "peer_subsets": 57},
         "start": {"rounds": 2, "weights": tmp_path},
+        "trust": {"weights": tmp_path, "fast": True},
     }
 
 

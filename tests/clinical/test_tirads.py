@@ -1,6 +1,10 @@
 """The ACR TI-RADS table, row by row and edge by edge."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from thyro_demo.clinical import tirads
 from thyro_demo.clinical.tirads import Features, level, points, recommendation
@@ -169,3 +173,58 @@ def test_points_are_not_negative():
 def test_names_outside_the_table_are_refused(field, value):
     with pytest.raises(DataError, match=r"Received: "):
         with_feature(field, value)
+
+
+ANY = st.builds(
+    Features,
+    composition=st.sampled_from(sorted(tirads.COMPOSITION)),
+    echogenicity=st.sampled_from(sorted(tirads.ECHOGENICITY)),
+    shape=st.sampled_from(sorted(tirads.SHAPE)),
+    margin=st.sampled_from(sorted(tirads.MARGIN)),
+    foci=st.sets(st.sampled_from(sorted(tirads.FOCI))).map(lambda found: tuple(sorted(found))),
+)
+FIELDS = {
+    "composition": tirads.COMPOSITION,
+    "echogenicity": tirads.ECHOGENICITY,
+    "shape": tirads.SHAPE,
+    "margin": tirads.MARGIN,
+}
+
+
+@given(ANY, st.sampled_from(sorted(FIELDS)), st.data())
+def test_a_graver_feature_never_takes_points_away(nodule, field, data):
+    table = FIELDS[field]
+    graver = [name for name in table if table[name] >= table[getattr(nodule, field)]]
+    other = replace(nodule, **{field: data.draw(st.sampled_from(graver))})
+    # Spongiform is the one composition that overrules everything else.
+    assume(other.composition != "spongiform")
+    assert points(other) >= points(nodule)
+
+
+@given(ANY, st.sampled_from(sorted(tirads.FOCI)))
+def test_a_further_focus_never_takes_points_away(nodule, focus):
+    assume(focus not in nodule.foci)
+    assert points(replace(nodule, foci=(*nodule.foci, focus))) >= points(nodule)
+
+
+@given(ANY)
+def test_points_stay_in_their_range_and_name_a_level(nodule):
+    assert 0 <= points(nodule) <= 17
+    assert level(points(nodule)) in (None, "TR1", "TR2", "TR3", "TR4", "TR5")
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_levels_rise_with_points(one, other):
+    fewer, more = (level(total) or "TR1" for total in sorted((one, other)))
+    assert fewer <= more
+
+
+@given(st.integers(0, 17), st.integers(0, 17), st.floats(0.1, 200), st.floats(0.1, 200))
+def test_advice_never_relaxes_as_points_or_size_grow(one, other, size, longer):
+    order = ("none", "follow-up", "fna")
+    totals, sizes = sorted((one, other)), sorted((size, longer))
+    actions = [
+        order.index(recommendation(total, size_mm).action)
+        for total, size_mm in zip(totals, sizes, strict=True)
+    ]
+    assert actions[0] <= actions[1]

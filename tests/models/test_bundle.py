@@ -11,7 +11,7 @@ import skops.io
 
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256
-from thyro_demo.models import bundle, heads, rounding
+from thyro_demo.models import bundle, heads_file, rounding
 from thyro_demo.models.backbones import BACKBONES, build
 from thyro_demo.models.bundle import POSITIVE
 from thyro_demo.models.manifest import names, read_manifest, weights_root
@@ -205,7 +205,7 @@ def test_a_network_of_another_kind_is_refused(copy):
 
 
 def test_heads_that_do_not_fit_the_manifest_are_refused(copy, tiny):
-    heads.save({"familiarity": tiny._space}, copy / "heads.skops")
+    heads_file.save({"familiarity": tiny._space}, copy / "heads.skops")
     trust(copy)
     assert_refused(copy, "without forest, svm")
 
@@ -305,7 +305,7 @@ def test_a_bundle_whose_writing_was_stopped_is_never_seen(earlier, tiny, tmp_pat
     def stop(*_):
         raise Killed
 
-    monkeypatch.setattr(heads, "save", stop)
+    monkeypatch.setattr(heads_file, "save", stop)
     with pytest.raises(Killed):
         bundle.write(tmp_path / "tiny", *parts_of(tiny))
     assert names(tmp_path) == (["tiny"] if earlier else [])

@@ -323,3 +323,17 @@ def test_clients_are_offered_the_comparison_alone(engine, examples):
     app = build_ui(engine, examples)
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
     assert public == ["compare"]
+
+
+def test_a_card_that_is_no_text_keeps_the_page_from_nothing(engine, examples, monkeypatch):
+    """A bundle of a stranger, whose README.md is anything at all."""
+    card = engine.card
+
+    def damaged(name):
+        return b"\xff".decode("utf-8") if name == "vgg16" else card(name)
+
+    monkeypatch.setattr(engine, "card", damaged)
+    app = build_ui(engine, examples)
+    texts = [component["props"].get("value") for component in app.get_config_file()["components"]]
+    assert any("must be a text in UTF-8" in str(text) for text in texts)
+    assert any("# ResNet-50" in str(text) for text in texts)

@@ -1,1 +1,1 @@
-"""Speed figures, each measured beside its peer in one run."""
+"""Speed and trust figures, each beside its peer or its limit, measured in one run."""

@@ -24,7 +24,7 @@ class Figure:
     ours : float
         Our measurement, in `unit`; a median where it was repeated.
     unit : str
-        "ms", "s" or "frames/s".
+        "ms", "s", "frames/s" and the like.
     value : float
         What is held against `bound`: `ours`, or the ratio of both sides.
     bound : float
@@ -91,12 +91,15 @@ class Outcome:
         Sentences on figures that could not be measured here; each counts as missed.
     settings : dict of str to object
         What the figures depend on: repetitions, numbers of images and the like.
+    notes : list of str
+        Sentences on how figures came about, shown below the table.
     """
 
     bench: str
     figures: list[Figure]
     left_out: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def met(self) -> bool:
@@ -117,6 +120,7 @@ class Outcome:
             "settings": self.settings,
             "figures": [figure.to_dict() for figure in self.figures],
             "left_out": self.left_out,
+            "notes": self.notes,
         }
 
     def table(self) -> str:
@@ -125,7 +129,7 @@ class Outcome:
         Returns
         -------
         str
-            A table, then one line for each figure that was left out.
+            A table, its notes, then one line for each figure that was left out.
         """
         head = ("bench " + self.bench, "ours", "peer", "ratio", "target", "met")
         rows = [head, *(_row(figure) for figure in self.figures)]
@@ -137,7 +141,7 @@ class Outcome:
             for figure in self.figures
             if figure.peer_name
         ]
-        return "\n".join([*lines, *peers, *self.left_out])
+        return "\n".join([*lines, *peers, *self.notes, *self.left_out])
 
 
 def machine() -> dict[str, Any]:

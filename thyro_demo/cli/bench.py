@@ -1,4 +1,4 @@
-"""``python -m thyro_demo bench``: measure speed beside each peer."""
+"""``python -m thyro_demo bench``: measure speed beside each peer, and what strangers can do."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from thyro_demo.cli.results import check_writable, write_json
 if TYPE_CHECKING:
     from thyro_demo.bench.figures import Outcome
 
-HELP = "measure speed beside each peer, and check it against its target"
+HELP = "measure speed and trust, each figure against its target"
 
-BENCHES = ("compare", "train", "phantom", "concat", "start")
+BENCHES = ("compare", "train", "phantom", "concat", "start", "trust")
 
 MISSED = 1
 """Exit code of ``--check`` when a target is missed."""
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(*BENCHES, "all"),
         help="compare: one image through three networks; train: a frozen stage; phantom: frames "
         "a second; concat: machines on every concatenation of six networks; start: from the "
-        "command to the first comparison",
+        "command to the first comparison; trust: bad inputs, faults, attacks and a crowd",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     parser.add_argument(
@@ -61,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "extrapolated (default: %(default)s; 57 measures all)",
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of bundles that start opens"
+        "--weights", type=Path, metavar="DIR", help="folder of bundles that start and trust open"
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="let the crowd of trust stay 20 s in place of 5 minutes"
     )
 
 
@@ -124,6 +127,10 @@ def _measure(name: str, args: argparse.Namespace) -> Outcome:
         from thyro_demo.bench import concat
 
         return concat.run(peer_subsets=args.peer_subsets, **rounds)
+    if name == "trust":
+        from thyro_demo.bench import trust
+
+        return trust.run(weights=args.weights, fast=args.fast)
     from thyro_demo.bench import start
 
     return start.run(weights=args.weights, **rounds)

@@ -26,7 +26,7 @@ from sklearn.pipeline import Pipeline
 
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256, whole
-from thyro_demo.models import familiarity, heads
+from thyro_demo.models import familiarity, heads_file, network_file, nodule_map
 from thyro_demo.models.features import readout
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.manifest import CHECKPOINTS, FORMAT, check_place, read_manifest
@@ -48,12 +48,15 @@ class Forward:
         Softmax output, 0–1.
     softmax_gradient : ndarray of float32 (n, h, w, c)
         Gradient of the positive class's log-odds by the feature map.
+    nodule : ndarray of float32 (n, h, w), or None
+        Nodule map, 0–1, of a network that has one; the gradients take it as given.
     """
 
     feature_map: np.ndarray
     features: np.ndarray
     probabilities: np.ndarray
     softmax_gradient: np.ndarray
+    nodule: np.ndarray | None = None
 
 
 class Bundle:
@@ -94,9 +97,12 @@ class Bundle:
         self.dims: int = read.shape[-1]
         # What has to run for its heads; an ensemble has several.
         self.networks = (self,)
-        map_tensor = network.get_layer(self.cam_layer).output
-        self._lower = keras.Model(network.inputs[0], map_tensor)
-        self._upper = keras.Model(map_tensor, [read, network.get_layer("logits").output])
+        # What the pooling starts from: the feature map, and the nodule map that weighs it.
+        given = [network.get_layer(self.cam_layer).output]
+        if self.pooling == "nodule":
+            given.append(network.get_layer(nodule_map.OUTPUT).output)
+        self._lower = keras.Model(network.inputs[0], given)
+        self._upper = keras.Model(given, [read, network.get_layer("logits").output])
 
     @cached_property
     def _run(self) -> Any:
@@ -104,29 +110,30 @@ class Bundle:
 
         @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)])
         def run(batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            feature_map = self._lower(batch, training=False)
+            # One tensor comes back bare, two in a list.
+            feature_map, *nodule = tf.nest.flatten(self._lower(batch, training=False))
             with tf.GradientTape() as tape:
                 tape.watch(feature_map)
-                features, logits = self._upper(feature_map, training=False)
+                features, logits = self._upper([feature_map, *nodule], training=False)
                 # Log-odds rather than probability: a saturated softmax has no gradient.
                 others = tf.concat([logits[:, :POSITIVE], logits[:, POSITIVE + 1 :]], axis=1)
                 odds = logits[:, POSITIVE] - tf.reduce_logsumexp(others, axis=1)
             gradient = tape.gradient(odds, feature_map)
-            return feature_map, features, tf.nn.softmax(logits), gradient
+            found = feature_map, features, tf.nn.softmax(logits), gradient
+            return *found, *(cells[..., 0] for cells in nodule)
 
         return run
 
     @cached_property
     def _pull(self) -> Any:
-        pooled = self._upper.outputs[0]
-        pool = keras.Model(self._upper.inputs[0], pooled)
+        pool = keras.Model(self._upper.inputs, self._upper.outputs[0])
 
         @tf.function(reduce_retracing=True)
-        def pull(feature_map: tf.Tensor, cotangent: tf.Tensor) -> tf.Tensor:
+        def pull(given: list[tf.Tensor], cotangent: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
-                tape.watch(feature_map)
-                features = pool(feature_map, training=False)
-            return tape.gradient(features, feature_map, output_gradients=cotangent)
+                tape.watch(given[0])
+                features = pool(given, training=False)
+            return tape.gradient(features, given[0], output_gradients=cotangent)
 
         return pull
 
@@ -145,7 +152,9 @@ class Bundle:
         """
         return Forward(*(part.numpy() for part in self._run(tf.constant(batch, tf.float32))))
 
-    def pull_back(self, feature_map: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+    def pull_back(
+        self, feature_map: np.ndarray, cotangent: np.ndarray, nodule: np.ndarray | None = None
+    ) -> np.ndarray:
         """Carry a gradient by the pooled features back to the feature map.
 
         Parameters
@@ -154,30 +163,41 @@ class Bundle:
             From `forward`.
         cotangent : ndarray of float32 (n, d)
             Gradient by the pooled features.
+        nodule : ndarray of float32 (n, h, w), optional
+            From `forward`, of a network that has a nodule map.
 
         Returns
         -------
         ndarray of float32 (n, h, w, c)
             Gradient by the feature map.
         """
-        pulled = self._pull(tf.constant(feature_map), tf.constant(cotangent, tf.float32))
-        return pulled.numpy()
+        given = _given(feature_map, nodule)
+        return self._pull(given, tf.constant(cotangent, tf.float32)).numpy()
 
-    def pool(self, feature_maps: np.ndarray) -> np.ndarray:
+    def pool(self, feature_maps: np.ndarray, nodule: np.ndarray | None = None) -> np.ndarray:
         """Compute the pooled features of feature maps, as the network does.
 
         Parameters
         ----------
         feature_maps : ndarray of float32 (n, h, w, c)
             Feature maps, changed ones too.
+        nodule : ndarray of float32 (n, h, w), optional
+            As for `pull_back`.
 
         Returns
         -------
         ndarray of float32 (n, d)
             Pooled features.
         """
-        features, _ = self._upper(tf.constant(feature_maps), training=False)
+        features, _ = self._upper(_given(feature_maps, nodule), training=False)
         return features.numpy()
+
+    @cached_property
+    def spread(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give mean and standard deviation by which pooled features of a nodule are scaled."""
+        norm = self.network.get_layer("features")
+        mean, variance = norm.get_weights()
+        return mean, np.sqrt(variance + norm.epsilon)
 
     def scores(self, forward: Forward) -> dict[str, np.ndarray]:
         """Score a batch with every head.
@@ -228,6 +248,12 @@ class Bundle:
         """
         far = familiarity.distance(self._space, features[None])[0]
         return float(far / self.manifest["familiarity_limit"])
+
+
+def _given(feature_map: np.ndarray, nodule: np.ndarray | None) -> list[tf.Tensor]:
+    """List what a network's pooling starts from."""
+    given = [tf.constant(feature_map)]
+    return given if nodule is None else [*given, tf.constant(nodule[..., None])]
 
 
 def save_network(network: keras.Model, path: Path) -> None:
@@ -370,7 +396,7 @@ def write_facts(
     scores : dict of str to float
         From `probe`.
     """
-    heads.save(fitted, folder / "heads.skops")
+    heads_file.save(fitted, folder / "heads.skops")
     files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     (folder / "README.md").write_text(card, encoding="utf-8")
     complete = manifest | {
@@ -403,15 +429,19 @@ def load(folder: str | Path) -> Bundle:
     needed = {"familiarity", *manifest["heads"]} - {"softmax"}
     fitted = load_heads(folder, manifest, needed, ("model.keras", "heads.skops"))
     try:
-        network = keras.saving.load_model(folder / "model.keras", compile=False)
+        network = network_file.load(folder / "model.keras")
         _check_fit(manifest, network)
         bundle = Bundle(folder, manifest, network, fitted)
+        _check_heads(bundle, fitted)
+    except BundleError:
+        raise
     except Exception as error:
         # A wrong file can fail anywhere inside Keras.
+        reason = f" ({error})" if isinstance(error, _MisfitError) else ""
         raise BundleError(
-            "A bundle's model.keras has to be a network of this project that this Keras can "
-            f"read. Received: {folder / 'model.keras'} with Keras {keras.__version__}, saved with "
-            f"{manifest.get('versions', {}).get('keras', 'another')}."
+            "A bundle's model.keras has to be a network of this project that fits its manifest and "
+            f"heads. Received: {folder / 'model.keras'}{reason} with Keras {keras.__version__}, "
+            f"saved with {manifest.get('versions', {}).get('keras', 'another')}."
         ) from error
     check_probe(manifest, bundle.heads)
     return bundle
@@ -444,13 +474,12 @@ def load_heads(
         If a file is missing or does not match its checksum, or a head is missing.
     """
     for name in files:
-        file = folder / name
-        if not file.is_file() or sha256(file) != manifest["files"].get(name):
+        if fault := _fault(folder / name, manifest["files"].get(name)):
             raise BundleError(
                 "Every file of a bundle has to match its checksum in manifest.json; fetch the "
-                f"bundle again. Received: {file} ({'changed' if file.is_file() else 'missing'})."
+                f"bundle again. Received: {folder / name} ({fault})."
             )
-    fitted = heads.load(folder / "heads.skops")
+    fitted = heads_file.load(folder / "heads.skops", manifest["files"]["heads.skops"])
     if lacking := set(needed) - set(fitted):
         raise BundleError(
             "A bundle's heads.skops has to hold the heads that its manifest names. "
@@ -459,12 +488,34 @@ def load_heads(
     return fitted
 
 
+def _fault(file: Path, checksum: str | None) -> str:
+    """Say why a file is not the one that a manifest means; nothing where it is."""
+    if not file.is_file():
+        return "missing"
+    try:
+        return "" if sha256(file) == checksum else "changed"
+    except OSError as error:
+        return error.strerror or "unreadable"
+
+
+class _MisfitError(ValueError):
+    """Parts of a bundle that are sound, but not of one bundle; its text is ours to show."""
+
+
 def _check_fit(manifest: dict[str, Any], network: keras.Model) -> None:
     """Compare a network with its manifest; Keras would find out at the first image only."""
     size, classes = manifest["input_size"], len(manifest["classes"])
     found = tuple(network.inputs[0].shape), tuple(network.get_layer("logits").output.shape)
     if found != ((None, size, size, 3), (None, classes)):
-        raise ValueError(f"a network from {found[0]} to {found[1]}")
+        raise _MisfitError(f"a network from {found[0]} to {found[1]}")
+
+
+def _check_heads(bundle: Bundle, fitted: dict[str, Any]) -> None:
+    """Compare heads with the features of their network, as scikit-learn does at the first image."""
+    read = {name: head.model.n_features_in_ for name, head in bundle.heads.items()}
+    read["familiarity"] = fitted["familiarity"].n_features_in_
+    if odd := [name for name, dims in read.items() if dims != bundle.dims]:
+        raise _MisfitError(f"{bundle.dims} features, of which {odd[0]} reads {read[odd[0]]}")
 
 
 def probe(calibrated: dict[str, CalibratedHead]) -> dict[str, float]:

@@ -4,16 +4,10 @@ scikit-learn fits and stores them; scoring one image goes past its per-call chec
 cost more than the arithmetic when a class waits for a single frame.
 """
 
-import warnings
-import zipfile
-from pathlib import Path
-
 import numpy as np
-import skops.io
 from scipy.special import expit
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,18 +15,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from thyro_demo.data.splits import grouped_folds
-from thyro_demo.errors import BundleError, RecipeError
+from thyro_demo.errors import RecipeError
 
 KINDS = ("svm", "linear-svm", "forest")
 TREES = 300
-
-# What a heads file may hold beside NumPy arrays and plain estimators. `Tree` could crash
-# the process when forged, so callers compare the file's checksum before they load it.
-_TRUSTED = (
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.tree._tree.Tree",
-)
 
 
 def fit(
@@ -236,56 +222,3 @@ class CalibratedHead:
             Probabilities, 0–1.
         """
         return expit(-(self.slope * self.raw(features) + self.intercept))
-
-
-def save(heads: dict[str, object], path: str | Path) -> None:
-    """Write fitted estimators to one compressed skops file.
-
-    Parameters
-    ----------
-    heads : dict of str to object
-        scikit-learn estimators by name.
-    path : str or Path
-        The file.
-    """
-    skops.io.dump(heads, path, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
-
-
-def load(path: str | Path) -> dict[str, object]:
-    """Read a file that `save` wrote. Compare its checksum first: see `_TRUSTED`.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    dict of str to object
-        The estimators.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds types that a heads file never holds.
-    """
-    try:
-        foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_TRUSTED))
-        if not foreign:
-            with warnings.catch_warnings():
-                # Whether another version scores alike is measured by the bundle's probe.
-                warnings.simplefilter("ignore", InconsistentVersionWarning)
-                found = skops.io.load(path, trusted=list(_TRUSTED))
-            if not isinstance(found, dict):
-                raise TypeError(f"{type(found).__name__} in place of heads by name")
-            return found
-    except Exception as error:
-        # skops raises whatever its parts raise (zip, JSON, NumPy, scikit-learn).
-        raise BundleError(
-            f"A heads file has to be one that this project saved, undamaged. Received: {path} "
-            f"({type(error).__name__})."
-        ) from error
-    raise BundleError(
-        "A heads file may hold scikit-learn machines and forests alone. Received: "
-        f"{', '.join(foreign)} in {path}."
-    )

@@ -40,7 +40,9 @@ _FILES = {"model.keras", "heads.skops", "manifest.json", "README.md"} | {
 }
 
 # Names become parts of file names (overlays, reports), so a manifest may not point elsewhere.
-_NAME = re.compile(r"\w[\w .+-]*")
+_NAME = re.compile(r"\w[\w .+-]{0,99}")
+_MOST_BYTES = 2**24
+_LONGEST_TITLE = 100
 
 
 def weights_root() -> Path:
@@ -75,7 +77,8 @@ def names(root: str | Path | None = None) -> list[str]:
     return sorted(
         folder.name
         for folder in root.iterdir()
-        if not folder.name.startswith(".") and (folder / "manifest.json").is_file()
+        # Not `Path.is_file`, which raises where another user's folder cannot be entered.
+        if not folder.name.startswith(".") and os.path.isfile(folder / "manifest.json")
     )
 
 
@@ -98,21 +101,27 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         If it is missing, damaged, or of another format.
     """
     file = Path(folder) / "manifest.json"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise BundleError(
             "A bundle has to be a folder with manifest.json, model.keras and heads.skops. "
             f"Received: {folder}."
         )
     try:
+        if os.path.getsize(file) > _MOST_BYTES:
+            raise ValueError("too large")
         manifest = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(manifest, dict):
+            raise TypeError("no object")
         required = REQUIRED if "members" in manifest else REQUIRED + OF_A_NETWORK
         missing = [key for key in required if key not in manifest]
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, OSError) as error:
         raise BundleError(
-            f"A bundle's manifest has to be undamaged JSON. Received: {file}."
+            f"A bundle's manifest has to be undamaged JSON of at most {_MOST_BYTES:,} bytes. "
+            f"Received: {file}."
         ) from error
     if missing or manifest["format"] != FORMAT:
-        what = f"lacks {', '.join(missing)}" if missing else f"format {manifest['format']}"
+        other = "" if missing else ascii(manifest["format"])[:20]
+        what = f"lacks {', '.join(missing)}" if missing else f"format {other}"
         raise BundleError(
             f"A bundle's manifest has to be of format {FORMAT}. Received: {file} ({what})."
         )
@@ -212,17 +221,22 @@ def _misfits(manifest: dict[str, Any]) -> list[str]:
     names = [manifest["name"], *(heads if isinstance(heads, list) else [None])]
     fits = {
         "name or heads": all(isinstance(n, str) and _NAME.fullmatch(n) for n in names),
-        "title": isinstance(manifest["title"], str),
-        "classes": isinstance(classes, list) and len(classes) >= 2,
+        "title": isinstance(title := manifest["title"], str)
+        and title.isprintable()
+        and 0 < len(title) <= _LONGEST_TITLE,
+        "backbone": isinstance(manifest["backbone"], str),
+        "classes": _are_texts(classes) and len(set(classes)) == len(classes) >= 2,
         "primary": isinstance(heads, list) and manifest["primary"] in heads,
         "thresholds": _are_thresholds(manifest["thresholds"], heads),
-        "files": isinstance(manifest["files"], dict),
+        "files": isinstance(files := manifest["files"], dict) and _are_texts([*files.values()]),
+        "versions": isinstance(manifest.get("versions", {}), dict),
         "chain": isinstance(chain := manifest.get("chain", []), list)
         and all(isinstance(stage, dict) for stage in chain),
         "probe": isinstance(manifest["probe"], dict)
         and all(isinstance(score, float) for score in manifest["probe"].values()),
-        "training_images": isinstance(manifest["training_images"], list),
+        "training_images": _are_texts(manifest["training_images"]),
         "training_phantoms": _are_cohorts(manifest.get("training_phantoms", {})),
+        "training_outlines": isinstance(manifest.get("training_outlines", []), list),
     }
     fits |= _fits_of_an_ensemble(manifest) if "members" in manifest else _fits_of_one(manifest)
     return [name for name, fit in fits.items() if not fit]
@@ -233,9 +247,12 @@ def _fits_of_one(manifest: dict[str, Any]) -> dict[str, bool]:
     size, limit = manifest["input_size"], manifest["familiarity_limit"]
     return {
         "input_size": isinstance(size, int) and 0 < size <= 4096,
+        "cam_layer": isinstance(manifest["cam_layer"], str),
         "familiarity_limit": isinstance(limit, float) and 0 < limit < math.inf,
         "region": manifest.get("region", "scan") in ("scan", "roi"),
         "pooling": manifest.get("pooling", "average") in POOLINGS,
+        "nodule_threshold": isinstance(least := manifest.get("nodule_threshold", 0.5), int | float)
+        and 0 <= least <= 1,
     }
 
 
@@ -263,12 +280,15 @@ def _is_average(average: Any, names: list[str]) -> bool:
         return False
     sigmoid = (average.get("slope"), average.get("intercept"))
     return (
-        all(isinstance(number, int | float) and math.isfinite(number) for number in sigmoid)
+        all(isinstance(number, int | float) and abs(number) < math.inf for number in sigmoid)
         and len(average["of"]) > 0
-        and all(
-            isinstance(pair, list) and len(pair) == 2 and pair[0] in names for pair in average["of"]
-        )
+        and all(_are_texts(pair) and len(pair) == 2 and pair[0] in names for pair in average["of"])
     )
+
+
+def _are_texts(values: Any) -> bool:
+    """Tell whether an entry is a list of texts."""
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _are_cohorts(cohorts: Any) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from thyro_demo.errors import RecipeError
+from thyro_demo.errors import BundleError, RecipeError
 from thyro_demo.files import whole
-from thyro_demo.models import manifest
+from thyro_demo.models import manifest, network_file
 from thyro_demo.models.backbones import BackboneSpec, copy_weights
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -114,12 +114,9 @@ def apply(network: keras.Model, spec: BackboneSpec, start: str) -> int:
     if file is None:
         return _take_published(network, spec, start)
     try:
-        source = keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        raise RecipeError(
-            f"A start file has to be an undamaged Keras network. Received: {start!r} "
-            f"({type(error).__name__})."
-        ) from error
+        source = network_file.load(file)
+    except BundleError as error:
+        raise RecipeError(str(error)) from error
     return _take_over(source, network, spec, start)
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from thyro_demo.data import images, preprocess
 from thyro_demo.errors import BundleError
 from thyro_demo.evaluate import intervals
-from thyro_demo.models import bundle, heads
+from thyro_demo.models import bundle, heads_file
 from thyro_demo.models.manifest import read_manifest
 
 STATES = ("answered", "in part", "not done", "does not apply")
@@ -72,7 +72,7 @@ def save_again(loaded: bundle.Bundle, out: Path, title: str) -> Path:
         If the heads in its folder are damaged, or something else lies where the new one should.
     """
     kept = {key: value for key, value in loaded.manifest.items() if key not in _WRITTEN}
-    fitted = heads.load(loaded.folder / "heads.skops")
+    fitted = heads_file.load(loaded.folder / "heads.skops", loaded.manifest["files"]["heads.skops"])
     card = (loaded.folder / "README.md").read_text(encoding="utf-8")
     facts = kept | {"name": out.name, "title": title}
     return bundle.write(out, facts, loaded.network, fitted, card)

@@ -49,6 +49,7 @@ _NO_BUNDLE = (
     "A comparison needs at least one bundle; train one, or start the app with --weights FOLDER. "
     "Received: none."
 )
+_NO_CARD = "A model card must be a text in UTF-8 that can be read. Received: another file."
 _DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 _EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
 
@@ -232,7 +233,14 @@ class ComparePage:
         with gr.Accordion("Model cards", open=False, elem_id="thyro-cards"):
             for name, title in self._titles.items():
                 with gr.Accordion(title, open=False):
-                    gr.Markdown(_card(self._engine.card(name)))
+                    gr.Markdown(self._card_of(name))
+
+    def _card_of(self, name: str) -> str:
+        """Give the card of a bundle; a damaged one must not keep the page from opening."""
+        try:
+            return _card(self._engine.card(name))
+        except (OSError, UnicodeDecodeError):
+            return _NO_CARD
 
     def _standing_message(self) -> str:
         """Say what keeps a bundle, or all of them, from being offered."""
