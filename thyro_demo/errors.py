@@ -7,7 +7,21 @@ it in place of a result. Anything else that is raised is a defect of ours.
 
 
 class ThyroError(ValueError):
-    """Base of every error that a user can cause and mend."""
+    r"""Base of every error that a user can cause and mend.
+
+    The message stays on one line whatever a name or a cell that it quotes holds: line breaks and
+    other control characters are written as ``\n``, ``\x1b`` and so on.
+    """
+
+    def __str__(self) -> str:
+        return "".join(
+            sign if sign.isprintable() or sign.isspace() and sign not in _BREAKS
+            else sign.encode("unicode_escape").decode()
+            for sign in super().__str__()
+        )  # fmt: skip
+
+
+_BREAKS = "\n\r\t\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 
 
 class ImageError(ThyroError):

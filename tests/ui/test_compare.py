@@ -314,11 +314,6 @@ def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):
     assert {fn.concurrency_limit for fn in shared} == {1}
 
 
-def test_uploads_are_gone_within_ten_minutes(engine, examples):
-    frequency, age = build_ui(engine, examples).delete_cache
-    assert frequency + age <= 600
-
-
 def test_clients_are_offered_the_comparison_alone(engine, examples):
     app = build_ui(engine, examples)
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]

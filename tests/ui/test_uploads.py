@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from thyro_demo.ui import launch as launch_module
 from thyro_demo.ui import uploads
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,8 +115,31 @@ def test_an_upload_that_was_broken_off_goes_and_a_whole_one_stays(served):
         deadline = time.monotonic() + 10
         while not (half := set(uploads.private_folder().glob("tmp*")) - begun):
             assert time.monotonic() < deadline
-        uploads.remove_broken_off(300)
+        uploads.remove_old(300, 300)
         assert half.pop().exists()
-    uploads.remove_broken_off(0)
+    uploads.remove_old(300, 0)
     assert not list(uploads.private_folder().glob("tmp*"))
     assert Path(whole).exists()
+
+
+def test_an_upload_goes_when_it_is_old_and_a_fresh_one_stays(served):
+    old, fresh = (
+        Path(httpx.post(f"{served[0]}gradio_api/upload", files={"files": (name, name.encode())})
+             .json()[0])
+        for name in ("old.png", "fresh.png")
+    )  # fmt: skip
+    past = time.time() - 541
+    for path in (old, old.parent):
+        os.utime(path, (past, past))
+    uploads.remove_old(540, 300)
+    assert not old.exists()
+    assert fresh.exists()
+    # The folder was changed by the removal itself, and goes when that is old.
+    os.utime(old.parent, (past, past))
+    uploads.remove_old(540, 300)
+    assert not old.parent.exists()
+    assert uploads.private_folder().exists()
+
+
+def test_no_upload_stays_for_more_than_ten_minutes():
+    assert launch_module._OLD_S + launch_module._TIDY_EVERY_S <= 600

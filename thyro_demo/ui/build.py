@@ -13,10 +13,6 @@ from thyro_demo.ui.gate import GatedBlocks
 from thyro_demo.ui.results import colour_filters
 from thyro_demo.ui.warmup import WarmUp
 
-# A file is looked for every minute and goes when it is nine minutes old: no upload
-# stays for more than ten.
-_DELETE_CACHE = (60, 540)
-
 _MASTHEAD = """
 <header class="thyro-masthead"><div><h1>ThyroDemo</h1>
 <p>One thyroid ultrasound frame, several networks: compare what each head reads and where
@@ -46,9 +42,7 @@ def build_ui(
         The app; `thyro_demo.ui.launch.launch` gives it its look and its limits.
     """
     offered = collect() if examples is None else examples
-    with GatedBlocks(
-        title="ThyroDemo · Compare", analytics_enabled=False, delete_cache=_DELETE_CACHE
-    ) as app:
+    with GatedBlocks(title="ThyroDemo · Compare", analytics_enabled=False) as app:
         gr.HTML(_MASTHEAD + colour_filters(), apply_default_css=False)
         ComparePage(engine, offered, warm_up).build()
         if warm_up is not None:

@@ -46,20 +46,33 @@ def remove_uploads() -> None:
     _remove(private_folder())
 
 
-def remove_broken_off(age_s: float) -> None:
-    """Remove uploads whose visitor left before their end: Gradio forgets about them.
+def remove_old(age_s: float, broken_off_s: float) -> None:
+    """Remove what came long ago, and uploads whose visitor left before their end.
+
+    Gradio forgets about the latter, and its own schedule for the former ends for good when an
+    upload comes while it looks through them.
 
     Parameters
     ----------
     age_s : float
-        Seconds since the last of it came; what has come more recently stays.
+        Seconds since a file was written; what is younger stays.
+    broken_off_s : float
+        The same for what is no whole upload, since the last of it came.
     """
-    limit = time.time() - age_s
-    # Whole uploads lie in folders of their own, where Gradio looks after them.
+    now = time.time()
+    # Whole uploads lie in folders of their own.
     for path in private_folder().glob("tmp*"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime <= limit:
-                path.unlink()
+        _remove_before(path, now - broken_off_s)
+    for path in private_folder().rglob("*"):
+        _remove_before(path, now - age_s)
+
+
+def _remove_before(path: Path, limit: float) -> None:
+    """Remove a file, or an empty folder, that was last written before a moment."""
+    # Another thread may be quicker, and a folder that is not empty stays.
+    with contextlib.suppress(OSError):
+        if path.lstat().st_mtime <= limit:
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _leave(folder: Path, lock: BinaryIO) -> None:
