@@ -15,7 +15,7 @@ class ThyroError(ValueError):
 
     def __str__(self) -> str:
         return "".join(
-            sign if sign.isprintable() or sign.isspace() and sign not in _BREAKS
+            sign if sign.isprintable() or (sign.isspace() and sign not in _BREAKS)
             else sign.encode("unicode_escape").decode()
             for sign in super().__str__()
         )  # fmt: skip

@@ -47,23 +47,32 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 def _replace_folder(new: Path, path: Path) -> None:
     """Put a folder in the place of another, which a second process may be replacing as well."""
+    aside: Path | None = None
     for attempt in range(_ATTEMPTS):
         old = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}.old")
         with contextlib.suppress(FileNotFoundError):
             path.rename(old)
+            _discard(aside)
+            aside = old
         try:
             new.rename(path)
         except OSError:
             # Another process was quicker, and the place is taken again.
-            if old.exists() and not path.exists():
-                old.rename(path)
             if attempt == _ATTEMPTS - 1:
+                if aside is not None and not path.exists():
+                    aside.rename(path)
+                else:
+                    _discard(aside)
                 raise
-            continue
-        finally:
-            if path.exists():
-                shutil.rmtree(old, ignore_errors=True)
-        return
+        else:
+            _discard(aside)
+            return
+
+
+def _discard(folder: Path | None) -> None:
+    """Remove a folder that was set aside, if there is one."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sha256(path: str | Path) -> str:

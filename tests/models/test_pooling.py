@@ -32,7 +32,7 @@ def test_deviations_are_those_of_numpy(deviating, spotted_frames):
 
 
 def test_a_pooling_that_does_not_exist_is_refused(deviating):
-    with pytest.raises(RecipeError, match=r"average, deviation .*Received: 'maximum'\.$"):
+    with pytest.raises(RecipeError, match=r"average, deviation, nodule .*Received: 'maximum'\.$"):
         readout(deviating.network, "conv2_pool", "maximum")
 
 

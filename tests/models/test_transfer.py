@@ -122,7 +122,9 @@ def test_frozen_layers_are_cached_up_to_the_last_tensor_that_all_passes_through(
 
 @pytest.mark.parametrize("count", [3, 4, 7])
 def test_it_makes_no_difference_whether_frozen_layers_are_cached(count, frames, monkeypatch):
-    stage = stage_of("all", 2, frozen_layers=count, augmentation=None)
+    # Adam would turn the rounding of a gradient that is zero into whole steps, whose sign depends
+    # on the processor.
+    stage = stage_of("all", 2, frozen_layers=count, augmentation=None, optimiser="sgd")
     cached, run = branched(), branched()
     train_stage(cached, BRANCHING, stage, frames, np.arange(40), NONE)
     monkeypatch.setattr(transfer, "_WORTH_KEEPING", 0)
