@@ -216,7 +216,7 @@ def _oversize(scene: _Scene) -> Attack:
 
 def _odd_names(scene: _Scene) -> Attack:
     """Upload under names that climb out; what is kept must be in the upload folder."""
-    names = ["../../../evil.png", "/tmp/evil.png", "..\\..\\evil.png", "a/../../evil.png",
+    names = ["../../../evil.png", "/etc/evil.png", "..\\..\\evil.png", "a/../../evil.png",
              "evil.png\0.txt", "x" * 3000, ".htaccess", "CON"]  # fmt: skip
     folder = Path(scene.visitor.upload(b"x").json()[0]).parent.parent
     through, refused = [], 0
