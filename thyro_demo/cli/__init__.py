@@ -75,7 +75,8 @@ def set_up_keras() -> None:
         return
     try:
         import keras
-    except (AttributeError, TypeError, ValueError) as error:
+    # Keras 3.13.0 asserts what later versions raise.
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
         raise ThyroError(
             f"The settings of Keras must be ones that it knows; correct or remove {path}. "
             f"Received: {json.dumps(settings)[:200]}."
