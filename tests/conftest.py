@@ -61,7 +61,7 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    from thyro_demo.models import backbones, bundle, familiarity, features
+    from thyro_demo.models import backbones, bundle, features, ood
 
     frames, labels = spotted_frames
     keras.utils.set_random_seed(0)
@@ -71,7 +71,7 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
     network.get_layer("logits").set_weights(
         [np.outer(line.coef_, [-0.5, 0.5]), line.intercept_ * [-0.5, 0.5]]
     )
-    space, limit = familiarity.fit(rows, np.arange(len(rows)) // 2)
+    spaces, limits = ood.fit(rows, np.arange(len(rows)) // 2, ["frame"] * len(rows))
     estimators = {
         "svm": make_pipeline(StandardScaler(), SVC(gamma=0.01)),
         "forest": RandomForestClassifier(20, random_state=0),
@@ -91,9 +91,9 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
         "heads": heads,
         "primary": "svm",
         "thresholds": {head: {"youden": 0.5, "sens95": 0.25} for head in heads},
-        "familiarity_limit": limit,
+        "ood_limits": limits,
         "training_images": [],
     }
     root = tmp_path_factory.mktemp("weights")
-    bundle.write(root / "tiny", manifest, network, fitted | {"familiarity": space}, "# Tiny net\n")
+    bundle.write(root / "tiny", manifest, network, fitted | {"ood": spaces}, "# Tiny net\n")
     return root

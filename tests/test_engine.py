@@ -75,8 +75,8 @@ class FakeBundle:
         forest = self.heads["forest"].scores(forward.features)
         return {"softmax": forward.probabilities[:, 1], "forest": forest}
 
-    def unlike(self, features):
-        return self.distance
+    def ood_score(self, forward):
+        return np.full(len(forward.features), self.distance)
 
 
 @pytest.fixture

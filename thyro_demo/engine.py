@@ -369,7 +369,7 @@ class Engine:
             for head in self._read(cuts, name).scores
         ]
         titles = {name: self.title(name) for name in chosen}
-        unlike = [titles[name] for name in chosen if self._read(cuts, name).distance > 1]
+        unlike = [titles[name] for name in chosen if self._read(cuts, name).ood_score > 1]
         nodules, empty = self._nodules(cuts, chosen)
         notices = [_without_nodule([titles[name] for name in empty])] if empty else []
         notices += [_unlike(unlike)] if unlike else []
@@ -498,10 +498,10 @@ class Engine:
             start = perf_counter()
             forwards = [one.forward for one in passes]
             scores = {head: float(score[0]) for head, score in bundle.scores(*forwards).items()}
-            distance = bundle.unlike(*(forward.features[0] for forward in forwards))
+            ood_score = float(bundle.ood_score(*forwards)[0])
             nodule = nodule_map(forwards)
             passed = sum(one.milliseconds for one in passes) + 1000 * (perf_counter() - start)
-            cut.known.readings[name] = _Reading(forwards, scores, distance, nodule, passed)
+            cut.known.readings[name] = _Reading(forwards, scores, ood_score, nodule, passed)
         return cut.known.readings[name]
 
     def _remember(self, frame: np.ndarray, roi: Box | None) -> _Known:
@@ -552,7 +552,7 @@ class _Reading:
 
     forwards: list[Forward]
     scores: dict[str, float]
-    distance: float
+    ood_score: float
     nodule: np.ndarray | None
     milliseconds: float
 
@@ -665,7 +665,7 @@ def _trace(bundle: Bundle | Ensemble) -> None:
         network.forward(np.zeros((1, size, size, 3), np.float32))
         for network, size in zip(bundle.networks, sizes, strict=True)
     ]
-    bundle.unlike(*(forward.features[0] for forward in forwards))
+    bundle.ood_score(*forwards)
     for head in bundle.scores(*forwards):
         heatmap(bundle, forwards, head)
 

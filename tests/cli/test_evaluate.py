@@ -224,13 +224,13 @@ def finder(tiny_weights, spotted_frames, tmp_path_factory):
     """Write a bundle whose network has a nodule map, with random filters."""
     import keras
 
-    from thyro_demo.models import backbones, bundle, familiarity, features
+    from thyro_demo.models import backbones, bundle, features, ood
 
     frames, _ = spotted_frames
     keras.utils.set_random_seed(0)
     network = backbones.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
     rows = features.pooled(network, frames)[0]
-    space, limit = familiarity.fit(rows, np.arange(len(rows)) // 2)
+    spaces, limits = ood.fit(rows, np.arange(len(rows)) // 2, ["frame"] * len(rows))
     facts = manifest.read_manifest(tiny_weights / "tiny") | {
         "name": "finder",
         "cam_layer": "read_map",
@@ -238,12 +238,12 @@ def finder(tiny_weights, spotted_frames, tmp_path_factory):
         "heads": ["softmax"],
         "primary": "softmax",
         "thresholds": {"softmax": {"youden": 0.5, "sens95": 0.25}},
-        "familiarity_limit": limit,
+        "ood_limits": limits,
         "nodule_threshold": 0.4,
         "training_outlines": [],
     }
     root = tmp_path_factory.mktemp("finder")
-    return bundle.write(root / "finder", facts, network, {"familiarity": space}, "# Finder\n")
+    return bundle.write(root / "finder", facts, network, {"ood": spaces}, "# Finder\n")
 
 
 def test_maps_are_measured_where_nodules_are_outlined(outlined, finder, tmp_path, capsys):

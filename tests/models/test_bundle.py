@@ -58,7 +58,7 @@ def parts_of(tiny):
     added = ("format", "files", "probe", "versions")
     manifest = {name: value for name, value in tiny.manifest.items() if name not in added}
     fitted = {name: head.model for name, head in tiny.heads.items()}
-    return manifest, tiny.network, fitted | {"familiarity": tiny._space}, "# Card\n"
+    return manifest, tiny.network, fitted | {"ood": tiny._spaces}, "# Card\n"
 
 
 def test_a_bundle_comes_back_as_it_was_written(tiny, batch, tmp_path):
@@ -141,11 +141,11 @@ def test_pull_back_is_the_transpose_of_pooling(tiny, batch):
 
 def test_training_images_are_familiar_and_nonsense_is_not(tiny, spotted_frames):
     frames = spotted_frames[0].astype(np.float32)
-    known = [tiny.unlike(row) for row in tiny.forward(frames).features]
-    assert np.mean(np.array(known) <= 1) > 0.9
+    known = tiny.ood_score(tiny.forward(frames))
+    assert np.mean(known <= 1) > 0.9
     board = np.indices((64, 64)).sum(axis=0) // 2 % 2 * 255.0
     strange = np.repeat(board[None, :, :, None], 3, axis=3).astype(np.float32)
-    assert tiny.unlike(tiny.forward(strange).features[0]) > 1
+    assert tiny.ood_score(tiny.forward(strange))[0] > 1
 
 
 def test_slimming_hardly_changes_the_scores_and_only_once(small, batch):
@@ -204,15 +204,35 @@ def test_a_network_of_another_kind_is_refused(copy):
     assert_refused(copy, "model.keras")
 
 
+def test_a_bundle_from_before_kinds_of_training_image_were_told_apart_scores_alike(copy, tiny):
+    """Its space is named "familiarity", its limit "familiarity_limit"."""
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    fitted = heads_file.load(copy / "heads.skops", manifest["files"]["heads.skops"])
+    (space,), (limit,) = fitted.pop("ood").values(), manifest.pop("ood_limits").values()
+    heads_file.save(fitted | {"familiarity": space}, copy / "heads.skops")
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"familiarity_limit": limit}))
+    trust(copy)
+    forward = tiny.forward(np.full((1, 64, 64, 3), 90, np.float32))
+    np.testing.assert_allclose(bundle.load(copy).ood_score(forward), tiny.ood_score(forward))
+
+
+def test_limits_of_other_kinds_than_the_spaces_are_refused(copy):
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    (limit,) = manifest["ood_limits"].values()
+    more = manifest | {"ood_limits": {"frame": limit, "another": limit}}
+    (copy / "manifest.json").write_text(json.dumps(more))
+    assert_refused(copy, "2 limits for 1 kinds of training image")
+
+
 def test_heads_that_do_not_fit_the_manifest_are_refused(copy, tiny):
-    heads_file.save({"familiarity": tiny._space}, copy / "heads.skops")
+    heads_file.save({"ood": tiny._spaces}, copy / "heads.skops")
     trust(copy)
     assert_refused(copy, "without forest, svm")
 
 
 def test_something_else_under_the_name_of_a_head_is_refused(copy, tiny):
-    skops.io.dump(dict.fromkeys(("svm", "forest", "familiarity"), tiny._space),
-                  copy / "heads.skops")  # fmt: skip
+    (space,) = tiny._spaces.values()
+    skops.io.dump({"svm": space, "forest": space, "ood": tiny._spaces}, copy / "heads.skops")
     trust(copy)
     assert_refused(copy)
 
@@ -261,8 +281,8 @@ def test_a_manifest_without_an_entry_is_refused(entry, copy):
         {"classes": ["malignant"]},
         {"thresholds": {"softmax": {"youden": 0.5, "sens95": 0.2}}},
         {"thresholds": []},
-        {"familiarity_limit": float("nan")},
-        {"familiarity_limit": 0.0},
+        {"ood_limits": {"phantom": float("nan")}},
+        {"ood_limits": {"phantom": 0.0}},
         {"files": ["model.keras"]},
         {"probe": {"svm": "high"}},
         {"training_images": "all"},

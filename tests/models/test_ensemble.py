@@ -134,9 +134,9 @@ def test_sure_members_leave_the_average_finite(both, forwards, monkeypatch):
 
 
 def test_an_image_is_as_strange_as_to_the_member_it_is_strangest_to(both, monkeypatch):
-    for network, distance in zip(both.networks, (0.5, 1.5), strict=True):
-        monkeypatch.setattr(network, "unlike", lambda _, distance=distance: distance)
-    assert both.unlike(np.zeros(1), np.zeros(1)) == 1.5
+    for network, score in zip(both.networks, (0.5, 1.5), strict=True):
+        monkeypatch.setattr(network, "ood_score", lambda _, score=score: np.array([score]))
+    assert both.ood_score(None, None) == 1.5
 
 
 def test_the_map_of_the_machine_adds_up_what_each_member_contributes(both, forwards):

@@ -104,8 +104,10 @@ def test_the_map_of_every_head_stays_where_the_network_sees_the_nodule(done, hea
     looked = replace(forward, nodule=nodule, features=features, softmax_gradient=gradient)
     drawn = heatmap(loaded, [looked], head)
     assert drawn.shape == nodule.shape[1:]
-    inside = drawn[4:8, 4:8].sum()
-    assert drawn.sum() == 0 or inside > 0.9 * drawn.sum()
+    outside = drawn.copy()
+    outside[4:8, 4:8] = 0.0
+    # Of the strongest evidence for or against, which may leave the nodule itself blank.
+    assert outside.max() < 0.05
 
 
 def test_pull_back_through_the_weights_is_the_transpose_of_pooling(done):

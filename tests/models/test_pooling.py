@@ -19,7 +19,7 @@ def deviating(tiny_weights):
     known = bundle.load(tiny_weights / "tiny")
     fitted = {name: head.model for name, head in known.heads.items()}
     manifest = known.manifest | {"pooling": "deviation"}
-    return Bundle(known.folder, manifest, known.network, fitted | {"familiarity": known._space})
+    return Bundle(known.folder, manifest, known.network, fitted | {"ood": known._spaces})
 
 
 def test_deviations_are_those_of_numpy(deviating, spotted_frames):

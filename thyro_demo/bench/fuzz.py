@@ -284,7 +284,7 @@ def _manifests() -> Iterator[dict[str, Any]]:
     }  # fmt: skip
     yield shared | {
         "heads": ["softmax", "svm"], "thresholds": {"softmax": points, "svm": points},
-        "input_size": 64, "cam_layer": "conv2_pool", "familiarity_limit": 1.5,
+        "input_size": 64, "cam_layer": "conv2_pool", "ood_limits": {"ddti": 1.5},
         "pooling": "average", "region": "scan",
     }  # fmt: skip
     yield shared | {

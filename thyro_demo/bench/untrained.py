@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from thyro_demo.models import bundle, familiarity, heads
+from thyro_demo.models import bundle, heads, ood
 from thyro_demo.models.backbones import backbone, build
 from thyro_demo.models.bundle import Bundle
 from thyro_demo.models.features import pooled
@@ -32,7 +32,7 @@ class Untrained:
     network : keras.Model
         Random weights.
     fitted : dict of str to object
-        Calibrated heads, and "familiarity".
+        Calibrated heads, and "ood".
     """
 
     manifest: dict[str, Any]
@@ -107,7 +107,7 @@ def untrained(name: str, rows: int = ROWS, input_size: int | None = None) -> Unt
         for head in HEADS
         if head != "softmax"
     }
-    fitted["familiarity"], limit = familiarity.fit(features, groups)
+    fitted["ood"], limits = ood.fit(features, groups, ["noise"] * rows)
     manifest = {
         "name": name,
         "title": spec.title,
@@ -118,7 +118,7 @@ def untrained(name: str, rows: int = ROWS, input_size: int | None = None) -> Unt
         "heads": list(HEADS),
         "primary": "softmax",
         "thresholds": {head: {"youden": 0.5, "sens95": 0.25} for head in HEADS},
-        "familiarity_limit": limit,
+        "ood_limits": limits,
         "training_images": [],
     }
     return Untrained(manifest, network, fitted)

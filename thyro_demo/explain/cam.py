@@ -56,29 +56,35 @@ def hires_cam(feature_map: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (..., h, w)
-        As from `grad_cam`.
+        0–1, where 1 is the strongest evidence for or against the positive class.
 
     References
     ----------
     Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of
     convolutional neural networks", arXiv:2011.08891, 2020, section 3.3.
     """
-    return scale(np.einsum("...c,...c->...", feature_map, gradient))
+    return scale(np.einsum("...c,...c->...", feature_map, gradient), either_sign=True)
 
 
-def scale(evidence: np.ndarray) -> np.ndarray:
+def scale(evidence: np.ndarray, either_sign: bool = False) -> np.ndarray:
     """Keep the positive part of a map and scale it to 0–1.
 
     Parameters
     ----------
     evidence : ndarray of float, shape (..., h, w)
         Signed evidence for the positive class; NaN and infinities count as none.
+    either_sign : bool
+        Let 1 be the strongest evidence for or against the class, not only for it. A pooling with
+        weights leaves a trace of every cell in the score: where the nodule speaks against the
+        class, that trace would else fill the map.
 
     Returns
     -------
     ndarray of float32, shape (..., h, w)
         0–1; all zero where there is no positive evidence.
     """
-    positive = np.where(np.isfinite(evidence) & (evidence > 0), evidence, 0).astype(np.float32)
-    top = positive.max(axis=(-2, -1), keepdims=True, initial=0)
+    known = np.where(np.isfinite(evidence), evidence, 0).astype(np.float32)
+    positive = np.maximum(known, 0)
+    strongest = np.abs(known) if either_sign else positive
+    top = strongest.max(axis=(-2, -1), keepdims=True, initial=0)
     return np.divide(positive, top, out=np.zeros_like(positive), where=top > 0)

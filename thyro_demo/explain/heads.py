@@ -179,7 +179,7 @@ def nodule_occlusion(
     Returns
     -------
     ndarray of float32, shape (h, w)
-        0–1, scaled by the largest fall; zero where the score rises or stays.
+        0–1, scaled by the largest change; zero where the score rises or stays.
     """
     cells = feature_map.reshape(-1, feature_map.shape[-1]).astype(np.float64)
     # About the mean, so that no digits are lost in squares of large numbers.
@@ -193,7 +193,7 @@ def nodule_occlusion(
     deviation = np.sqrt(np.maximum(square - mean**2, 0) + FLOOR)
     rows = (np.concatenate([mean + middle, deviation], axis=1) - spread[0]) / spread[1]
     scores = head.scores(rows.astype(np.float32))
-    return scale((scores[0] - scores[1:]).reshape(nodule.shape))
+    return scale((scores[0] - scores[1:]).reshape(nodule.shape), either_sign=True)
 
 
 def heatmap(
@@ -303,7 +303,8 @@ def _svm_map(
         evidence = np.einsum("hwc,hwc->hw", feature_map, gradient).astype(np.float32)
         # Per area of the image, so that a map of many small cells counts as one of few.
         maps.append(evidence * evidence.size)
-    return scale(np.sum(_on_one_grid(maps), axis=0))
+    weighted = all(forward.nodule is not None for forward in forwards)
+    return scale(np.sum(_on_one_grid(maps), axis=0), either_sign=weighted)
 
 
 def _on_one_grid(maps: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -89,7 +89,7 @@ class BackboneSpec:
         Layer whose output is the last feature map: heatmaps and pooled features come
         from it.
     boundaries : dict of str to str
-        For "last block" and "last two blocks": the last layer that stays frozen. The
+        For "last block", "last two blocks" and the like: the last layer that stays frozen. The
         graph passes through that one tensor, so it can be cut and cached there.
     weights : tuple of str
         Published starts that can be downloaded (see `starts`).
@@ -180,7 +180,11 @@ _SPECS = (
         224,
         "torch",
         "top_activation",
-        {"last block": "block6d_add", "last two blocks": "block5c_add"},
+        {
+            "last block": "block6d_add",
+            "last two blocks": "block5c_add",
+            "last four blocks": "block3b_add",
+        },
         ("imagenet", "noisy-student"),
         partial(efficientnet_b0, dropping=False),
         fine_layer="block5c_add",

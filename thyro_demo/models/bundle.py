@@ -26,10 +26,16 @@ from sklearn.pipeline import Pipeline
 
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256, whole
-from thyro_demo.models import familiarity, heads_file, network_file, nodule_map
-from thyro_demo.models.features import readout
+from thyro_demo.models import heads_file, network_file, nodule_map, ood
+from thyro_demo.models.features import ood_readout, readout, whole_frame
 from thyro_demo.models.heads import CalibratedHead
-from thyro_demo.models.manifest import CHECKPOINTS, FORMAT, check_place, read_manifest
+from thyro_demo.models.manifest import (
+    CHECKPOINTS,
+    FORMAT,
+    ONE_SPACE,
+    check_place,
+    read_manifest,
+)
 
 POSITIVE = 1
 
@@ -71,7 +77,7 @@ class Bundle:
     network : keras.Model
         Flat network, float32 (n, s, s, 3) 0–255 in, probabilities out.
     fitted : dict of str to object
-        Calibrated heads by name, and the "familiarity" pipeline.
+        Calibrated heads by name, and "ood", the spaces of the training images by kind.
     """
 
     def __init__(
@@ -88,13 +94,14 @@ class Bundle:
         self.input_size: int = manifest["input_size"]
         self.cam_layer: str = manifest["cam_layer"]
         self.thresholds: dict[str, dict[str, float]] = manifest["thresholds"]
-        self._space: Pipeline = fitted["familiarity"]
+        self._spaces: dict[str, Pipeline] = _spaces(fitted)
         self.heads = {
             name: CalibratedHead(fitted[name]) for name in manifest["heads"] if name != "softmax"
         }
         self.pooling: str = manifest.get("pooling", "average")
         read = readout(network, self.cam_layer, self.pooling)
         self.dims: int = read.shape[-1]
+        self.ood_dims: int = ood_readout(network, self.cam_layer, self.pooling).shape[-1]
         # What has to run for its heads; an ensemble has several.
         self.networks = (self,)
         # What the pooling starts from: the feature map, and the nodule map that weighs it.
@@ -233,21 +240,28 @@ class Bundle:
             return forward.probabilities[:, POSITIVE].astype(np.float64)
         return self.heads[head].scores(forward.features)
 
-    def unlike(self, features: np.ndarray) -> float:
-        """Tell how unlike the training images one image is.
+    def ood_score(self, forward: Forward) -> np.ndarray:
+        """Report how far images lie from the training images.
 
         Parameters
         ----------
-        features : ndarray of float32 (d,)
-            Pooled features of the image.
+        forward : Forward
+            From `forward`.
 
         Returns
         -------
-        float
-            Feature distance over the training images' 99th percentile; above 1 is unlike.
+        ndarray of float64 (n,)
+            As `ood.score`; above 1 is out of distribution.
         """
-        far = familiarity.distance(self._space, features[None])[0]
-        return float(far / self.manifest["familiarity_limit"])
+        read = forward.features
+        if self.pooling == "nodule":
+            read = whole_frame(forward.feature_map[..., : self.ood_dims // 2]).numpy()
+        return ood.score(self._spaces, self.manifest["ood_limits"], read)
+
+
+def _spaces(fitted: dict[str, Any]) -> dict[str, Pipeline]:
+    """Find the spaces of the training images; an older bundle has one for all kinds."""
+    return fitted[heads_file.OOD] if heads_file.OOD in fitted else {ONE_SPACE: fitted[ONE_SPACE]}
 
 
 def _given(feature_map: np.ndarray, nodule: np.ndarray | None) -> list[tf.Tensor]:
@@ -339,7 +353,7 @@ def write(
     network : keras.Model
         The network, already rounded: the heads were fitted on its features.
     fitted : dict of str to object
-        Heads by name, and "familiarity".
+        Heads by name, and "ood".
     card : str
         Markdown of the model card.
     extra : dict of str to keras.Model, optional
@@ -426,7 +440,8 @@ def load(folder: str | Path) -> Bundle:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    needed = {"familiarity", *manifest["heads"]} - {"softmax"}
+    spaces = ONE_SPACE if ONE_SPACE in manifest["ood_limits"] else heads_file.OOD
+    needed = {spaces, *manifest["heads"]} - {"softmax"}
     fitted = load_heads(folder, manifest, needed, ("model.keras", "heads.skops"))
     try:
         network = network_file.load(folder / "model.keras")
@@ -513,9 +528,13 @@ def _check_fit(manifest: dict[str, Any], network: keras.Model) -> None:
 def _check_heads(bundle: Bundle, fitted: dict[str, Any]) -> None:
     """Compare heads with the features of their network, as scikit-learn does at the first image."""
     read = {name: head.model.n_features_in_ for name, head in bundle.heads.items()}
-    read["familiarity"] = fitted["familiarity"].n_features_in_
     if odd := [name for name, dims in read.items() if dims != bundle.dims]:
         raise _MisfitError(f"{bundle.dims} features, of which {odd[0]} reads {read[odd[0]]}")
+    spaces, limits = _spaces(fitted), bundle.manifest["ood_limits"]
+    if spaces.keys() != limits.keys():
+        raise _MisfitError(f"{len(limits)} limits for {len(spaces)} kinds of training image")
+    if any(space.n_features_in_ != bundle.ood_dims for space in spaces.values()):
+        raise _MisfitError(f"another space of training images than of {bundle.ood_dims} features")
 
 
 def probe(calibrated: dict[str, CalibratedHead]) -> dict[str, float]:

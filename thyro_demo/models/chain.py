@@ -20,12 +20,13 @@ from thyro_demo.files import relative, sha256, whole
 from thyro_demo.models import (
     bundle,
     card,
-    familiarity,
     heads,
     manifest,
     nodule_map,
     nodule_stage,
+    ood,
     out_of_fold,
+    outlined_set,
     provenance,
     rounding,
     starts,
@@ -38,7 +39,7 @@ from thyro_demo.models.backbones import (
     fold_normalisation,
     silence_branches,
 )
-from thyro_demo.models.features import pooled, pooled_above, readout
+from thyro_demo.models.features import ood_readout, pooled, pooled_above, readout
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.out_of_fold import CLASSES, PHANTOM
 from thyro_demo.models.pipeline import Frames, load_frames
@@ -286,6 +287,7 @@ def _early_stage(
             records = splits.group_near_duplicates(records)
             records = splits.split(records, (0.85, 0.15, 0.0), stage.seed)
         training, validation = _rows(records, "train"), _rows(records, "validation")
+        learned = outlined_set.drawn_rows(records) if outlines else training
         size = stage.input_size or spec.input_size
         if outlines:
             frames = nodule_stage.load(records, size)
@@ -294,7 +296,7 @@ def _early_stage(
         head = "nodule" if outlines else "softmax"
         network = _built(spec, stage, len(classes), size, head)
         starts.apply(network, spec, start)
-        parts = training, validation
+        parts = learned, validation
         rows = _trained(network, spec, stage, frames, parts, folder, start, head)
         with whole(file) as temporary:
             network.save(temporary)
@@ -499,8 +501,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
     for kind, model in fitted.items():
         heads.recalibrate(model, *sigmoids[kind])
         heads.slim(model)
-    space, limit = familiarity.fit(features[real], records["group"][real].to_numpy())
-    fitted["familiarity"] = space
+    fitted["ood"], limits = _fit_ood(trainer)
     history.append(
         {
             "stage": stage.name,
@@ -529,7 +530,7 @@ def _last_stage(job: Job, spec: BackboneSpec, start: str, history: list[dict[str
         "primary": job.recipe.primary,
         "chain": [*starts.history(job.start), *history],
         "stages": [asdict(job.stage(each)) for _, each in job.recipe.stages],
-        "familiarity_limit": limit,
+        "ood_limits": limits,
         "training_images": sorted(sha256(path) for path in records["path"]),
         "training_phantoms": _phantoms_met(job, records),
         "training_outlines": _outlines_met(job),
@@ -556,11 +557,34 @@ def _phantoms_met(job: Job, records: pd.DataFrame) -> dict[str, int]:
     start = manifest.bundle_of(job.start)
     before = {} if start is None else manifest.read_manifest(start).get("training_phantoms", {})
     groups = [
-        _read(job, source, stage)["group"]
+        nodule_stage.learned(job.work / stage.name)["group"]
+        if SOURCES[source].outlines
+        else _read(job, source, stage)["group"]
         for source, stage in job.recipe.stages[:-1]
         if source == "phantoms" or SOURCES[source].outlines
     ]
     return provenance.joined([before, *map(provenance.cohorts, [records["group"], *groups])])
+
+
+def _fit_ood(trainer: "_Trainer") -> tuple[dict[str, Any], dict[str, float]]:
+    """Fit the spaces of all kinds of training image: the last stage's, and those with outlines."""
+    job, network = trainer.job, trainer.network
+    read = [ood_readout(network, trainer.cam_layer, trainer.pooling)]
+    tables, features = [trainer.records], pooled(network, trainer.frames.images, read)
+    for source, stage in job.recipe.stages[:-1]:
+        if SOURCES[source].outlines:
+            table = nodule_stage.learned(job.work / stage.name)
+            table = table.sample(frac=1, random_state=0).groupby("source").head(_MOST_OF_A_KIND)
+            tables.append(table)
+            # The label does not matter here, and some frames have none.
+            frames = load_frames(table.assign(label=CLASSES[0]), CLASSES, trainer.size)
+            features += pooled(network, frames.images, read)
+    table = pd.concat(tables, ignore_index=True)
+    return ood.fit(np.concatenate(features), table["group"], table["source"])
+
+
+_MOST_OF_A_KIND = 600
+"""Images that are plenty for the space of one kind of training image."""
 
 
 def _outlines_met(job: Job) -> list[str]:

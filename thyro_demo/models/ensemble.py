@@ -100,22 +100,22 @@ class Ensemble:
         sigmoid = self.manifest["average"]
         return expit(sigmoid["slope"] * mean_log_odds(scores) + sigmoid["intercept"])
 
-    def unlike(self, *features: np.ndarray) -> float:
-        """Tell how unlike the training images of its members one image is.
+    def ood_score(self, *forwards: Forward) -> np.ndarray:
+        """Report how far images lie from the training images of the members.
 
         Parameters
         ----------
-        *features : ndarray of float32 (d,)
-            Pooled features of the image in each member, in the order of `networks`.
+        *forwards : Forward
+            As for `scores`.
 
         Returns
         -------
-        float
-            The largest of the members' relative distances: an image that is strange to
-            one of them spoils what is joined.
+        ndarray of float64 (n,)
+            The largest of the members' scores: an image that is strange to one of them
+            spoils what is joined.
         """
-        pairs = zip(self.networks, features, strict=True)
-        return max(network.unlike(row) for network, row in pairs)
+        pairs = zip(self.networks, forwards, strict=True)
+        return np.max([network.ood_score(forward) for network, forward in pairs], axis=0)
 
 
 def mean_log_odds(scores: Sequence[np.ndarray]) -> np.ndarray:

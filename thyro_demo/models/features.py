@@ -8,6 +8,7 @@ import tensorflow as tf
 from tqdm.auto import tqdm
 
 from thyro_demo.errors import RecipeError
+from thyro_demo.models import nodule_map
 from thyro_demo.models.pipeline import Augmentation, batches
 from thyro_demo.models.pooling import FLOOR, POOLINGS
 
@@ -46,6 +47,46 @@ def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTe
         return network.get_layer("features").output
     cells = keras.ops.cast(network.get_layer(cam_layer).output, "float32")
     return keras.ops.sqrt(keras.ops.var(cells, axis=(1, 2)) + FLOOR)
+
+
+def whole_frame(cells: keras.KerasTensor) -> keras.KerasTensor:
+    """Average a feature map over the whole frame, beside its standard deviation.
+
+    What tells a chest film from a scan lies outside the nodule too.
+
+    Parameters
+    ----------
+    cells : KerasTensor or array
+        float32 (n, h, w, c).
+
+    Returns
+    -------
+    KerasTensor or tensor
+        float32 (n, 2c): means, then standard deviations.
+    """
+    spread = keras.ops.sqrt(keras.ops.var(cells, axis=(1, 2)) + FLOOR)
+    return keras.ops.concatenate([keras.ops.mean(cells, axis=(1, 2)), spread], axis=1)
+
+
+def ood_readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTensor:
+    """Return the tensor by which a frame out of distribution is recognised.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network from `backbones.build`.
+    cam_layer, pooling : str
+        As for `readout`.
+
+    Returns
+    -------
+    KerasTensor
+        float32 (n, d): the finer map over the whole frame, where heads read the nodule alone;
+        else what the heads read.
+    """
+    if pooling == "nodule":
+        return whole_frame(network.get_layer(nodule_map.READ).input[0])
+    return readout(network, cam_layer, pooling)
 
 
 def pooled(

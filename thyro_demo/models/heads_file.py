@@ -28,10 +28,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from thyro_demo.errors import BundleError
+from thyro_demo.models.manifest import ONE_SPACE
 from thyro_demo.models.network_file import check_expansion
 
-FAMILIARITY = "familiarity"
-"""The one entry that is no head but the space of the training images."""
+OOD = "ood"
+"""The one entry that is no head but the spaces of the training images, by kind."""
 
 _SCHEMA = "schema.json"
 _MOST_BYTES = 2**30
@@ -197,9 +198,11 @@ def _types(schema: Any) -> Iterator[str]:
 def _check_arrays(path: Path, name: str, estimator: Any) -> None:
     """Refuse an estimator whose parts do not fit each other."""
     try:
-        if name == FAMILIARITY:
-            scaler, pca = _steps(estimator, StandardScaler, PCA)
-            _check_space(scaler, pca)
+        if name in (OOD, ONE_SPACE):
+            spaces = estimator if name == OOD else {ONE_SPACE: estimator}
+            _need(type(spaces) is dict and len(spaces) > 0, "no spaces by kind")
+            for space in spaces.values():
+                _check_space(*_steps(space, StandardScaler, PCA))
             return
         if type(estimator) is not CalibratedClassifierCV:
             raise ValueError("no calibrated classifier")

@@ -20,7 +20,7 @@ REQUIRED = (
 )  # fmt: skip
 """What every manifest says; the shipped ones say more."""
 
-OF_A_NETWORK = ("input_size", "cam_layer", "familiarity_limit")
+OF_A_NETWORK = ("input_size", "cam_layer", "ood_limits")
 """What the manifest of a network says besides; an ensemble names its "members" instead."""
 
 KINDS = ("scan", "roi", "ensemble")
@@ -34,6 +34,12 @@ OPERATING_POINTS = ("youden", "sens95")
 
 WORDS = ("none", "imagenet", "noisy-student")
 """Starts that are no file; see `starts.apply`."""
+
+ONE_SPACE = "familiarity"
+"""Key of the only space, in heads files from before each kind of training image had its own."""
+
+_ONE_LIMIT = "familiarity_limit"
+"""Its limit in the manifest, in place of "ood_limits"."""
 
 _FILES = {"model.keras", "heads.skops", "manifest.json", "README.md"} | {
     f"{name}.keras" for name in CHECKPOINTS
@@ -112,6 +118,8 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(manifest, dict):
             raise TypeError("no object")
+        if _ONE_LIMIT in manifest:
+            manifest.setdefault("ood_limits", {ONE_SPACE: manifest.pop(_ONE_LIMIT)})
         required = REQUIRED if "members" in manifest else REQUIRED + OF_A_NETWORK
         missing = [key for key in required if key not in manifest]
     except (ValueError, TypeError, RecursionError, OSError) as error:
@@ -244,11 +252,13 @@ def _misfits(manifest: dict[str, Any]) -> list[str]:
 
 def _fits_of_one(manifest: dict[str, Any]) -> dict[str, bool]:
     """Tell which entries of a network's manifest are sound."""
-    size, limit = manifest["input_size"], manifest["familiarity_limit"]
+    size, limits = manifest["input_size"], manifest["ood_limits"]
     return {
         "input_size": isinstance(size, int) and 0 < size <= 4096,
         "cam_layer": isinstance(manifest["cam_layer"], str),
-        "familiarity_limit": isinstance(limit, float) and 0 < limit < math.inf,
+        "ood_limits": isinstance(limits, dict)
+        and len(limits) > 0
+        and all(isinstance(limit, float) and 0 < limit < math.inf for limit in limits.values()),
         "region": manifest.get("region", "scan") in ("scan", "roi"),
         "pooling": manifest.get("pooling", "average") in POOLINGS,
         "nodule_threshold": isinstance(least := manifest.get("nodule_threshold", 0.5), int | float)

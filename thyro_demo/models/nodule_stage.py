@@ -17,6 +17,7 @@ from thyro_demo.models.pipeline import Frames, load_outlined
 
 _DRAWN = "outlined"
 _NOTE = "outlines.json"
+_LEARNED = "outlined.csv"
 
 
 def read(data: Path, work: Path, scored: pd.DataFrame) -> pd.DataFrame:
@@ -81,15 +82,34 @@ def finish(
         For the stage's row: ``nodule threshold`` (0–1), the least maximum of the nodule map that
         counts as a nodule: the Youden point over the frames set aside, with and without one.
     """
-    learned = records.loc[(records["split"] == "train") & (records["source"] != PHANTOM), "path"]
+    learned = records.loc[records["split"] == "train", ["path", "group", "source", "set", "label"]]
+    with whole(folder / _LEARNED) as temporary:
+        learned.to_csv(temporary, index=False)
+    real = learned.loc[learned["source"] != PHANTOM, "path"]
     with whole(folder / _NOTE) as temporary:
-        temporary.write_text(json.dumps(sorted({sha256(path) for path in learned})))
+        temporary.write_text(json.dumps(sorted({sha256(path) for path in real})))
     aside = np.flatnonzero((records["split"] == "validation") & frames.outlined)
     images = frames.images[aside]
     _, maps = network.predict(images[..., :3].astype(np.float32), batch_size=32, verbose=0)
     holds = images[..., 3].max(axis=(1, 2)) > 127
     threshold = metrics.youden_threshold(holds, maps.max(axis=(1, 2, 3)))
     return {"nodule threshold": float(threshold)}
+
+
+def learned(folder: Path) -> pd.DataFrame:
+    """Read which frames a stage has learned.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the stage.
+
+    Returns
+    -------
+    DataFrame
+        `path, group, source, set, label` of its training part, phantoms included.
+    """
+    return pd.read_csv(folder / _LEARNED, dtype={"group": str})
 
 
 def learned_outlines(folder: Path) -> list[str]:

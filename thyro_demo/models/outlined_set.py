@@ -18,11 +18,14 @@ from thyro_demo.files import sha256
 SETS = {"thyroid_sweeps": datasets.sweeps, "busi": datasets.busi, "ddti": datasets.ddti}
 """Folders under `--data` that hold outlines; those that are there are read."""
 
-PATIENTS = 4000
+PATIENTS = 3500
 """Phantoms with a nodule, one frame each, of a cohort of its own."""
 
 GLANDS = 500
 """Phantoms without a nodule, normal and autoimmune in equal parts."""
+
+TIMES = {"thyroid_sweeps": 2, "ddti": 3}
+"""How often a pass draws each frame of a set, once without a word: phantoms alone are plenty."""
 
 HELD_OUT = 0.15
 """Share of the groups of each set that is only looked at."""
@@ -79,6 +82,24 @@ def read(data: Path, drawn: Path, thyroid: pd.DataFrame) -> pd.DataFrame:
     records = _apart(pd.concat(tables, ignore_index=True), thyroid)
     check_apart(records, thyroid)
     return records.assign(split=_split(records))
+
+
+def drawn_rows(records: pd.DataFrame) -> np.ndarray:
+    """Give the training rows of a pass, those of some sets more than once (`TIMES`).
+
+    Parameters
+    ----------
+    records : DataFrame
+        From `read`.
+
+    Returns
+    -------
+    ndarray of int64
+        Row numbers.
+    """
+    times = records["set"].map(TIMES).fillna(1).astype(int).to_numpy()
+    rows = np.flatnonzero(records["split"] == "train")
+    return np.repeat(rows, times[rows])
 
 
 def check_apart(records: pd.DataFrame, thyroid: pd.DataFrame) -> None:

@@ -25,7 +25,7 @@ from thyro_demo.models import nodule_map
 from thyro_demo.models.backbones import BackboneSpec
 from thyro_demo.models.pipeline import Augmentation, Frames, batches
 
-TRAINABLE = ("none", "head", "last block", "last two blocks", "all")
+TRAINABLE = ("none", "head", "last block", "last two blocks", "last four blocks", "all")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Stage:
     ----------
     name : str
         Name of the stage, also of its folder.
-    trainable : {"none", "head", "last block", "last two blocks", "all"}
+    trainable : {"none", "head", "last block", "last two blocks", "last four blocks", "all"}
         What is trained; all below is frozen, its batch normalisation included.
     epochs : int
         Most passes over the training part.

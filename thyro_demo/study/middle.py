@@ -41,6 +41,12 @@ IMAGES = 600
 
 EPOCHS = 3
 
+_DRAWS_NODULES = "nodules"
+"""Recipe whose network has a nodule map: heads read what lies there."""
+
+_NODULE_SIDE = 128
+"""Side of its images in place of `SIDE`: the two maps it joins need a multiple of 32 pixels."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -72,6 +78,7 @@ ROWS = (
     Row("natural → radiographs → phantoms, as shipped", REFERENCE, "shipped"),
     Row("natural → breast", REFERENCE, "breast"),
     Row("natural → radiographs → breast", "natural → radiographs, last block", "breast"),
+    Row("natural → radiographs → nodules", "natural → radiographs, last block", "nodules"),
 )
 
 
@@ -161,7 +168,7 @@ def _scored(place: _Place, records: pd.DataFrame, frames: Frames) -> pd.DataFram
     """Give a frozen chain's out-of-fold scores, computed once and kept."""
     file = place.folder / "oof.csv"
     if not file.exists():
-        features = _features(place.name, _network(place), frames)
+        features = _features(place, frames)
         found = out_of_fold.score_features(features, records)
         with whole(file) as temporary:
             found.to_csv(temporary, index=False)
@@ -172,6 +179,8 @@ def _tuned(place: _Place) -> pd.DataFrame:
     """Give the out-of-fold scores of a chain whose last block is trained in every fold."""
     work = place.folder / "tuned"
     chosen = replace(recipe("last-block", place.name), heads=("softmax",), primary="softmax")
+    if place.row.recipe == _DRAWS_NODULES:
+        chosen = replace(chosen, network_head="nodule", pooling="nodule")
     job = Job(chosen, place.name, place.data, work, work / "none", _network(place), TUNED_EPOCHS)
     return chain.cross_validate(job).rename(columns={"probability": "score"})
 
@@ -189,23 +198,25 @@ def _network(place: _Place) -> str:
     if not out.exists():
         chosen = recipe(wanted, name)
         ((source, stage),) = chosen.stages
-        small = replace(stage, input_size=SIDE, limit=IMAGES, epochs=EPOCHS, patience=None)
+        side = _NODULE_SIDE if wanted == _DRAWS_NODULES else SIDE
+        small = replace(stage, input_size=side, limit=IMAGES, epochs=EPOCHS, patience=None)
         known = replace(chosen, stages=((source, small),))
         chain.run(Job(known, name, place.data, place.folder, out, _network(place.base())))
     return str(out)
 
 
-def _features(name: str, start: str, frames: Frames) -> np.ndarray:
+def _features(place: _Place, frames: Frames) -> np.ndarray:
     """Pool the frames by a frozen network, in the faster arithmetic."""
     import keras
 
-    spec = backbone(name)
-    keras.config.set_dtype_policy(precision(name))
+    spec = backbone(place.name)
+    finds = place.row.recipe == _DRAWS_NODULES
+    keras.config.set_dtype_policy(precision(place.name))
     try:
         keras.utils.set_random_seed(0)
-        network = build(spec, len(CLASSES))
-        starts.apply(network, spec, start)
-        read = readout(network, spec.cam_layer, "deviation")
+        network = build(spec, len(CLASSES), "nodule" if finds else "softmax")
+        starts.apply(network, spec, _network(place))
+        read = readout(network, spec.cam_layer, "nodule" if finds else "deviation")
         return pooled(network, frames.images, [read])[0]
     finally:
         keras.config.set_dtype_policy("float32")
@@ -269,8 +280,8 @@ def markdown(table: pd.DataFrame) -> str:
     for title in dict.fromkeys(rows["chain"]):
         cells = []
         for part in columns.values():
-            (row,) = part[part["chain"] == title].to_dict("records")
-            cells.append(_cell(row, title == REFERENCE))
+            found = part[part["chain"] == title].to_dict("records")
+            cells.append(_cell(found[0], title == REFERENCE) if found else "–")
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

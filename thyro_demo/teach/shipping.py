@@ -219,7 +219,7 @@ def unlike(loaded: bundle.Bundle, frame: np.ndarray) -> float:
         app says that the scores mean little.
     """
     square, _ = preprocess.prepare(frame, loaded.input_size)
-    return loaded.unlike(loaded.forward(square[None]).features[0])
+    return float(loaded.ood_score(loaded.forward(square[None]))[0])
 
 
 def announced(loaded: bundle.Bundle, frames: Iterable[np.ndarray]) -> dict[str, float]:
