@@ -229,7 +229,8 @@ def finder(tiny_weights, spotted_frames, tmp_path_factory):
     frames, _ = spotted_frames
     keras.utils.set_random_seed(0)
     network = backbones.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
-    rows = features.pooled(network, frames)[0]
+    whole = features.ood_readout(network, "read_map", "nodule")
+    rows = features.pooled(network, frames, [whole])[0]
     spaces, limits = ood.fit(rows, np.arange(len(rows)) // 2, ["frame"] * len(rows))
     facts = manifest.read_manifest(tiny_weights / "tiny") | {
         "name": "finder",

@@ -14,7 +14,7 @@ from thyro_demo.explain.heads import nodule_occlusion
 from thyro_demo.models import backbones, nodule_map, outlined_set
 from thyro_demo.models.pipeline import Augmentation, Frames, augment, load_outlined
 from thyro_demo.models.pooling import EVERYWHERE, FLOOR
-from thyro_demo.models.transfer import Stage, train_stage
+from thyro_demo.models.transfer import Stage, cache_views, train_stage
 
 WITH_MAP = [name for name, spec in backbones.BACKBONES.items() if spec.fine_layer]
 
@@ -161,7 +161,11 @@ def test_where_all_cells_weigh_alike_both_arithmetics_draw_one_map():
     rng = np.random.default_rng(0)
     cells = rng.random((3, 4, 5, 6), np.float32)
     gradient = np.broadcast_to(rng.normal(size=6).astype(np.float32), cells.shape)
-    np.testing.assert_allclose(hires_cam(cells, gradient), grad_cam(cells, gradient), atol=1e-6)
+    drawn = hires_cam(cells, gradient)
+    # The one is scaled by the strongest evidence of either sign, the other by that for the class.
+    top = drawn.max(axis=(1, 2), keepdims=True)
+    drawn = np.divide(drawn, top, out=np.zeros_like(drawn), where=top > 0)
+    np.testing.assert_allclose(drawn, grad_cam(cells, gradient), atol=1e-6)
 
 
 def test_the_map_of_a_forest_is_the_fall_of_its_score_without_each_cell():
@@ -186,7 +190,7 @@ def test_the_map_of_a_forest_is_the_fall_of_its_score_without_each_cell():
              for cell in range(20)]  # fmt: skip
     expected = np.maximum(falls, 0).reshape(4, 5)
     drawn = nodule_occlusion(Head(), cells, nodule, spread)
-    np.testing.assert_allclose(drawn, expected / expected.max(), atol=1e-4)
+    np.testing.assert_allclose(drawn, expected / np.abs(falls).max(), atol=1e-4)
 
 
 def test_outlines_of_frames_that_will_be_scored_are_refused(tmp_path):
@@ -218,3 +222,15 @@ def test_the_features_of_a_frame_without_a_nodule_are_those_of_the_whole_frame()
     given, weight = keras.Input((4, 4, 2)), keras.Input((4, 4, 1))
     pooled = keras.Model([given, weight], nodule_map.pool(given, weight))([cells, nothing])
     np.testing.assert_allclose(pooled[0, :2], cells.mean(axis=(1, 2))[0], rtol=2e-3)
+
+
+def test_the_nodule_is_learned_at_the_size_of_its_map_however_deep_the_cut_lies():
+    spec = backbones.backbone("efficientnet-b0")
+    network = backbones.build(spec, head="nodule", input_size=64)
+    masked = np.zeros((4, 64, 64, 4), np.uint8)
+    masked[:, :32, :, 3] = 255
+    frames = Frames(masked, np.zeros(4, np.int64), ("benign", "malignant"), np.ones(4, bool))
+    stage = Stage("nodules", "last four blocks", 1, augmentation=None)
+    views = cache_views(network, spec, stage, frames)
+    assert views.nodules.shape[2:] == network.get_layer(nodule_map.LOGITS).output.shape[1:]
+    np.testing.assert_array_equal(views.nodules[0, 0, :, 0, 0], [1, 1, 0, 0])

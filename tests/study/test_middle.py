@@ -151,6 +151,8 @@ def test_each_chain_is_trained_once_from_the_network_of_its_base(tmp_path, monke
     for job, row in zip(jobs, trained, strict=True):
         ((_, stage),) = job.recipe.stages
         assert job.recipe.name == row.recipe
-        assert (stage.input_size, stage.limit) == (middle.SIDE, middle.IMAGES)
+        finds = row.recipe == "nodules"
+        side = middle._NODULE_SIDE if finds else middle.SIDE
+        assert (stage.input_size, stage.limit) == (side, middle.IMAGES)
         assert stage.epochs == middle.EPOCHS
     assert np.unique([job.backbone for job in jobs]) == ["vgg16"]

@@ -436,7 +436,7 @@ def _fitted(stage: Stage, network: str) -> Stage:
 # Deeper where a step stays cheap: EfficientNet-B0 trains four blocks in the time that the others
 # need for one. VGG-16 has no normalisation.
 _NODULES_OF: dict[str, dict[str, Any]] = {
-    "efficientnet-b0": {"trainable": "last four blocks", "input_size": 224, "views": 4},
+    "efficientnet-b0": {"trainable": "last four blocks", "input_size": 224, "views": 3},
     "resnet50": {"input_size": 192, "learning_rate": 3e-4},
     "vgg16": {"input_size": 192, "learning_rate": 5e-5},
 }

@@ -437,7 +437,8 @@ def cache_views(
     stored = np.zeros((views, len(frames), *shape), np.float32)
     nodules = None
     if frames.outlined is not None:
-        nodules = np.zeros((views, len(frames), *shape[:2], 1), np.float32)
+        cells = network.get_layer(nodule_map.LOGITS).output.shape[1:3]
+        nodules = np.zeros((views, len(frames), *cells, 1), np.float32)
     total = sum(map(len, wanted))
     with tqdm(total=total, desc=f"{stage.name}: frozen layers", unit="image") as bar:
         for view, rows in enumerate(wanted):
@@ -448,7 +449,7 @@ def cache_views(
                 here = rows[done : done + len(y)]
                 stored[view, here] = y
                 if nodules is not None:
-                    nodules[view, here] = _shares(x[..., 3:], shape[:2])
+                    nodules[view, here] = _shares(x[..., 3:], cells)
                 done += len(y)
                 bar.update(len(y))
     return Views(stored, nodules)
