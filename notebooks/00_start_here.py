@@ -66,8 +66,8 @@ sys.path.insert(0, str(root))
 # %% [markdown]
 # What you may change is all in one cell, the same in each chapter. `FAST` makes everything small,
 # for a quick look (a "rehearsal"). `SEED` fixes what chance decides: on the same computer, the same
-# seed gives the same numbers. `DATA` is empty for drawn images; how to use real ones stands further
-# down. `OUT` is the folder where results go.
+# seed gives the same numbers. `DATA` is empty for drawn images; how to use real ones is explained
+# further down. `OUT` is the folder where results go.
 
 # %% tags=["parameters"]
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
@@ -85,12 +85,12 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown, display
 
+from thyro_demo.bundle.manifest import read_manifest, weights_root
+from thyro_demo.course import show
+from thyro_demo.course.lesson import begin
 from thyro_demo.data import phantom
-from thyro_demo.data.fetch import SETS
+from thyro_demo.data.public_sets import SETS
 from thyro_demo.engine import Engine
-from thyro_demo.models.manifest import read_manifest, weights_root
-from thyro_demo.teach import show
-from thyro_demo.teach.lesson import begin
 
 lesson = begin(0, FAST, SEED, DATA, OUT)
 
@@ -108,7 +108,8 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 # | Chapter | You will … |
 # |---|---|
 # | 0. Start here | run a comparison, and learn where images come from |
-# | 1. Seeing ultrasound | draw frames from physics, grade nodules, deal patients for a fair test |
+# | 0b. Transfer learning in plain Keras | do all of it once, in code that you can see |
+# | 1. Seeing ultrasound | draw frames from physics, grade nodules, split patients for a fair test |
 # | 2. A network from scratch | train a tiny network and watch it learn by heart |
 # | 3. Progressive transfer | train on photographs, then on chest X-rays, then on the thyroid |
 # | 4. Heads | let three kinds of classifiers read one network, and join networks |
@@ -192,7 +193,7 @@ print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
 # %% [markdown]
 # ## How good are these networks?
 #
-# Their makers' answer stands in each **model card**, a page that comes with a network. The
+# Their makers' answer is in each **model card**, a page that comes with a network. The
 # **AUROC** (area under the receiver operating characteristic curve) is the chance that a malignant
 # frame, taken at random, gets a higher score than a benign one: 0.5 is a coin, 1 is perfect. The
 # brackets hold a 95 % interval, the range in which the number plausibly lies for patients like
@@ -210,15 +211,15 @@ for name in networks:
     ]["auroc"]
 found["size of the image only"] = manifest["metrics"]["heads"]["image size only"]["auroc"]
 counted = manifest["metrics"]
-where = f"{counted['n']} real frames in {counted['groups']} groups of patients and copies"
+where = f"{counted['n']} real frames in {counted['groups']} groups of patients and near duplicates"
 display(Markdown(f"Out of fold, {where}."))
 show.picture(
     show.intervals(found, "The shipped networks, and a control", "AUROC (0–1; 0.5 is a coin)")
 )
 
 # %% [markdown]
-# *What to see:* the dashed line is the coin. How far do the networks stand from it, and how far
-# does the control? A classifier that never saw the picture is better than a coin: in these data the
+# *What to see:* the dashed line is the coin. How far are the networks from it, and how far
+# is the control? A classifier that never saw the picture is better than a coin: in these data the
 # *source* of an image (the place it comes from) goes along with its **class** (benign or
 # malignant), and sources store files of different sizes. Chapter 5 takes that apart.
 #
@@ -258,22 +259,26 @@ show.picture(
 #
 # - `"p1"`: the thyroid set of P1, the thesis this project grew from, is copied from its public home
 #   (by the program git, which checks every file against its fingerprint), or used if it is there;
+#   so are the other sets of the table below, by their key;
 # - a folder on this computer, with one set as its home publishes it, or with several by name
 #   (`thyroid_us` or `p1`, `ddti`, `radiographs`, `busi`, `mini_mias`);
-# - `"drive:FOLDER"`: such a folder of your Google Drive, in Colab.
+# - `"drive:FOLDER"`: such a folder of your Google Drive, in Colab;
+# - several of these, with a colon between them (on Windows a semicolon): `"p1:busi:drive:sets"`.
 #
 # What is there to be had, and under which terms:
 
 # %%
 pd.DataFrame(
     {
+        "key": key,
         "set": known.title,
+        "size": known.size,
         "terms, as its home states them": known.licence,
         "home": known.home,
         "found here": "yes" if lesson.find(key) is not None else "no",
     }
     for key, known in SETS.items()
-).set_index("set")
+).set_index("key")
 
 # %% [markdown]
 # **"Public" is not "free".** Most of these sets may be studied, not passed on; some state no terms
@@ -283,7 +288,8 @@ pd.DataFrame(
 # ### Four traps, all real
 #
 # Counted in the 638 frames of the P1 set that this project was made with (the set holds 795). In a
-# terminal, `python -m thyro_demo data check FOLDER` counts classes, sources and copies in yours.
+# terminal, `python -m thyro_demo data check FOLDER` counts classes, sources and near duplicates in
+# yours.
 #
 # 1. **The source predicts the class.** Of the frames from one public archive (DDTI) 88 % are
 #    labelled malignant, of the frames of 300 × 225 pixels 56 %, of the rest 46 %. Whoever learns to
@@ -291,9 +297,9 @@ pd.DataFrame(
 # 2. **The answer is printed on the image.** 49 of the 244 DDTI frames show a grade such as
 #    "TIRADS 2 (4A)". Everything here crops to the scan area first.
 # 3. **Copies.** A set is published in two parts, one to learn from (train), one to be asked about
-#    (test). Five images stand in both.
-# 4. **The labels are readings.** Many are a doctor's grade, not what a needle or surgery found. A
-#    second reading of 99 published DDTI frames, not repeated here, moved 36 of 93 "malignant" ones
+#    (test). Five images are in both.
+# 4. **The labels are opinions.** Many are a doctor's grade, not what a needle or surgery found. A
+#    second opinion on 99 published DDTI frames, not repeated here, moved 36 of 93 "malignant" ones
 #    to low grades.
 #
 # ### What may never be uploaded

@@ -26,11 +26,11 @@
 # After this chapter you can
 #
 # 1. say how a picture comes out of echoes, and what each of ten effects does to it;
-# 2. tell tissue from what the machine adds: speckle, shadow, enhancement, gain, printed text;
+# 2. tell tissue from what the scanner adds: speckle, shadow, enhancement, gain, printed text;
 # 3. name the five features by which a thyroid nodule is graded, and add up its points;
 # 4. prepare a **frame** (one ultrasound picture) for a **network** (a program that learns from
 #    examples, chapter 2): crop it, cut out a nodule, put its grey values on a scale;
-# 5. look through a collection of frames for sources, sizes and near copies;
+# 5. look through a collection of frames for sources, sizes and near duplicates;
 # 6. split patients, not images, into those to learn from and those to test on, and show what goes
 #    wrong otherwise.
 #
@@ -87,11 +87,13 @@ from IPython.display import Markdown, display
 
 from thyro_demo.clinical import tirads
 from thyro_demo.clinical.tirads import Features
-from thyro_demo.data import images, phantom, preprocess, splits
+from thyro_demo.course import collection, seeing, show
+from thyro_demo.course.lesson import begin
+from thyro_demo.data import images, near_duplicates, phantom, scan_area, splits
+from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.errors import LeakError
 from thyro_demo.evaluate import baseline, intervals, metrics
-from thyro_demo.teach import seeing, show
-from thyro_demo.teach.lesson import begin
+from thyro_demo.evaluate.formatting import gain
 
 lesson = begin(1, FAST, SEED, DATA, OUT)
 
@@ -405,7 +407,7 @@ show.picture(figure)
 
 # %%
 SOLID = "solid or almost completely solid"
-START = Features(SOLID, "isoechoic", "wider than tall", "smooth")
+FIRST = Features(SOLID, "isoechoic", "wider than tall", "smooth")
 CHANGES = {
     "composition": "spongiform",
     "echogenicity": "very hypoechoic",
@@ -413,8 +415,8 @@ CHANGES = {
     "margin": "lobulated or irregular",
     "foci": ("punctate echogenic foci",),
 }
-variants = {"start": START} | {
-    feature: replace(START, **{feature: value}) for feature, value in CHANGES.items()
+variants = {"first": FIRST} | {
+    feature: replace(FIRST, **{feature: value}) for feature, value in CHANGES.items()
 }
 drawn = {
     name: phantom.draw(features, size_mm=14, seed=5, patient="one neck")
@@ -422,13 +424,13 @@ drawn = {
 }
 figure, grid = plt.subplots(2, 3, figsize=(11, 6.6), layout="constrained")
 for axes, (name, one) in zip(grid.flat, drawn.items(), strict=True):
-    what = "the start" if name == "start" else f"{name} changed"
+    what = "the first" if name == "first" else f"{name} changed"
     title = f"{what}: {one.points} points, {tirads.level(one.points)}"
     show.frame(axes, one.frame, title, one.mask, one.spacing_mm)
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* one neck, with six different nodules. Inside the thin line, after the start: small
+# *What to see:* one neck, with six different nodules. Inside the thin line, after the first: small
 # holes (spongiform), very dark, upright, with a wavy edge, with bright pinpoints. Can you tell each
 # from the first one without reading the title? The line is the edge of the nodule's **mask**: the
 # pixels that we know belong to it, because we drew them. No real frame comes with such certainty.
@@ -436,7 +438,7 @@ show.picture(figure)
 # How the points of one nodule add up:
 
 # %%
-ladder = [START]
+ladder = [FIRST]
 for feature in ("echogenicity", "shape", "margin", "foci"):
     ladder.append(replace(ladder[-1], **{feature: CHANGES[feature]}))
 sums = [tirads.points(features) for features in ladder]
@@ -485,20 +487,20 @@ advice
 #
 # ## Part 3. From a frame to what a network sees
 #
-# A stored frame is not only ultrasound. Around the scan a machine prints its name, settings, a
+# A stored frame is not only ultrasound. Around the scan the scanner prints its name, settings, a
 # scale; sometimes a clinic or a date. None of it is tissue, and all of it can betray the answer:
 # if one hospital sends most of the cancers, its logo predicts cancer. So the first step is to
 # **crop** to the **scan area**. We find it by density: tissue is bright nearly everywhere, text
 # is thin strokes on black.
 
 # %%
-stored = seeing.printed(lesson, 6)
-areas = [preprocess.scan_area(frame) for frame in stored]
+stored = collection.stored_frames(lesson, 6)
+areas = [scan_area.find(frame) for frame in stored]
 figure, grid = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
 for axes, frame, area in zip(grid.flat, stored, areas, strict=True):
     kept = area.width * area.height / frame[..., 0].size
     show.frame(axes, frame, f"{kept:.0%} of the pixels are kept")
-    seeing.outline(axes, area, show.ORANGE, "scan area")
+    collection.draw_box(axes, area, show.ORANGE, "scan area")
 figure.suptitle(f"The scan area, found in {lesson.images}")
 show.picture(figure)
 
@@ -512,17 +514,17 @@ show.picture(figure)
 # draws the box has found the nodule already.
 
 # %%
-frame, tight = seeing.nodule(seeing.outlined(lesson))
-whole = preprocess.scan_area(frame)
-region = preprocess.widen(tight, preprocess.NODULE_MARGIN, frame.shape)
+frame, tight = collection.pick_nodule(collection.outlined_frames(lesson))
+whole = scan_area.find(frame)
+region = widen(tight, NODULE_MARGIN, frame.shape)
 SIDE = 96
 figure, row = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
 show.frame(row[0], frame, "The frame")
 for box, colour, name in ((whole, show.ORANGE, "scan area"), (region, show.OUTLINE, "ROI")):
-    seeing.outline(row[0], box, colour, name)
+    collection.draw_box(row[0], box, colour, name)
 row[0].legend(loc="lower right", fontsize=9)
 for axes, box, name in zip(row[1:], (whole, region), ("Scan area", "ROI"), strict=True):
-    square = preprocess.resize(preprocess.crop(frame, box), SIDE)
+    square = scan_area.resize(scan_area.crop(frame, box), SIDE)
     show.frame(axes, square.astype(np.uint8), f"{name}, {SIDE} × {SIDE}")
 show.picture(figure)
 
@@ -537,7 +539,7 @@ show.picture(figure)
 # own spread (the standard deviation).
 
 # %%
-looks = [preprocess.prepare(one, SIDE)[0].mean(axis=2) for one in stored]
+looks = [scan_area.prepare(one, SIDE)[0].mean(axis=2) for one in stored]
 fixed = [look / 127.5 - 1 for look in looks]
 own = [(look - look.mean()) / look.std() for look in looks]
 figure, row = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
@@ -599,27 +601,30 @@ show.picture(figure)
 # learned nothing about nodules can still score well. The table above says how the shares of
 # malignant frames differ. Chapter 5 comes back to this; at the end of this one we measure it.
 #
-# ### Near copies
+# ### Near duplicates
 #
 # Collections from the web often hold the same frame twice: another size, another brightness, saved
-# again. For a computer these are different files. We look for them with a **perceptual hash**, a
-# fingerprint of what a picture looks like. Any picture is a sum of waves, broad ones and fine ones;
-# the hash asks of each of the 64 broadest "is its number above the median?". Copies answer alike.
-# The phantoms have no copies, so for them we hide three; real sets are taken as they are.
+# again. For a computer these are different files: **near duplicates**. We look for them with a
+# **perceptual hash**, a fingerprint of what a picture looks like. Any picture is a sum of waves,
+# broad ones and fine ones; the hash asks of each of the 64 broadest "is its number above the
+# median?". Near duplicates answer alike. The phantoms have none, so for them we hide three; real
+# sets are taken as they are.
 
 # %%
-found = seeing.with_copies(lesson, records)
-found = found.assign(copies=splits.near_duplicates(found))
-sets = [rows for _, rows in found.groupby("copies") if len(rows) > 1]
+found = collection.with_duplicates(lesson, records)
+found = found.assign(cluster=near_duplicates.clusters(found))
+sets = [rows for _, rows in found.groupby("cluster") if len(rows) > 1]
 across = sum(rows["group"].nunique() > 1 for rows in sets)
-print(f"{len(sets)} sets of near copies in {len(found)} frames; {across} of them across groups.")
+print(
+    f"{len(sets)} sets of near duplicates in {len(found)} frames; {across} of them across groups."
+)
 figure, row = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
 for axes, (_, record) in zip(row, sets[0].iterrows(), strict=False):
     size = f"{record['width']:.0f} × {record['height']:.0f} pixels"
     show.frame(axes, images.decode(record["path"]), f"{record['label']}, {size}")
 sample = found.sample(min(len(found), 200), random_state=SEED)
-row[2].hist(seeing.distances(sample), np.arange(-1, 66, 2), color=show.BLUE)
-row[2].axvline(splits.NEAR_DISTANCE, color=show.ORANGE, linestyle="--")
+row[2].hist(collection.hash_distances(sample), np.arange(-1, 66, 2), color=show.BLUE)
+row[2].axvline(near_duplicates.MAX_DISTANCE, color=show.ORANGE, linestyle="--")
 row[2].set(title=f"All pairs of {len(sample)} frames", xlabel="Answers that differ (of 64)")
 row[2].set(ylabel="Pairs (each step is ten times)", yscale="log")
 show.picture(figure)
@@ -628,18 +633,16 @@ show.picture(figure)
 # *What to see:* left and middle, two files that the hash calls one frame; are they? Right, in how
 # many answers pairs of frames differ; coin tosses would differ in half, 32. Where does the hill
 # lie, and are there pairs far to the left of it? Pairs left of the dashed line are looked at again
-# in finer detail, and only those that agree there as well count as copies. (Different patients can
-# share an outline, and so a hash.)
+# in finer detail, and only those that agree there as well count as near duplicates. (Different
+# patients can share an outline, and so a hash.)
 #
-# Copies belong in one group. The package joins them, along with the patients they belong to.
-# (`lesson.thyroid` does so for every chapter, which is why real sets have no copies left across
+# Near duplicates belong in one group. The package joins them, along with the patients they belong
+# to. (`lesson.thyroid` does so for every chapter, which is why real sets have none left across
 # groups here.)
 
 # %%
-joined = splits.group_near_duplicates(found)
-print(
-    f"{found['group'].nunique()} groups before, {joined['group'].nunique()} after joining copies."
-)
+joined = near_duplicates.group(found)
+print(f"{found['group'].nunique()} groups before, {joined['group'].nunique()} after joining.")
 per_group = joined.groupby("group").size().value_counts().sort_index()
 figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
 axes.bar(per_group.index.astype(str), per_group, color=show.BLUE)
@@ -648,36 +651,36 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* every group with two frames or more can be torn apart by a careless split. Where
-# a set does not say who the patients are, groups are near copies only, and two different frames
+# a set does not say who the patients are, groups are near duplicates only, and two different frames
 # of one patient may still hide in two groups: the split is then as good as can be known, no
 # better.
 #
 # ## Part 5. A split that does not cheat
 #
 # To find out how good a model is, we must ask it about images it has not learned from. The usual
-# way is **cross-validation**: deal all images to, say, five heaps (**folds**), train on four, ask
-# about the fifth, and go round until each image has been asked about once. Scores won this way are
-# called **out-of-fold**.
+# way is **cross-validation**: split all images into, say, five heaps (**folds**), train on four,
+# ask about the fifth, and go round until each image has been asked about once. Scores won this way
+# are called **out-of-fold**.
 #
 # Now the trap. Two frames of one patient show the same neck and mostly carry the same label. If one
 # of them is in training and the other is asked about, the model may just recognise the neck. That
-# is a **leak**: the answer crosses from one side to the other. Let us deal once by image and once
+# is a **leak**: the answer crosses from one side to the other. Let us split once by image and once
 # by group, and count.
 
 # %%
 FOLDS = 3 if FAST else 5
-by_image = seeing.by_image(joined, FOLDS, SEED)
+by_image = collection.split_by_image(joined, FOLDS, SEED)
 by_group = splits.kfold(joined, FOLDS, seed=SEED)
 several = joined.groupby("group")["path"].transform("size") > 1
 first = joined.loc[several, "group"].unique()[:20]
 figure, pair = plt.subplots(1, 2, figsize=(11, 3.2), sharey=True, layout="constrained")
-for axes, dealt, how in zip(pair, (by_image, by_group), ("image", "group"), strict=True):
+for axes, assigned, how in zip(pair, (by_image, by_group), ("image", "group"), strict=True):
     for place, name in enumerate(first, start=1):
-        folds = dealt.loc[dealt["group"] == name, "fold"]
+        folds = assigned.loc[assigned["group"] == name, "fold"]
         colour = show.ORANGE if folds.nunique() > 1 else show.BLUE
         axes.plot([place] * len(folds), folds, "o-", color=colour)
-    torn = len(splits.crossing(dealt["group"], dealt["fold"]))
-    axes.set(title=f"Dealt by {how}: {torn} groups torn apart", ylabel="Fold")
+    torn = len(splits.crossing(assigned["group"], assigned["fold"]))
+    axes.set(title=f"Split by {how}: {torn} groups torn apart", ylabel="Fold")
     axes.set(xlabel="Group (first 20 with more than one frame)", xticks=range(1, 21, 3))
 pair[0].set_yticks(range(FOLDS))
 show.picture(figure)
@@ -685,7 +688,7 @@ show.picture(figure)
 # %% [markdown]
 # *What to see:* on the left, an orange line joins frames of one group that lie in different folds;
 # on the right each group is one blue dot, because all its frames lie in the same fold. The package
-# refuses to work with a deal that tears a group apart:
+# refuses to work with a split that tears a group apart:
 
 # %%
 try:
@@ -695,7 +698,7 @@ except LeakError as error:
     refused = True
     print("Refused:", error)
 splits.check(by_group, "fold", hashes=False)
-print("Dealt by group: nothing crosses.")
+print("Split by group: nothing crosses.")
 
 # %% [markdown]
 # ### What a leak is worth
@@ -709,30 +712,30 @@ print("Dealt by group: nothing crosses.")
 # replacement (the same group may come twice, another not at all), two thousand times, and keep the
 # middle 95 % of the answers. This is called a **bootstrap**.
 #
-# Beside it stands a **control**, something that cannot know what we hope a model knows: a model
+# Beside it is a **control**, something that cannot know what we hope a model knows: a model
 # that is shown the *size of the file* and nothing else.
 
 # %%
-rows = seeing.thumbnails(joined)
+rows = collection.thumbnails(joined)
 asked = {
-    "memory, dealt by image": seeing.most_alike(by_image, rows),
-    "memory, dealt by group": seeing.most_alike(by_group, rows),
-    "size of the file, dealt by group": by_group.assign(
+    "memory, split by image": collection.score_by_nearest(by_image, rows),
+    "memory, split by group": collection.score_by_nearest(by_group, rows),
+    "size of the file, split by group": by_group.assign(
         score=baseline.image_size_scores(by_group), same_group=False
     ),
 }
 figures = {
     name: intervals.group_bootstrap(
-        metrics.auroc, told["label"] == "malignant", told["score"], told["group"]
-    )._asdict()
-    for name, told in asked.items()
+        metrics.auroc, table["label"] == "malignant", table["score"], table["group"]
+    )
+    for name, table in asked.items()
 }
 title = f"Out of fold, {len(joined)} frames in {joined['group'].nunique()} groups"
 show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a coin)"))
 
 # %% [markdown]
 # *What to see:* the distance between the first two rows. It is the same model on the same frames;
-# only the dealing differs, so what the first has more is leak, give or take the luck of the deal.
+# only the split differs, so what the first has more is leak, give or take the luck of the split.
 # As a rule the gap is wide where patients have many frames, and narrow where few groups have more
 # than one. And compare with the last row: what the size of the file reaches, no one should call
 # reading an ultrasound. An interval that crosses the dashed line does not show that a model is
@@ -742,20 +745,19 @@ show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a 
 # choosing these patients is a poor explanation:
 
 # %%
-recognised = {name: told["same_group"].mean() for name, told in asked.items()}
+recognised = {name: table["same_group"].mean() for name, table in asked.items()}
 leak = intervals.paired_group_bootstrap(
     metrics.auroc,
     joined["label"] == "malignant",
-    asked["memory, dealt by image"]["score"],
-    asked["memory, dealt by group"]["score"],
+    asked["memory, split by image"]["score"],
+    asked["memory, split by group"]["score"],
     joined["group"],
 )
 apart = leak.low > 0 or leak.high < 0
 verdict = "0 lies outside" if apart else "0 lies inside: these frames don't show a difference"
-told = f"{leak.value:+.2f} ({leak.low:+.2f} to {leak.high:+.2f})"
-alike = f"{recognised['memory, dealt by image']:.0%} by image"
-alike += f", {recognised['memory, dealt by group']:.0%} by group"
-display(Markdown(f"AUROC by image minus by group: **{told}**; {verdict}."))
+alike = f"{recognised['memory, split by image']:.0%} by image"
+alike += f", {recognised['memory, split by group']:.0%} by group"
+display(Markdown(f"AUROC by image minus by group: **{gain(leak, 2)}**; {verdict}."))
 display(Markdown(f"Frames whose most similar training frame is of their own group: {alike}."))
 
 # %% [markdown]
@@ -849,7 +851,7 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 #
 # <details><summary>Answer</summary>
 #
-# All images of one patient, near copies included. On both sides of a split they let a model
+# All images of one patient, near duplicates included. On both sides of a split they let a model
 # recognise the patient in place of the disease.
 #
 # </details>
@@ -875,7 +877,7 @@ assert seeing.decibels(stone[behind, middle]).mean() < seeing.decibels(stone[beh
 assert seeing.decibels(cyst[behind, middle]).mean() > seeing.decibels(cyst[behind, beside]).mean()
 
 # %%
-# Each change away from the start costs points, but for spongiform, which has none.
+# Each change away from the first costs points, but for spongiform, which has none.
 assert tirads.level(tirads.points(variants["composition"])) == "TR1"
 assert tirads.level(tirads.points(ladder[-1])) == "TR5"
 assert np.all(np.diff(chance) > 0)
@@ -889,13 +891,13 @@ assert all(
     for box, one in zip(areas, stored, strict=True)
 )
 assert all(abs(one.mean()) < 1e-3 and abs(one.std() - 1) < 1e-3 for one in own)
-# Copies are found, and joined into one group; nothing crosses a split by group.
+# Near duplicates are found, and joined into one group; nothing crosses a split by group.
 assert sets
-assert joined.groupby(found["copies"])["group"].nunique().eq(1).all()
+assert joined.groupby(found["cluster"])["group"].nunique().eq(1).all()
 assert not splits.crossing(by_group["group"], by_group["fold"])
 assert refused == bool(splits.crossing(by_image["group"], by_image["fold"]))
-# Dealt by group, no frame can be recognised by its own group.
-assert recognised["memory, dealt by group"] == 0
-assert recognised["memory, dealt by image"] > 0
-assert all(one["low"] <= one["value"] <= one["high"] for one in figures.values())
+# Split by group, no frame can be recognised by its own group.
+assert recognised["memory, split by group"] == 0
+assert recognised["memory, split by image"] > 0
+assert all(one.low <= one.value <= one.high for one in figures.values())
 print("All claims hold.")

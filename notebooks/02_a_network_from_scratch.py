@@ -87,13 +87,14 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 from keras import layers
+from scipy.special import softmax
 
 from thyro_demo.clinical import tirads
-from thyro_demo.data import phantom, preprocess, splits
+from thyro_demo.course import live, scratch, show
+from thyro_demo.course.lesson import begin, precision
+from thyro_demo.data import phantom, scan_area, splits
 from thyro_demo.evaluate import baseline, intervals, metrics
 from thyro_demo.models.pipeline import Augmentation, load_frames
-from thyro_demo.teach import scratch, show
-from thyro_demo.teach.lesson import begin, precision
 
 lesson = begin(2, FAST, SEED, DATA, OUT)
 
@@ -117,7 +118,7 @@ lesson = begin(2, FAST, SEED, DATA, OUT)
 
 # %%
 drawn = phantom.example("Very hypoechoic, taller than wide")
-grey = preprocess.resize(drawn.rgb, 96)[..., 0] / 127.5 - 1
+grey = scan_area.resize(drawn.rgb, 96)[..., 0] / 127.5 - 1
 answers = {name: scratch.convolve(grey, kernel) for name, kernel in scratch.KERNELS.items()}
 figure, grid = plt.subplots(2, 4, figsize=(11, 5.4), layout="constrained", height_ratios=(1, 3))
 for axes in grid.flat:
@@ -144,7 +145,7 @@ show.picture(figure)
 # filter found something, not exactly where.
 
 # %%
-edges = answers["edges that lie"]
+edges = answers["horizontal edges"]
 kept = np.maximum(edges, 0)
 pooled = scratch.pool(kept, 4)
 figure, row = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
@@ -164,7 +165,7 @@ show.picture(figure)
 #
 # ### Softmax and loss
 #
-# At the end stand two sums, one for "benign", one for "malignant" (the **logits**). **Softmax**
+# At the end are two sums, one for "benign", one for "malignant" (the **logits**). **Softmax**
 # turns them into two shares that add up to 1; the share of "malignant" is the score. Then we need a
 # number for how wrong that is, the **loss**. We use the **cross-entropy**: minus the logarithm of
 # the share that the *true* label got. It is 0 for a sure right answer, and grows without limit for
@@ -172,7 +173,7 @@ show.picture(figure)
 
 # %%
 apart = np.linspace(-6, 6, 121)
-share = scratch.softmax(np.stack([np.zeros_like(apart), apart], axis=1))[:, 1]
+share = softmax(np.stack([np.zeros_like(apart), apart], axis=1), axis=1)[:, 1]
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 left.plot(apart, share, color=show.BLUE)
 left.set(title="Softmax", xlabel="Sum for malignant minus sum for benign")
@@ -238,8 +239,8 @@ for walk, name, colour in (
     (whole, "all 200 at once: 1 step an epoch", show.GREY),
     (small, "batches of 10: 20 steps an epoch", show.ORANGE),
 ):
-    told = np.linspace(0, 6, len(walk))
-    axes.plot(told, walk, "o-", color=colour, markersize=4, label=name)
+    epochs = np.linspace(0, 6, len(walk))
+    axes.plot(epochs, walk, "o-", color=colour, markersize=4, label=name)
 axes.axhline(
     weights[valley.argmin()], color=show.BLUE, linestyle="--", label="bottom of the valley"
 )
@@ -257,8 +258,8 @@ show.picture(figure)
 # Now a network that looks. We read the frames as small grey squares, cut to the **scan area**
 # (without what the scanner prints around it). To know whether the network learns anything that
 # holds for *other* patients, some are kept aside, the **validation** part. A **group**, all frames
-# of one patient or near copies of one frame, is never torn apart between the two: chapter 1 shows
-# what happens otherwise. The part "few" is a handful of the patients in "many", for later.
+# of one patient or near duplicates of one frame, is never torn apart between the two: chapter 1
+# shows what happens otherwise. The part "few" is a handful of the patients in "many", for later.
 
 # %%
 SIDE, EPOCHS, FEW = (48, 10, 6) if FAST else (64, 30, 6)
@@ -331,7 +332,7 @@ print(f"{network.count_params():,} numbers, {len(images)} frames.")
 
 # %%
 training, validation = parts["many"], parts["validation"]
-live = scratch.Live("All training patients")
+watch = live.Live("All training patients")
 network.fit(
     images[training].astype("float32"),
     labels[training],
@@ -339,10 +340,10 @@ network.fit(
     epochs=EPOCHS,
     validation_data=(images[validation].astype("float32"), labels[validation]),
     verbose=0,
-    callbacks=[live],
+    callbacks=[watch],
 )
 learned = network.get_weights()
-print(f"One step on a batch of 16 took {live.step_ms:.0f} ms on this computer.")
+print(f"One step on a batch of 16 took {watch.step_ms:.0f} ms on this computer.")
 
 # %% [markdown]
 # *What to see:* the grey curve is the loss on frames the network learns from; if it falls, that is
@@ -355,7 +356,9 @@ print(f"One step on a batch of 16 took {live.step_ms:.0f} ms on this computer.")
 
 # %%
 kernels = np.moveaxis(network.get_layer("conv1").get_weights()[0][:, :, 0], -1, 0)
-show.picture(scratch.grid(kernels, "The 32 filters of the first layer, 5 × 5 numbers each", 16))
+show.picture(
+    scratch.draw_grid(kernels, "The 32 filters of the first layer, 5 × 5 numbers each", 16)
+)
 
 # %% [markdown]
 # *What to see:* look for filters with a light and a dark side: they answer at edges, like those we
@@ -371,12 +374,14 @@ deep = scratch.feature_maps(network, shown_frame, "relu2")
 strongest = np.argsort(maps.mean(axis=(1, 2)))[::-1][:7]
 deepest = np.argsort(deep.mean(axis=(1, 2)))[::-1][:8]
 pictures = [shown_frame[..., 0], *maps[strongest], *deep[deepest]]
-show.picture(scratch.grid(pictures, "A frame, then maps of layer 1 (top) and layer 2 (bottom)"))
+show.picture(
+    scratch.draw_grid(pictures, "A frame, then maps of layer 1 (top) and layer 2 (bottom)")
+)
 
 # %% [markdown]
 # *What to see:* top left is the frame. In the rest of the upper row look for what each filter
 # brings out: lines, dark holes, bright tissue. In the lower row, with a sixteenth as many places,
-# it is hard to say what a map stands for. That is normal, and it is why chapter 6 measures what a
+# it is hard to say what a map means. That is normal, and it is why chapter 6 measures what a
 # network looks at instead of guessing.
 #
 # ## 5. Overfitting, on purpose
@@ -387,9 +392,7 @@ show.picture(scratch.grid(pictures, "A frame, then maps of layer 1 (top) and lay
 # %%
 few = parts["few"]
 known = {"seed": SEED, "batch": 16}
-alone = scratch.train(
-    network, images, labels, few, validation, EPOCHS, title="Few patients", **known
-)
+alone = live.train(network, images, labels, few, validation, EPOCHS, title="Few patients", **known)
 
 # %% [markdown]
 # *What to see:* how far the grey curve sinks, and what the blue one does meanwhile. A network that
@@ -409,9 +412,9 @@ alone = scratch.train(
 # - **More patients**: what it sounds like.
 
 # %%
-views, _ = scratch.Views(images[[few[0]] * 7], labels[[few[0]] * 7], 7, SEED, Augmentation())[0]
+views, _ = live.Views(images[[few[0]] * 7], labels[[few[0]] * 7], 7, SEED, Augmentation())[0]
 seven = [images[few[0], ..., 0], *np.asarray(views)[..., 0]]
-show.picture(scratch.grid(seven, "One frame (left) and seven augmented views of it"))
+show.picture(scratch.draw_grid(seven, "One frame (left) and seven augmented views of it"))
 
 # %% [markdown]
 # *What to see:* would a doctor give each view the label of the first? That is the test every
@@ -419,18 +422,18 @@ show.picture(scratch.grid(seven, "One frame (left) and seven augmented views of 
 
 # %%
 PATIENCE = 3 if FAST else 6
-dropped = scratch.with_dropout(network, 0.5)
-start = (network, images, labels)
+dropped = live.with_dropout(network, 0.5)
+same = (network, images, labels)
 runs = {
     "few patients": alone,
-    "early stopping": scratch.train(*start, few, validation, EPOCHS, patience=PATIENCE, **known),
-    "augmentation": scratch.train(
-        *start, few, validation, EPOCHS, augmentation=Augmentation(), **known
+    "early stopping": live.train(*same, few, validation, EPOCHS, patience=PATIENCE, **known),
+    "augmentation": live.train(
+        *same, few, validation, EPOCHS, augmentation=Augmentation(), **known
     ),
-    "dropout": scratch.train(dropped, images, labels, few, validation, EPOCHS, **known),
-    "more patients": scratch.train(*start, training, validation, EPOCHS, **known),
+    "dropout": live.train(dropped, images, labels, few, validation, EPOCHS, **known),
+    "more patients": live.train(*same, training, validation, EPOCHS, **known),
 }
-show.picture(scratch.compared(runs, "Few patients, and one remedy at a time"))
+show.picture(scratch.draw_losses(runs, "Few patients, and one remedy at a time"))
 
 # %% [markdown]
 # *What to see:* low is good. Left, how well each one knows its own patients; right, how well it
@@ -438,7 +441,7 @@ show.picture(scratch.compared(runs, "Few patients, and one remedy at a time"))
 # stopping (dotted) is the same curve, cut off; augmentation and dropout
 # slow the learning by heart down, visible on the left as higher curves; what they gain on the right
 # differs from set to set. More patients usually do most. (They also take more steps an epoch.) One
-# seed and one deal are an example, not a measurement: change `SEED` and look again.
+# seed and one split are an example, not a measurement: change `SEED` and look again.
 
 # %%
 pd.DataFrame(
@@ -460,9 +463,9 @@ pd.DataFrame(
 #
 # ## 7. How good is it?
 #
-# We deal the groups to **folds**, heaps of patients. Each fold in turn is put aside; of the others,
-# most train the network and some say when to stop; then the fold put aside is scored, once. Scores
-# won this way are **out-of-fold**. What we use was fixed before we look: early stopping,
+# We split the groups into **folds**, heaps of patients. Each fold in turn is put aside; of the
+# others, most train the network and some say when to stop; then the fold put aside is scored, once.
+# Scores won this way are **out-of-fold**. What we use was fixed before we look: early stopping,
 # augmentation and dropout of 0.3.
 #
 # The number we report is the **AUROC** (area under the receiver operating characteristic curve):
@@ -477,25 +480,25 @@ pd.DataFrame(
 
 # %%
 FOLDS, ROUNDS = (3, 6) if FAST else (5, 16)
-dealt = splits.kfold(records, FOLDS, seed=SEED)
-careful = scratch.with_dropout(network, 0.3)
+assigned = splits.kfold(records, FOLDS, seed=SEED)
+careful = live.with_dropout(network, 0.3)
 settings = {"seed": SEED, "augmentation": Augmentation(), "patience": PATIENCE}
 by_network = scratch.score_out_of_fold(
-    careful, images, dealt, "malignant", ROUNDS, head="network", **settings
+    careful, images, assigned, "malignant", ROUNDS, head="network", **settings
 )
 bright = images.mean(axis=(1, 2, 3))
-by_brightness = scratch.by_number(dealt, bright, "malignant", "mean brightness")
-by_size = dealt.assign(head="size of the file", score=baseline.image_size_scores(dealt))
+by_brightness = scratch.score_by_number(assigned, bright, "malignant", "mean brightness")
+by_size = assigned.assign(head="size of the file", score=baseline.image_size_scores(assigned))
 rows = {"network": by_network, "mean brightness": by_brightness, "size of the file": by_size}
 for source, inside in by_network.groupby("source"):
     rows[f"network, within {source}"] = inside
 figures = {
     name: intervals.group_bootstrap(
         metrics.auroc, table["label"] == "malignant", table["score"], table["group"]
-    )._asdict()
+    )
     for name, table in rows.items()
 }
-title = f"Out of fold: {len(dealt)} frames, {dealt['group'].nunique()} groups, {FOLDS} folds"
+title = f"Out of fold: {len(records)} frames, {records['group'].nunique()} groups, {FOLDS} folds"
 show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a coin)"))
 
 # %% [markdown]
@@ -513,9 +516,9 @@ show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a 
 # %%
 gains = {
     f"network − {name}": intervals.paired_group_bootstrap(
-        metrics.auroc, dealt["label"] == "malignant", by_network["score"], other["score"],
-        dealt["group"],
-    )._asdict()
+        metrics.auroc, assigned["label"] == "malignant", by_network["score"], other["score"],
+        assigned["group"],
+    )
     for name, other in (("mean brightness", by_brightness), ("size of the file", by_size))
 }  # fmt: skip
 title = "Is the network better than its controls?"
@@ -524,7 +527,7 @@ show.picture(show.intervals(gains, title, "Difference of AUROC (−1 to 1)", ref
 # %% [markdown]
 # *What to see:* the dashed line is "no difference". Where it crosses a line, these patients do not
 # show that the two differ; then the network has not been shown to know more than the control. A
-# small network on small pictures of few patients often ends there. Chapter 3 starts from networks
+# small network on small pictures of few patients often ends there. Chapter 3 begins with networks
 # that have seen other images before.
 #
 # ## 8. The same network on another task
@@ -544,7 +547,7 @@ mass = patches["label"] == "mass"
 chosen = [*np.flatnonzero(mass)[:8], *np.flatnonzero(~mass)[:8]]
 what = "mini-MIAS" if lesson.find("mini_mias") else "drawn"
 show.picture(
-    scratch.grid(squares[chosen, ..., 0], f"Patches ({what}): a mass (top), none (bottom)")
+    scratch.draw_grid(squares[chosen, ..., 0], f"Patches ({what}): a mass (top), none (bottom)")
 )
 
 # %% [markdown]
@@ -556,9 +559,9 @@ show.picture(
 by_patch = scratch.score_out_of_fold(
     careful, squares, patches, "mass", ROUNDS, head="network", **settings
 )
-by_contrast = scratch.by_number(patches, patches["contrast"].to_numpy(), "mass", "contrast")
+by_contrast = scratch.score_by_number(patches, patches["contrast"].to_numpy(), "mass", "contrast")
 patch_figures = {
-    name: intervals.group_bootstrap(metrics.auroc, mass, table["score"], table["group"])._asdict()
+    name: intervals.group_bootstrap(metrics.auroc, mass, table["score"], table["group"])
     for name, table in (("network", by_patch), ("contrast alone", by_contrast))
 }
 title = f"Mass or none, out of fold: {len(patches)} patches, {patches['group'].nunique()} groups"
@@ -581,7 +584,7 @@ display(
 # <details><summary>Answer</summary>
 #
 # Away from the edges, one convolution with a larger filter (9 × 9): sums of sums are sums. That is
-# why a bend like ReLU stands between them.
+# why a bend like ReLU is put between them.
 #
 # </details>
 #
@@ -606,8 +609,8 @@ display(
 #
 # </details>
 #
-# **4.** Deal the folds by image, `splits.kfold(records.assign(group=records["path"]), FOLDS)`, and
-# score again. Which way does the AUROC go, and may you report it?
+# **4.** Assign the folds by image, `splits.kfold(records.assign(group=records["path"]), FOLDS)`,
+# and score again. Which way does the AUROC go, and may you report it?
 #
 # <details><summary>Answer</summary>
 #
@@ -671,15 +674,13 @@ display(
 
 # %%
 # An edge filter finds nothing in an even image; ReLU keeps no minus; pooling keeps the largest.
-assert (
-    np.abs(scratch.convolve(np.ones((20, 20)), scratch.KERNELS["edges that lie"]))[2:-2, 2:-2].max()
-    < 1e-6
-)
+even = scratch.convolve(np.ones((20, 20)), scratch.KERNELS["horizontal edges"])
+assert np.abs(even[2:-2, 2:-2]).max() < 1e-6
 assert kept.min() == 0
 assert pooled.max() == kept.max()
 assert pooled.size == kept.size / 16
 # Half and half costs ln 2; gradient steps go down, and end near the bottom.
-assert abs(scratch.softmax(np.zeros(2))[0] - 0.5) < 1e-12
+assert abs(softmax(np.zeros(2))[0] - 0.5) < 1e-12
 assert np.all(np.diff(scratch.losses(points, ill, walks["small steps"])) < 0)
 assert scratch.losses(points, ill, walks["small steps"][-1:])[0] < valley.min() + 0.05
 
@@ -703,10 +704,10 @@ assert min(last["augmentation"], last["dropout"]) > last["few patients"]
 # Every frame was scored once, out of fold, and no group was on both sides.
 assert len(by_network) == len(records)
 assert by_network["score"].between(0, 1).all()
-assert not splits.crossing(dealt["group"], dealt["fold"])
+assert not splits.crossing(assigned["group"], assigned["fold"])
 assert not splits.crossing(patches["group"], patches["fold"])
 # Network and controls met the same frames in the same folds, so they may be compared in pairs.
 assert (by_network["path"].to_numpy() == by_brightness["path"].to_numpy()).all()
 for figure in [*figures.values(), *patch_figures.values()]:
-    assert np.isnan(figure["low"]) or figure["low"] <= figure["value"] <= figure["high"]
+    assert np.isnan(figure.low) or figure.low <= figure.value <= figure.high
 print("All claims hold.")

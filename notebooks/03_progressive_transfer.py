@@ -88,17 +88,23 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from thyro_demo.data import images, preprocess, splits
-from thyro_demo.evaluate.plots import with_interval
-from thyro_demo.models import heads, out_of_fold
-from thyro_demo.models.backbones import backbone, build
-from thyro_demo.models.chain import Job, run
-from thyro_demo.models.manifest import read_manifest, weights_root
+from thyro_demo.bundle.manifest import read_manifest, weights_root
+from thyro_demo.course import progressive, show
+from thyro_demo.course.lesson import begin, precision, write_index
+from thyro_demo.data import images, scan_area, splits
+from thyro_demo.data.phantom import chest_film
+from thyro_demo.evaluate.formatting import with_interval
+from thyro_demo.explain import similarity
+from thyro_demo.explain.svm import average_svm_map
+from thyro_demo.models import heads
+from thyro_demo.models.backbones import backbone
+from thyro_demo.models.networks import build
 from thyro_demo.models.pipeline import load_frames
-from thyro_demo.models.recipes import recipe
-from thyro_demo.study import differences
-from thyro_demo.teach import path, show
-from thyro_demo.teach.lesson import begin, precision
+from thyro_demo.study.questions import paired
+from thyro_demo.training import out_of_fold
+from thyro_demo.training.job import Job
+from thyro_demo.training.recipes import recipe
+from thyro_demo.training.run import run
 
 lesson = begin(3, FAST, SEED, DATA, OUT)
 
@@ -142,7 +148,7 @@ for name in NETWORKS:
     spec = backbone(name)
     network = build(spec)
     last = network.get_layer(spec.cam_layer).output.shape
-    freezing[spec.title] = table = path.freezing(network, spec)
+    freezing[spec.title] = table = progressive.freezing(network, spec)
     rows.append(
         {
             "network": spec.title,
@@ -171,7 +177,7 @@ pd.DataFrame(rows).set_index("network")
 # blocks, or all.
 
 # %%
-show.picture(path.draw_freezing(freezing))
+show.picture(progressive.draw_freezing(freezing))
 
 # %% [markdown]
 # *What to see:* each row is one strategy, each box a block with its number of weights; blue ones
@@ -195,9 +201,9 @@ print(counts.map("{:,} weights".format).to_string())
 # lung. Nothing in them follows the physics of X-rays. They show how a middle stage is run; what it
 # is good for, only real radiographs can tell.
 #
-# The start is the EfficientNet-B0 that comes with this project (in its folder `weights/`) as it was
-# after its first stage, trained on small photographs alone. Each image of the middle stage carries
-# a **label**, the right answer, and the network learns to give it.
+# The **initial weights** are those of the EfficientNet-B0 that comes with this project (in its
+# folder `weights/`) as it was after its first stage, trained on small photographs alone. Each image
+# of the middle stage carries a **label**, the right answer, and the network learns to give it.
 
 # %%
 CHESTS, SIDE_OF_CHESTS, EPOCHS = (96, 64, 4) if FAST else (600, 112, 3)
@@ -212,10 +218,10 @@ stage = replace(
     precision=precision(),
     seed=SEED,
 )
-chests = path.chests(lesson.data, lesson.root / "films", stage)
+chests = progressive.chests(lesson.data, lesson.root / "films", stage)
 classes = tuple(sorted(set(chests["label"])))
 films = load_frames(chests, classes, SIDE_OF_CHESTS, crop=False)
-kind = "drawn films" if set(chests["source"]) == {path.FILMS} else "chest radiographs"
+kind = "drawn films" if set(chests["source"]) == {chest_film.SOURCE} else "chest radiographs"
 parts = [np.flatnonzero(chests["split"] == part) for part in ("train", "validation")]
 print(f"{len(chests)} {kind} in {chests['group'].nunique()} groups:", end=" ")
 print("{} to train on, {} to look at".format(*map(len, parts)))
@@ -240,17 +246,19 @@ show.picture(figure)
 # pushes it down (a guess between two classes costs 0.69, between three 1.10; the unit is called
 # *nat*). A part of the images, the **validation** part, is only looked at: it tells whether what
 # was learned holds for chests that were not trained on. **Groups** (all images of one patient, or
-# near copies) are never on both sides.
+# near duplicates) are never on both sides.
 #
 # Each strategy begins with the same weights. (A rehearsal, with `FAST`, tries the last block
 # alone.)
 
 # %%
 RATES = {"head": 2e-3, "last block": 5e-4, "last two blocks": 3e-4, "all": 1e-4}
-TRIED = ("last block",) if FAST else path.STRATEGIES
-starts = path.shipped()
+TRIED = ("last block",) if FAST else progressive.STRATEGIES
+shipped = progressive.shipped_chain()
 rates = {strategy: RATES[strategy] for strategy in TRIED}
-trained = path.train(spec, starts[path.NATURAL], stage, rates, films, parts, lesson.here / "middle")
+trained = progressive.train(
+    spec, shipped[progressive.NATURAL], stage, rates, films, parts, lesson.here / "middle"
+)
 pd.DataFrame(
     {
         "trained": strategy,
@@ -294,9 +302,10 @@ print("We go on with", chosen)
 # Now we show the *same thyroid frames* to five networks: one with random weights, which has learned
 # nothing; one after photographs; one after the middle stage that you just trained; the one of this
 # project (the **shipped** one) after its radiographs, more of them and for longer; and the shipped
-# network itself, whose last two blocks went on to **phantoms**, ultrasound frames drawn by physics.
-# In none of them has a thyroid frame of this chapter moved a weight. The frames are dealt to a few
-# heaps (**folds**), for section 6.
+# network itself, whose last two blocks went on to learn **where a nodule is**, from outlines in
+# sweeps through the thyroid, breast ultrasound, and **phantoms**, frames drawn by physics. In none
+# of them has a thyroid frame of this chapter moved a weight. The frames are split into a
+# few heaps (**folds**), for section 6.
 
 # %%
 FOLDS, SIDE, WATCHED = (2, 112, 30) if FAST else (5, 192, 40)
@@ -307,13 +316,13 @@ shown = [tested[np.argmax(frames.labels[tested] == label)] for label in (1, 0)]
 watched = np.array([*shown, *np.setdiff1d(tested, shown)][:WATCHED])
 MINE = f"then {kind}, here"
 way = {
-    path.RANDOM: starts[path.RANDOM],
-    path.NATURAL: starts[path.NATURAL],
+    progressive.RANDOM: shipped[progressive.RANDOM],
+    progressive.NATURAL: shipped[progressive.NATURAL],
     MINE: str(chosen),
-    path.RADIOGRAPHS: starts[path.RADIOGRAPHS],
-    path.FULL: starts[path.FULL],
+    progressive.RADIOGRAPHS: shipped[progressive.RADIOGRAPHS],
+    progressive.FULL: shipped[progressive.FULL],
 }
-readings = path.walk(spec, way, frames.images, watched, SEED)
+snapshots = progressive.follow(spec, way, frames.images, watched, SEED)
 display(Markdown(f"{len(records)} {lesson.images} in {records['group'].nunique()} groups."))
 
 # %% [markdown]
@@ -321,8 +330,9 @@ display(Markdown(f"{len(records)} {lesson.images} in {records['group'].nunique()
 
 # %%
 COLOURS = dict(zip(way, (show.GREY, "black", show.GREEN, show.BLUE, show.ORANGE), strict=True))
-later = (MINE, path.RADIOGRAPHS, path.FULL)
-steps = {name: path.moved(readings[path.NATURAL], readings[name]) for name in later}
+later = (MINE, progressive.RADIOGRAPHS, progressive.FULL)
+first = snapshots[progressive.NATURAL]
+steps = {name: progressive.weight_changes(first, snapshots[name]) for name in later}
 figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
 for place, (name, distance) in enumerate(steps.items()):
     places = np.arange(len(distance)) + 0.27 * (place - 1)
@@ -337,18 +347,18 @@ show.picture(figure)
 # *What to see:* where bars are missing, the block was frozen, and not one of its weights differs.
 # Where there are bars, look how long they are: all weights of a block are taken for one arrow in a
 # space of many dimensions, and the bar is the length of its change. Small changes can be enough for
-# a new task. ("Then phantoms" counts the whole way since the photographs, radiographs included.)
+# a new task. ("Then nodules" counts the whole way since the photographs, radiographs included.)
 #
 # ### What one frame looks like inside
 
 # %%
 DEPTHS = ("block2", "block4", "block6", "top")
 figure, grid = plt.subplots(len(way), len(DEPTHS), figsize=(10, 11), layout="constrained")
-for down, (name, reading) in zip(grid, readings.items(), strict=True):
+for down, (name, snapshot) in zip(grid, snapshots.items(), strict=True):
     for axes, depth in zip(down, DEPTHS, strict=True):
-        spread = readings[path.NATURAL].blocks[depth][0].std(axis=(0, 1))
+        spread = snapshots[progressive.NATURAL].blocks[depth][0].std(axis=(0, 1))
         channel = int(np.argmax(spread))
-        axes.imshow(reading.blocks[depth][0, :, :, channel], cmap="gray")
+        axes.imshow(snapshot.blocks[depth][0, :, :, channel], cmap="gray")
         axes.set(xticks=[], yticks=[], title=f"{depth}, channel {channel}")
     down[0].set_ylabel(name.replace(", ", ",\n"))
 figure.suptitle("One channel at four depths, down the path (first frame)")
@@ -372,7 +382,8 @@ show.picture(figure)
 # if channels swap places, or if all of them grow by the same factor.
 
 # %%
-alike = {name: path.alike(readings[path.NATURAL], reading) for name, reading in readings.items()}
+first = snapshots[progressive.NATURAL]
+alike = {name: progressive.block_similarity(first, each) for name, each in snapshots.items()}
 figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
 for (name, likeness), mark in zip(alike.items(), "osD^v", strict=True):
     axes.plot(likeness.index, likeness, f"{mark}-", color=COLOURS[name], label=name)
@@ -386,7 +397,7 @@ show.picture(figure)
 # of the networks trained further stay at 1 as long as blocks are frozen and leave it where training
 # began. The grey line is the yardstick: likeness to a network that has learned nothing. In the
 # first blocks even that is often high, because any filter keeps bright frames bright and dark ones
-# dark. A stage whose features stay far above it has adapted, not started anew.
+# dark. A stage whose features stay far above it has adapted, not begun anew.
 #
 # ## 6. Did it help?
 #
@@ -394,25 +405,25 @@ show.picture(figure)
 # one that matters to a patient. We keep each network frozen, fit the same kind of head (a linear
 # **support vector machine**, SVM, which weighs each feature and adds up) on the features of each
 # stage, and ask it **out of fold**: each fold is scored by a head that was fitted on the others, so
-# that no frame of its **group** (one patient, or near copies) helped. The **AUROC** (area under the
-# receiver operating characteristic curve) is the chance that a **malignant** frame, taken at
+# that no frame of its **group** (one patient, or near duplicates) helped. The **AUROC** (area under
+# the receiver operating characteristic curve) is the chance that a **malignant** frame, taken at
 # random, gets a higher score than a **benign** one; 0.5 is guessing, 1 is perfect.
 #
 # We name the comparison *before* we look: the shipped radiograph stage against photographs alone.
-# Beside them stands a **control**, a scorer that sees nothing but the **width and height of the
+# Beside them is a **control**, a scorer that sees nothing but the **width and height of the
 # file**. Where that one does well, frames of different **sources** (the places they come from)
 # carry different labels, and a network may have learned the source.
 
 # %%
 scored = {
-    name: out_of_fold.score_features(reading.features, records, ("linear-svm",))
-    for name, reading in readings.items()
+    name: out_of_fold.score_features(snapshot.features, records, ("linear-svm",))
+    for name, snapshot in snapshots.items()
 }
 sizes = out_of_fold.size_rows(records)
 if sizes is not None:  # in the order of the other tables, fold by fold
     sizes = sizes.sort_values("fold", kind="stable").reset_index(drop=True)
     scored["image size only"] = sizes
-compared = differences.against(scored, path.NATURAL, "stage")
+compared = paired.against(scored, progressive.NATURAL, "stage")
 overall = compared[compared["source"] == "all"].set_index("stage")
 unit = f"out of fold, {FOLDS} folds, {len(records)} frames in {records['group'].nunique()} groups"
 areas = overall[["auroc", "low", "high"]].rename(columns={"auroc": "value"})
@@ -428,7 +439,7 @@ show.picture(
 # hard patient is often hard for both:
 
 # %%
-gains = overall.drop(index=path.NATURAL)[["gain", "gain_low", "gain_high"]]
+gains = overall.drop(index=progressive.NATURAL)[["gain", "gain_low", "gain_high"]]
 gains.columns = ["value", "low", "high"]
 show.picture(
     show.intervals(
@@ -438,7 +449,7 @@ show.picture(
         reference=0.0,
     )
 )
-gain = gains.loc[path.RADIOGRAPHS]
+gain = gains.loc[progressive.RADIOGRAPHS]
 verdict = "a gain" if gain["low"] > 0 else "a loss" if gain["high"] < 0 else "no difference"
 print(f"The middle stage, {with_interval(gain.to_dict())}: these frames show {verdict}.")
 
@@ -454,20 +465,17 @@ print(f"The middle stage, {with_interval(gain.to_dict())}: these frames show {ve
 
 # %%
 inside = compared[compared["source"] != "all"]
-told = inside.assign(
-    auroc=[
-        with_interval({"value": row.auroc, "low": row.low, "high": row.high})
-        for row in inside.itertuples()
-    ]
+written = inside.assign(
+    auroc=[with_interval((row.auroc, row.low, row.high)) for row in inside.itertuples()]
 )
-told.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
+written.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
 
 # %% [markdown]
 # Each entry is an AUROC with its interval. Within one source the size of the file says little, so
 # these columns are the fairer ones; their intervals are wider, because fewer patients are left in
 # each.
 #
-# **The honest answer on real frames** is in the README of this project, section "Does the middle
+# **The honest answer on real frames** is in `weights/README.md`, section "Does the middle
 # stage help?": several chains of one network, each with its paired difference; and under "The
 # published systems, run again" (P1) the same question for all three networks with stages of full
 # length. Read both tables before you quote one line of them, and note which heads and which
@@ -486,16 +494,16 @@ fitted = {
     name: heads.CalibratedHead(
         heads.fit(
             "linear-svm",
-            reading.features[elsewhere],
+            snapshot.features[elsewhere],
             frames.labels[elsewhere],
             records["group"].to_numpy()[elsewhere],
         )
     )
-    for name, reading in readings.items()
+    for name, snapshot in snapshots.items()
 }
 maps = {
-    name: np.stack([path.evidence(fitted[name], cells) for cells in reading.maps])
-    for name, reading in readings.items()
+    name: np.stack([average_svm_map(fitted[name], cells) for cells in snapshot.maps])
+    for name, snapshot in snapshots.items()
 }
 
 
@@ -510,8 +518,8 @@ def lay(axes, row, name):
     """Lay a stage's heatmap over its frame, with the score of its head."""
     record = records.iloc[watched[row]]
     frame = images.decode(record["path"])
-    heat = preprocess.place(maps[name][row], preprocess.scan_area(frame), frame.shape[:2])
-    score = float(fitted[name].scores(readings[name].features[watched[row]][None])[0])
+    heat = scan_area.place(maps[name][row], scan_area.find(frame), frame.shape[:2])
+    score = float(fitted[name].scores(snapshots[name].features[watched[row]][None])[0])
     wrapped = name.replace(", ", ",\n")
     show.frame(axes, frame, f"{wrapped}\nscore {score:.2f}", nodule(record), heatmap=heat)
 
@@ -535,9 +543,9 @@ show.picture(figure)
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 3.4), layout="constrained")
-others = [name for name in way if name != path.NATURAL]
+others = [name for name in way if name != progressive.NATURAL]
 for place, name in enumerate(others):
-    agreed = path.agreement(maps[path.NATURAL], maps[name])
+    agreed = similarity.correlation(maps[progressive.NATURAL], maps[name])
     axes.plot(agreed, [place] * len(agreed), "o", alpha=0.4, color=COLOURS[name])
     axes.plot(np.nanmedian(agreed), place, "|", color="black", markersize=24, markeredgewidth=2)
 axes.set_yticks(range(len(others)), others)
@@ -560,18 +568,17 @@ show.picture(figure)
 # kind; the kind of head and the folds are the same. (A rehearsal leaves these two out.)
 
 # %%
-walked = {spec.title: readings[path.FULL]}
+followed = {spec.title: snapshots[progressive.FULL]}
 for name in () if FAST else ("vgg16", "resnet50"):
     own = {"shipped": str(weights_root() / name)}
-    walked[backbone(name).title] = path.walk(backbone(name), own, frames.images, watched[:4])[
-        "shipped"
-    ]
-by_network = {spec.title: scored[path.FULL]} | {
-    name: out_of_fold.score_features(reading.features, records, ("linear-svm",))
-    for name, reading in walked.items()
+    one = backbone(name)
+    followed[one.title] = progressive.follow(one, own, frames.images, watched[:4])["shipped"]
+by_network = {spec.title: scored[progressive.FULL]} | {
+    name: out_of_fold.score_features(snapshot.features, records, ("linear-svm",))
+    for name, snapshot in followed.items()
     if name != spec.title
 }
-networks = differences.against(by_network, spec.title, "network")
+networks = paired.against(by_network, spec.title, "network")
 whole = networks[networks["source"] == "all"].set_index("network")
 areas = whole[["auroc", "low", "high"]].rename(columns={"auroc": "value"})
 show.picture(
@@ -588,10 +595,10 @@ show.picture(
 pd.DataFrame(
     {
         one: {
-            other: round(path.cka(walked[one].features, walked[other].features), 2)
-            for other in walked
+            other: round(similarity.cka(followed[one].features, followed[other].features), 2)
+            for other in followed
         }
-        for one in walked
+        for one in followed
     }
 )
 
@@ -614,10 +621,10 @@ small = replace(last, input_size=SIDE, views=1) if FAST else replace(last, input
 job = Job(
     recipe=replace(whole_recipe, folds=FOLDS, stages=((source, small),)),
     backbone=spec.name,
-    data=lesson.find("p1") or path.index(records, lesson.root / "phantoms"),
+    data=lesson.find("p1") or write_index(records, lesson.root / "phantoms"),
     work=lesson.here / "work",
     out=lesson.here / "bundles" / "progressive",
-    start=str(chosen),
+    initial_weights=str(chosen),
     epochs=15 if FAST else None,
     title="EfficientNet-B0, the chain of chapter 3",
 )
@@ -631,7 +638,7 @@ show.picture(show.curves(log.to_dict("records"), "The last stage: the softmax he
 # %% [markdown]
 # *What to see:* the same two lines as in section 4, now for one layer of weights on frozen
 # features. The learning rate rises during the first steps, and the loss may climb there. The
-# validation loss of few patients is shaky, so judge its course, not one point. The machine and the
+# validation loss of few patients is shaky, so judge its course, not one point. The SVM and the
 # forest have no epochs: they are fitted at once.
 
 # %%
@@ -672,13 +679,13 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 #
 # </details>
 #
-# **3.** Skip the photographs: give `path.train` the start "none". What does the middle stage teach
-# a network that has seen nothing before?
+# **3.** Skip the photographs: give `progressive.train` the initial weights "none". What does the
+# middle stage teach a network that has seen nothing before?
 #
 # <details><summary>Answer</summary>
 #
-# Little: a few hundred images do not teach first filters. The README has the row "radiographs
-# alone" in its table "Does the middle stage help?". Compare it with the row "random".
+# Little: a few hundred images do not teach first filters. `weights/README.md` has the row
+# "radiographs alone" in its table "Does the middle stage help?". Compare it with the row "random".
 #
 # </details>
 #
@@ -773,15 +780,15 @@ for found in trained.values():
 
 # %%
 # What was frozen did not move and speaks as before; what was trained does not.
-for name in (MINE, path.RADIOGRAPHS):
+for name in (MINE, progressive.RADIOGRAPHS):
     assert (steps[name].loc[:"block6"] == 0).all()
     assert (steps[name].loc["block7":] > 0).all()
     assert np.allclose(alike[name].loc[:"block6"], 1.0)
     assert alike[name]["top"] < 1.0
-assert (steps[path.FULL].loc[:"block5"] == 0).all()
-assert (steps[path.FULL].loc["block6":] > 0).all()
+assert (steps[progressive.FULL].loc[:"block5"] == 0).all()
+assert (steps[progressive.FULL].loc["block6":] > 0).all()
 # A network that has learned nothing is the least like, in the features that heads read.
-assert min(alike, key=lambda name: alike[name]["top"]) == path.RANDOM
+assert min(alike, key=lambda name: alike[name]["top"]) == progressive.RANDOM
 
 # %%
 # Every frame was scored once at each stage, by heads that had not seen its group.
@@ -789,7 +796,7 @@ assert not splits.crossing(records["group"], records["fold"])
 for found in scored.values():
     assert found["path"].is_unique
     assert set(found["path"]) == set(records["path"])
-assert (overall.loc[path.NATURAL, ["gain", "gain_low", "gain_high"]] == 0).all()
+assert (overall.loc[progressive.NATURAL, ["gain", "gain_low", "gain_high"]] == 0).all()
 assert (overall["low"] <= overall["auroc"]).all()
 assert (overall["auroc"] <= overall["high"]).all()
 # Each stage drew maps of its own, between 0 and 1, one for each watched frame.

@@ -27,7 +27,7 @@
 #
 # 1. say what a head reads, and draw the boundary of a softmax, a support vector machine and a
 #    forest;
-# 2. tell what C, gamma and the size of a leaf do, and choose them without looking at test frames;
+# 2. say what C, gamma and the size of a leaf do, and choose them without looking at test frames;
 # 3. turn a score into a probability, and say on which frames that was learned;
 # 4. join several networks by their features or by their probabilities;
 # 5. set a classical system beside them, and compare all of them by paired differences;
@@ -89,13 +89,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from thyro_demo.bundle.manifest import read_manifest
+from thyro_demo.course import boundaries, heads, show
+from thyro_demo.course.lesson import begin, write_index
 from thyro_demo.data import splits
-from thyro_demo.models.chain import Job, run
-from thyro_demo.models.manifest import read_manifest
-from thyro_demo.models.recipes import recipe
-from thyro_demo.study import cells
-from thyro_demo.teach import heads, path, show
-from thyro_demo.teach.lesson import begin
+from thyro_demo.evaluate.formatting import gain
+from thyro_demo.study.steps import networks
+from thyro_demo.training.job import Job
+from thyro_demo.training.recipes import recipe
+from thyro_demo.training.run import run
 
 lesson = begin(4, FAST, SEED, DATA, OUT)
 
@@ -106,16 +108,16 @@ lesson = begin(4, FAST, SEED, DATA, OUT)
 # like them (**phantoms**). A **network** is a chain of layers that turns an image into numbers, by
 # **weights** that training has set. Its last layers give a stack of small pictures, the **feature
 # map**; each of them tells where in the frame some pattern was found. Pooling makes one number of
-# each picture: its **average**, or its **deviation**, that is how much it varies across the frame.
-# These numbers are the **features**. A **head** is whatever turns features into a **score**, here
-# of the class "malignant" (cancer) against "benign" (harmless).
+# each picture: its **average**, or its **standard deviation**, that is how much it varies across
+# the frame. These numbers are the **features**. A **head** is whatever turns features into a
+# **score**, here of the class "malignant" (cancer) against "benign" (harmless).
 #
 # In chapter 3 a network went from photographs over chest radiographs to ultrasound. Now it stays
 # **frozen**: not one of its weights changes. So every frame has to pass through it only once. We
 # keep the features in a file and can try as many heads as we like, in seconds.
 #
-# The frames come in **groups**: all frames of a patient, and near copies of a frame, belong
-# together. They are dealt to **folds** in whole groups. A head is always asked about a fold that
+# The frames come in **groups**: all frames of a patient, and near duplicates of a frame, belong
+# together. They are assigned to **folds** in whole groups. A head is always asked about a fold that
 # it has not learned from; scores won this way are called **out of fold**.
 
 # %%
@@ -123,20 +125,20 @@ FOLDS = heads.FAST_FOLDS if FAST else heads.FOLDS
 records = splits.kfold(lesson.thyroid(), FOLDS, seed=0)
 labels = (records["label"] == "malignant").to_numpy(int)
 groups = records["group"].to_numpy()
-shown = cells.frames(records)
+shown = networks.frames(records)
 chosen = heads.networks(lesson)
 began = time.perf_counter()
 read, rows = heads.features(lesson, chosen, shown)
 print(f"{len(records)} {lesson.images} in {len(set(groups))} groups, {FOLDS} folds")
 print(f"Reading features took {time.perf_counter() - began:.0f} s (kept for the next time)")
 pd.DataFrame(
-    {"network": title, "weights": chosen[title].start, "features": found["deviation"].shape[1]}
+    {"network": title, "weights": chosen[title].weights, "features": found["std"].shape[1]}
     for title, found in rows.items()
 )
 
 # %%
 FIRST = next(iter(rows))  # the network of chapter 3
-features = rows[FIRST]["deviation"]
+features = rows[FIRST]["std"]
 spread = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-9)
 order = np.argsort(labels, kind="stable")
 figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
@@ -144,7 +146,7 @@ picture = axes.imshow(spread[order][:, :120], cmap="RdBu_r", vmin=-3, vmax=3, as
 axes.axhline(np.count_nonzero(labels == 0) - 0.5, color="black", linewidth=2)
 axes.set(title=f"What heads read: the first 120 features of {FIRST}")
 axes.set(xlabel="Feature (one column each)", ylabel="Frame (benign above the line)")
-figure.colorbar(picture, ax=axes, label="Deviations from the mean of all frames")
+figure.colorbar(picture, ax=axes, label="Standard deviations from the mean of all frames")
 show.picture(figure)
 
 # %% [markdown]
@@ -157,7 +159,7 @@ show.picture(figure)
 #
 # - **Softmax**: one weight for each feature, added up and squeezed between 0 and 1. Of two classes
 #   it is the same as logistic regression. It is the usual last layer of a network.
-# - **Support vector machine** (SVM, from here on just "the machine"): looks for the boundary that
+# - **Support vector machine** (SVM): looks for the boundary that
 #   keeps the widest distance from both classes. Its *kernel* says how alike two frames are; the
 #   usual one, called RBF, lets that likeness fade with their distance, so that the boundary may
 #   bend.
@@ -169,7 +171,7 @@ show.picture(figure)
 # directions in which frames differ most (**principal components**).
 
 # %%
-points = heads.plane(features)
+points = boundaries.plane(features)
 THREE = {
     "Softmax: a straight line": LogisticRegression(),
     "SVM (RBF): a smooth curve": SVC(C=1.0, gamma=0.5),
@@ -177,32 +179,32 @@ THREE = {
 }
 figure, panels = plt.subplots(1, 3, figsize=(12, 4.2), sharey=True, layout="constrained")
 for axes, (title, model) in zip(panels, THREE.items(), strict=True):
-    heads.boundary(axes, model.fit(points, labels), points, labels, title)
+    boundaries.draw_boundary(axes, model.fit(points, labels), points, labels, title)
 panels[0].legend(loc="upper left", fontsize=9)
 figure.suptitle("The same frames, three heads; on the black line a head is undecided")
 show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the shape of the black line, not where it runs. The softmax can draw a straight
-# line only; the machine bends it; the forest builds it of steps along the axes, because each of its
+# line only; the SVM bends it; the forest builds it of steps along the axes, because each of its
 # questions is about one feature. Colour far from any frame is a guess: nothing was learned there.
 #
 # ## 3. What the settings do
 #
 # A head has **settings** that it does not learn but is given.
 #
-# - **C** of a machine is the price of a frame on the wrong side. A small C allows many, and gives
+# - **C** of an SVM is the price of a frame on the wrong side. A small C allows many, and gives
 #   a calm boundary. A large C tries to get every single frame right.
 # - **Gamma** says how fast likeness fades. With a small gamma a frame speaks for a wide
 #   neighbourhood, with a large one only for itself.
 # - **Leaf size** of a forest is the fewest frames that a tree may still set apart. With 1, a tree
 #   goes on until it knows each frame by name.
 #
-# Above each picture stand two figures. The first asks the head about the frames it has just
-# learned from. The second comes from **inner folds**: the frames are dealt to five folds, again in
-# whole groups, and each is scored by a head that learned from the other four. Both are **AUROC**s
-# (area under the receiver operating characteristic curve): take one malignant and one benign frame
-# at random; how often does the malignant one get the higher score? 0.5 is a coin, 1 is perfect.
+# Above each picture are two figures. The first asks the head about the frames it has just learned
+# from. The second comes from **inner folds**: the frames are assigned to five folds, again in whole
+# groups, and each is scored by a head that learned from the other four. Both are **AUROC**s (area
+# under the receiver operating characteristic curve): take one malignant and one benign frame at
+# random; how often does the malignant one get the higher score? 0.5 is a coin, 1 is perfect.
 
 
 # %%
@@ -213,24 +215,24 @@ def compare_settings(models, across):
         sharey=True, layout="constrained", squeeze=False,
     )  # fmt: skip
     for axes, (name, model) in zip(panels.flat, models.items(), strict=True):
-        found = heads.judged(model, points, labels, groups)
-        told = f"{name}\nlearned {found.learned:.2f}, new {found.inner:.2f}"
-        heads.boundary(axes, model.fit(points, labels), points, labels, told)
+        found = boundaries.judge(model, points, labels, groups)
+        title = f"{name}\nlearned {found.learned:.2f}, new {found.inner:.2f}"
+        boundaries.draw_boundary(axes, model.fit(points, labels), points, labels, title)
     return figure
 
 
-machines = {
+svms = {
     f"C = {cost:g}, gamma = {gamma:g}": SVC(C=cost, gamma=gamma)
     for gamma in (0.1, 10.0)
     for cost in (0.1, 1.0, 100.0)
 }
-figure = compare_settings(machines, 3)
-figure.suptitle("A machine with small and large C and gamma, in two dimensions")
+figure = compare_settings(svms, 3)
+figure.suptitle("An SVM with small and large C and gamma, in two dimensions")
 show.picture(figure)
 
 # %% [markdown]
 # *What to see:* look in the lower row, where gamma is large, for islands around a few frames. The
-# first figure tends to be higher there, most of all with a large C: such a machine recognises what
+# first figure tends to be higher there, most of all with a large C: such an SVM recognises what
 # it has seen. Compare the second figure. The gap between the two is, chance aside, what has been
 # learned by heart: **overfitting**.
 
@@ -247,8 +249,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* with leaves of one frame the picture is a patchwork and the first figure perfect,
-# or nearly so; with larger leaves it becomes calmer. Whether that helps on new frames tells the
-# second figure alone.
+# or nearly so; with larger leaves it becomes calmer. Whether that helps on new frames, the
+# second figure alone can say.
 #
 # Why grouped *inner* folds? Settings have to be chosen by something. Choose them by the learned
 # frames, and the island wins. Choose them by the test fold, and the test fold is no test any more.
@@ -262,7 +264,7 @@ costs, widths = (1.0, 10.0), (0.3, 1.0, 3.0)
 if not FAST:
     costs = (0.1, 1.0, 10.0)
 known = records["fold"].to_numpy() != 0
-tried = heads.search(
+tried = boundaries.search(
     make_pipeline(StandardScaler(), SVC()),
     {"svc__C": costs, "svc__gamma": [width / features.shape[1] for width in widths]},
     features[known],
@@ -270,7 +272,7 @@ tried = heads.search(
     groups[known],
 )
 tried["times"] = (tried["svc__gamma"] * features.shape[1]).round(2)
-figure = heads.draw_search(
+figure = boundaries.draw_search(
     tried,
     {"svc__C": "C", "times": "Gamma × number of features"},
     f"Choosing C and gamma on {FIRST}, without fold 0",
@@ -286,7 +288,7 @@ show.picture(figure)
 #
 # ## 4. From a score to a probability
 #
-# A machine answers with a **decision value**: above 0 malignant, below 0 benign, without any upper
+# An SVM answers with a **decision value**: above 0 malignant, below 0 benign, without any upper
 # end. A forest answers with a share of votes. Neither is a probability. **Calibration** makes one
 # of it: of all frames with a score near 0.8, about 80 % should be malignant. The way of Platt
 # (1999) lays an S-shaped curve through the answers, a **sigmoid** with two numbers to learn. It has
@@ -337,8 +339,8 @@ show.picture(figure)
 # ## 5. Several networks
 #
 # Two ways to join networks. Both are asked in a published study, Lee et al., Scientific Reports
-# 2019. It is the second of six works that this project runs again, so we call it P2 (the README
-# lists P1 to P6):
+# 2019. It is the second of six works that this project runs again, so we call it P2
+# (`weights/README.md` lists P1 to P6):
 #
 # - **Concatenation**: set the features of the networks side by side in one long row, and fit one
 #   head on it.
@@ -369,7 +371,7 @@ show.picture(figure)
 #
 # Whether a head is better than another one is asked on the *same* resampled groups, because what
 # is hard for both cancels out. That is a **paired difference**. The head that all others are
-# compared with was named above, before any score was looked at: the machine on the first network.
+# compared with was named above, before any score was looked at: the SVM on the first network.
 
 # %%
 differ = heads.gains(scored, PRIMARY)
@@ -381,7 +383,7 @@ figure = show.intervals(
     colours=(show.GREEN,),
 )
 show.picture(figure)
-clear = [name for name, gain in differ.items() if gain["low"] > 0 or gain["high"] < 0]
+clear = [name for name, one in differ.items() if one["low"] > 0 or one["high"] < 0]
 print(f"{len(clear)} of {len(differ)} differences leave 0 outside: {', '.join(clear) or 'none'}")
 
 # %% [markdown]
@@ -394,9 +396,9 @@ print(f"{len(clear)} of {len(differ)} differences leave 0 outside: {', '.join(cl
 #
 # Before networks, a person outlined the nodule, and a program measured it there (P3, after a
 # lecture on such systems): its **shape** (area, roundness, how convex it is), its **grey levels**
-# (mean, spread), and its **texture** (how often a dark pixel stands beside a bright one, how long
+# (mean, spread), and its **texture** (how often a dark pixel is beside a bright one, how long
 # runs of equal grey are, how rough it is at several scales). 132 numbers, each with a formula that
-# can be read, then a machine or a forest. It sees nothing outside the outline, and somebody has to
+# can be read, then an SVM or a forest. It sees nothing outside the outline, and somebody has to
 # draw that.
 #
 # Phantoms know their outline, since we drew them. Of the real frames, only those from DDTI (the
@@ -419,8 +421,8 @@ if len(nodules):
         colours=(show.GREEN, show.GREEN, show.BLUE),
     )
     show.picture(figure)
-    for name, gain in heads.gains(both, PRIMARY).items():
-        print(f"{name} minus network:", "{value:+.2f} ({low:+.2f} to {high:+.2f})".format(**gain))
+    for name, difference in heads.gains(both, PRIMARY).items():
+        print(f"{name} minus network: {gain(difference, 2)}")
 else:
     print("No outlines are at hand (DATA with a folder ddti beside the thyroid set has some).")
 
@@ -443,7 +445,7 @@ else:
 # %%
 ours = heads.accuracies(scored, list(dict.fromkeys(name for name in found if FIRST in name))[:4])
 ours = {f"Here: {name}": figure for name, figure in ours.items()}
-published = heads.printed()
+published = heads.published_accuracies()
 figure = show.intervals(
     ours | published,
     "Accuracies here and in print:\nOTHER test images, other splits, other units",
@@ -483,10 +485,10 @@ plan = replace(standard, folds=FOLDS, stages=((source, quick),))
 job = Job(
     recipe=plan,
     backbone=first.backbone,
-    data=lesson.find("p1") or path.index(records, lesson.root / "phantoms"),
+    data=lesson.find("p1") or write_index(records, lesson.root / "phantoms"),
     work=lesson.here / "work",
     out=lesson.here / "bundles" / "heads",
-    start=first.start,
+    initial_weights=first.weights,
     epochs=8 if FAST else None,
     title=f"{base} with the heads of chapter 4",
 )
@@ -505,10 +507,10 @@ figure = show.intervals(
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* the grey row, where there is one, is a control: a forest that is told the width and
+# *What to see:* the grey row, where there is one, is a control: a forest that sees the width and
 # height of the image file and nothing else. Where its whole line lies above 0.5, the size of an
-# image tells something of its class, as it does when each hospital has its own size and its own mix
-# of patients. A network may have learned just that. Chapter 5 takes this apart.
+# image betrays something of its class, as it does when each hospital has its own size and its own
+# mix of patients. A network may have learned just that. Chapter 5 takes this apart.
 
 # %% [markdown]
 # ## Exercises
@@ -518,14 +520,14 @@ show.picture(figure)
 #
 # <details><summary>Answer</summary>
 #
-# None of them in principle: softmax and machine do not care, and a forest asks about single
-# features whichever comes first. Only the forest's chance (which feature is tried first) deals
+# None of them in principle: softmax and SVM do not care, and a forest asks about single
+# features whichever comes first. Only the forest's chance (which feature is tried first) is drawn
 # anew. *Rotate* the points by 45 degrees instead, and the forest's steps no longer fit what they
-# fitted before, while softmax and machine just rotate along.
+# fitted before, while softmax and SVM just rotate along.
 #
 # </details>
 #
-# **2.** Set gamma to 1000 in section 3. What do the two figures say, and what does the machine
+# **2.** Set gamma to 1000 in section 3. What do the two figures say, and what does the SVM
 # answer far from all frames?
 #
 # <details><summary>Answer</summary>
@@ -536,8 +538,8 @@ show.picture(figure)
 #
 # </details>
 #
-# **3.** Replace `groups` by `np.arange(len(labels))` in the call of `heads.search`. What happens to
-# the table on the right, and why is that bad news?
+# **3.** Replace `groups` by `np.arange(len(labels))` in the call of `boundaries.search`. What
+# happens to the table on the right, and why is that bad news?
 #
 # <details><summary>Answer</summary>
 #
@@ -565,8 +567,8 @@ show.picture(figure)
 #
 # <details><summary>Answer</summary>
 #
-# No. Pooling made one number of each small picture; the place is gone. The deviation still tells
-# that a pattern stands out *somewhere*.
+# No. Pooling made one number of each small picture; the place is gone. The standard deviation still
+# shows that a pattern stands out *somewhere*.
 #
 # </details>
 #
@@ -574,7 +576,7 @@ show.picture(figure)
 #
 # <details><summary>Answer</summary>
 #
-# Next to nothing: with leaves of one frame it nearly always does, even if labels are dealt by a
+# Next to nothing: with leaves of one frame it nearly always does, even if labels are assigned by a
 # coin.
 #
 # </details>
@@ -611,12 +613,12 @@ show.picture(figure)
 
 # %%
 # A straight line, and steps: on the softmax's boundary the answer is linear in log-odds; a forest
-# with leaves of one frame recalls what it learned, a machine with a large gamma too.
+# with leaves of one frame recalls what it learned, an SVM with a large gamma too.
 odds = THREE["Softmax: a straight line"].decision_function(points)
 fitted = np.linalg.lstsq(np.c_[points, np.ones(len(points))], odds, rcond=None)[0]
 assert np.allclose(np.c_[points, np.ones(len(points))] @ fitted, odds)
-assert heads.judged(forests["Leaves of 1 or more"], points, labels, groups).learned > 0.99
-grown = [heads.judged(model, points, labels, groups).learned for model in forests.values()]
+assert boundaries.judge(forests["Leaves of 1 or more"], points, labels, groups).learned > 0.99
+grown = [boundaries.judge(model, points, labels, groups).learned for model in forests.values()]
 assert grown[0] > grown[-1]
 # What was learned looks better than what is new, over the settings that were tried.
 assert tried["learned"].mean() > tried["inner"].mean()

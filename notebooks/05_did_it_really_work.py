@@ -88,13 +88,16 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from thyro_demo.course import evaluation, heads, show
+from thyro_demo.course.lesson import begin
 from thyro_demo.data import splits
-from thyro_demo.evaluate import intervals, metrics
-from thyro_demo.models import out_of_fold
-from thyro_demo.study import cells, leaks
-from thyro_demo.study.protocols import p1
-from thyro_demo.teach import evaluation, heads, show
-from thyro_demo.teach.lesson import begin
+from thyro_demo.evaluate import intervals, metrics, operating_points
+from thyro_demo.evaluate.clinical_value import at_prevalence, net_benefit, predictive_values
+from thyro_demo.evaluate.formatting import with_interval
+from thyro_demo.study.protocols.p1.tables import PRINTED
+from thyro_demo.study.questions import leaks
+from thyro_demo.study.steps import networks
+from thyro_demo.training import out_of_fold
 
 lesson = begin(5, FAST, SEED, DATA, OUT)
 
@@ -105,21 +108,21 @@ lesson = begin(5, FAST, SEED, DATA, OUT)
 # run takes a small one). It is **frozen**: none of its weights, the numbers that training sets,
 # learns from the frames of this chapter. It turns a **frame**, an ultrasound image of a lump in the
 # thyroid gland (a **nodule**), into numbers, the **features**. A **head** on top, here a support
-# vector machine (SVM, "the machine" from here on), turns those into a **score** between 0
+# vector machine (SVM), turns those into a **score** between 0
 # (**benign**, harmless) and 1 (**malignant**, cancer).
 #
-# Frames of one patient, and near copies of a frame, form a **group**. Groups are dealt whole to
-# **folds**; each fold is scored by a head that learned from the others only. Such scores are called
-# **out of fold**.
+# Frames of one patient, and near duplicates of a frame, form a **group**. Groups are assigned whole
+# to **folds**; each fold is scored by a head that learned from the others only. Such scores are
+# called **out of fold**.
 
 # %%
 FOLDS = 3 if FAST else heads.FOLDS
 records = splits.kfold(lesson.thyroid(), FOLDS, seed=0)
 chosen = evaluation.network(lesson)
 began = time.perf_counter()
-shown = cells.frames(records)
+shown = networks.frames(records)
 read = heads.features(lesson, {"network": chosen}, shown)[1]["network"]
-rows = read["deviation"]
+rows = read["std"]
 scored = out_of_fold.score_features(rows, records)
 sick = (scored["label"] == "malignant").to_numpy()
 total = scored["group"].nunique()
@@ -140,7 +143,7 @@ print(f"Network: {chosen.backbone}; features and heads took {time.perf_counter()
 # %%
 copies = pd.concat([scored] * 4, ignore_index=True)
 found = {
-    f"{what}, drawing {unit}s": evaluation.area(table, unit)
+    f"{what}, drawing {unit}s": heads.area(table, unit)
     for what, table in (("frames as they are", scored), ("every frame four times", copies))
     for unit in ("group", "image")
 }
@@ -162,7 +165,7 @@ show.picture(figure)
 
 # %%
 counts = sorted({max(10, round(total * share)) for share in (0.25, 0.5, 0.75, 1.0)})
-lengths = evaluation.shrinking(scored, counts, 2 if FAST else 5, SEED)
+lengths = evaluation.interval_lengths(scored, counts, 2 if FAST else 5, SEED)
 figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
 axes.plot(lengths["groups"], lengths["length"], "o-", color=show.BLUE, label="measured")
 many = np.geomspace(counts[0], 20 * total, 50)
@@ -196,7 +199,7 @@ print(f"For a tenth of today's length, about {100 * total} groups would be neede
 # %%
 if lesson.find("p1") is None:
     shares = {"scanner A": 0.8, "scanner B": 0.5, "scanner C": 0.2}
-    mixed = splits.kfold(evaluation.unequal(records, shares, SEED), FOLDS, seed=0)
+    mixed = splits.kfold(evaluation.unequal_sources(records, shares, SEED), FOLDS, seed=0)
     places = {path: place for place, path in enumerate(records["path"])}
     uneven = rows[[places[path] for path in mixed["path"]]]
     answered = out_of_fold.score_features(uneven, mixed)
@@ -210,13 +213,13 @@ mixed.groupby("source").agg(
 )
 
 # %% [markdown]
-# Beside the network stands a **control**: a forest of decision trees that is told the width and the
+# Beside the network is a **control**: a forest of decision trees that sees the width and the
 # height of the image file, and nothing else. It has never seen a pixel.
 
 # %%
-table = {f"network, {where}": one for where, one in evaluation.within(answered).items()}
+table = {f"network, {where}": one for where, one in evaluation.by_source(answered).items()}
 if size is not None:
-    table |= {f"image size, {where}": one for where, one in evaluation.within(size).items()}
+    table |= {f"image size, {where}": one for where, one in evaluation.by_source(size).items()}
 figure = show.intervals(
     table,
     f"Over all frames and within each source ({len(mixed)} frames, out of fold)",
@@ -246,8 +249,8 @@ show.picture(figure)
 #
 # **Platt**'s remedy learns two numbers on frames that the head did not learn from (validation data,
 # or here the other folds): how far to shift the head's answer, and how far to stretch it. We
-# compare three: the machine's own answer, squeezed into 0–1 by an S-shaped curve whose middle, 0.5,
-# is the machine's boundary; the same answer stretched threefold before, which makes it surer of
+# compare three: the SVM's own answer, squeezed into 0–1 by an S-shaped curve whose middle, 0.5,
+# is the SVM's boundary; the same answer stretched threefold before, which makes it surer of
 # itself; and Platt's.
 
 # %%
@@ -257,7 +260,7 @@ answers = {
     "stretched": expit(3 * raw),
     "after Platt": scored["score"].to_numpy(),
 }
-figure = evaluation.reliability(
+figure = evaluation.draw_reliability(
     {name: (sick, scores) for name, scores in answers.items()},
     f"Reliability, out of fold ({len(scored)} frames)",
 )
@@ -274,9 +277,7 @@ kinds = {"ECE": metrics.expected_calibration_error, "Brier": metrics.brier, "AUR
 pd.DataFrame(
     {"score": name}
     | {
-        kind: "{value:.2f} ({low:.2f} to {high:.2f})".format(
-            **intervals.group_bootstrap(figure, sick, scores, scored["group"])._asdict()
-        )
+        kind: with_interval(intervals.group_bootstrap(figure, sick, scores, scored["group"]))
         for kind, figure in kinds.items()
     }
     for name, scores in answers.items()
@@ -301,15 +302,15 @@ pd.DataFrame(
 # it on the very frames that are reported.
 
 # %%
-CHOICES = {"Youden": metrics.youden_threshold, "sensitivity 95 %": metrics.sensitivity_threshold}
-called = {name: evaluation.frozen(scored, choose) for name, choose in CHOICES.items()}
+CHOICES = {"Youden": operating_points.youden, "sensitivity 95 %": operating_points.at_sensitivity}
+called = {name: evaluation.decide(scored, choose) for name, choose in CHOICES.items()}
 rates = {name: evaluation.rates(table) for name, table in called.items()}
-peeked = metrics.youden_threshold(sick, scored["score"])
+peeked = operating_points.youden(sick, scored["score"])
 cheated = scored.assign(called=scored["score"] >= peeked)
 figure, panels = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
 shown_tables = called | {"Youden, PEEKED": cheated}
 for axes, (name, one) in zip(panels, shown_tables.items(), strict=True):
-    evaluation.confusion(axes, one, name)
+    evaluation.draw_confusion(axes, one, name)
 figure.suptitle("Decisions, out of fold: counts, and shares of each label")
 show.picture(figure)
 
@@ -357,7 +358,7 @@ ours = [rates["Youden"][name]["value"] for name in ("sensitivity", "specificity"
 decisions = {"ours, Youden": ours, "a very good one": [0.9, 0.9]}
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 for (name, pair), colour in zip(decisions.items(), (show.BLUE, show.GREEN), strict=True):
-    worth = evaluation.predictive(*pair, prevalence)
+    worth = predictive_values(*pair, prevalence)
     axes.plot(prevalence, worth.positive, color=colour, linewidth=2, label=f"PPV, {name}")
     axes.plot(prevalence, 1 - worth.negative, "--", color=colour, label=f"missed, {name}")
 axes.axvspan(0.07, 0.15, color=show.GREY, alpha=0.3, label="clinic: 7–15 %")
@@ -367,7 +368,7 @@ axes.set_ylabel("Share malignant (0–1)")
 axes.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
 show.picture(figure)
 for name, pair in decisions.items():
-    worth = evaluation.predictive(*pair, np.array([sick.mean(), CLINIC]))
+    worth = predictive_values(*pair, np.array([sick.mean(), CLINIC]))
     print(f"{name}: PPV {worth.positive[0]:.2f} in this set, {worth.positive[1]:.2f} in a clinic")
 
 # %% [markdown]
@@ -379,7 +380,7 @@ for name, pair in decisions.items():
 # here, these scores become:
 
 # %%
-there = evaluation.moved([0.2, 0.5, 0.8, 0.95], float(sick.mean()), CLINIC)
+there = at_prevalence([0.2, 0.5, 0.8, 0.95], float(sick.mean()), CLINIC)
 pd.DataFrame({"score in this set": [0.2, 0.5, 0.8, 0.95], "in a clinic": there.round(2)})
 
 # %% [markdown]
@@ -393,8 +394,8 @@ pd.DataFrame({"score in this set": [0.2, 0.5, 0.8, 0.95], "in a clinic": there.r
 
 # %%
 price = np.linspace(0.01, 0.4, 60)
-curves = {name: evaluation.net_benefit(*pair, CLINIC, price) for name, pair in decisions.items()}
-curves["biopsy everybody"] = evaluation.net_benefit(1.0, 0.0, CLINIC, price)
+curves = {name: net_benefit(*pair, CLINIC, price) for name, pair in decisions.items()}
+curves["biopsy everybody"] = net_benefit(1.0, 0.0, CLINIC, price)
 curves["biopsy nobody"] = np.zeros(len(price))
 styles = (show.BLUE, show.GREEN, show.ORANGE, show.GREY)
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -429,12 +430,12 @@ pd.DataFrame(
         "specificity, %": one.row.specificity,
         "right": f"{one.right} of {one.images}",
     }
-    for one in p1.PRINTED
+    for one in PRINTED
 )
 
 # %% [markdown]
 # Its public notebooks let us see how they came about. A **leak** is whatever lets the answer cross
-# from the test side to the training side. Its split lists some images twice and deals them by
+# from the test side to the training side. Its split lists some images twice and assigns them by
 # image; frames were not cropped, so that printed text came along; training images were not brought
 # to the range of values of the test images (**normalised**); and the generator (the code that hands
 # images to the network, batch by batch) shuffled the test images, while their labels stayed in
@@ -446,12 +447,12 @@ wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in (
     "sound", "test images in training", "image-level split", "shuffled predictions",
     "training images not normalised",
 )]  # fmt: skip
-pd.DataFrame({"evaluation": flaw.name, "what is done": flaw.said} for flaw in wanted)
+pd.DataFrame({"evaluation": flaw.name, "what is done": flaw.sentence} for flaw in wanted)
 
 # %%
 began = time.perf_counter()
 three = splits.kfold(records, 3, seed=0)  # three folds, for time
-gains = evaluation.flawed(lesson, chosen, three, [flaw.name for flaw in wanted])
+gains = evaluation.evaluate_flaws(lesson, chosen, three, [flaw.name for flaw in wanted])
 print(f"{len(wanted)} evaluations took {time.perf_counter() - began:.0f} s")
 figure = leaks.draw(gains)
 figure.suptitle(f"One network, evaluated soundly and with flaws ({len(three)} {lesson.images})")
@@ -495,7 +496,7 @@ show.picture(figure)
 # (50 · sensitivity + 100 · specificity) / 150. Does it?
 
 # %%
-checked = evaluation.readers()
+checked = evaluation.radiologists()
 checked
 
 # %% [markdown]
@@ -567,12 +568,12 @@ def evaluation_c(rows, labels, groups):
 
 # %%
 def evaluation_d(rows, labels, groups):
-    """Evaluate, with one bug; gives the mean of sensitivity and specificity."""
+    """Evaluate, with one bug; return the mean of sensitivity and specificity."""
     called = np.zeros(len(labels))
     for learned, tested in splits.grouped_folds(labels, groups, 5, seed=0):
         fitted = model().fit(rows[learned], labels[learned])
         scores = fitted.decision_function(rows[tested])
-        threshold = metrics.youden_threshold(labels[tested], scores)
+        threshold = operating_points.youden(labels[tested], scores)
         called[tested] = scores >= threshold
     return float(np.mean([called[labels == 1].mean(), 1 - called[labels == 0].mean()]))
 
@@ -588,9 +589,9 @@ def evaluation_e(rows, labels, groups):
 
 
 # %% [markdown]
-# How do you prove a bug? **With a coin.** Deal the labels anew to the groups at random. Now there
+# How do you prove a bug? **With a coin.** Assign the labels anew to the groups at random. Now there
 # is nothing left to be learned, and every honest evaluation has to say 0.5, on average over several
-# deals (one deal alone wanders, and an honest one leans slightly below). We run all of them, on
+# draws (one draw alone wanders, and an honest one leans slightly below). We run all of them, on
 # coins and on the true labels.
 
 # %%
@@ -604,7 +605,7 @@ EVALUATIONS = {
 }
 began = time.perf_counter()
 labels, groups = sick.astype(int), records["group"].to_numpy()
-many = np.hstack([read["avg"], read["deviation"]])
+many = np.hstack([read["avg"], read["std"]])
 varied = many[:, many.std(axis=0) > 1e-6]  # some features are the same in every frame
 run = evaluation.trials(EVALUATIONS, varied, labels, groups, 8 if FAST else 20)
 print(f"{len(run)} evaluations took {time.perf_counter() - began:.0f} s")
@@ -639,8 +640,8 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer C</summary>
 #
-# `StratifiedKFold` deals **images**, not groups: frames of one patient (or near copies) stand on
-# both sides and carry the same label. Whatever recognises the patient knows the answer. How much
+# `StratifiedKFold` assigns **images**, not groups: frames of one patient (or near duplicates) are
+# on both sides and carry the same label. Whatever recognises the patient knows the answer. How much
 # that gives depends on how many frames have a sibling.
 #
 # </details>
@@ -702,7 +703,7 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer</summary>
 #
-# Copies stand on both sides, and a head that recalls single images, a forest say, is flattered on
+# Copies are on both sides, and a head that recalls single images, a forest say, is flattered on
 # the coin as well. Our quick model recalls little, so its bar may hardly move; the bug is the same.
 # Copy after the split, in the training part, and keep the group of the original.
 #
@@ -749,7 +750,7 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # </details>
 #
-# **5.** An evaluation reaches 0.5 on labels dealt by a coin. Is it sound?
+# **5.** An evaluation reaches 0.5 on labels assigned by a coin. Is it sound?
 #
 # <details><summary>Answer</summary>
 #
@@ -764,14 +765,14 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 # %%
 # Copies change no AUROC and no interval over groups; over images they do.
 first, images, again, flattered = (
-    evaluation.area(table, unit) for table in (scored, copies) for unit in ("group", "image")
+    heads.area(table, unit) for table in (scored, copies) for unit in ("group", "image")
 )
 assert np.isclose(first["value"], flattered["value"])
 assert np.allclose([first["low"], first["high"]], [again["low"], again["high"]])
 assert flattered["high"] - flattered["low"] < 0.7 * (images["high"] - images["low"])
 # More groups, a shorter interval.
 assert lengths["length"].iloc[-1] < lengths["length"].iloc[0]
-# Where sources differ in their share of malignant frames, the size of the file tells the class.
+# Where sources differ in their share of malignant frames, the size of the file predicts the class.
 if lesson.find("p1") is None:
     assert metrics.auroc(size["label"] == "malignant", size["score"]) > 0.6
 # Stretching keeps the order, and spoils or mends calibration.
@@ -785,7 +786,7 @@ of_youden = sum(rates["Youden"][name]["value"] for name in ("sensitivity", "spec
 found = evaluation.rates(cheated)
 assert sum(found[name]["value"] for name in ("sensitivity", "specificity")) >= of_youden - 0.05
 # Bayes: half of the flags of a very good decision are wrong at 10 %.
-assert np.isclose(evaluation.predictive(0.9, 0.9, 0.1).positive, 0.5)
+assert np.isclose(predictive_values(0.9, 0.9, 0.1).positive, 0.5)
 assert np.all(there < [0.2, 0.5, 0.8, 0.95]) == (sick.mean() > CLINIC)
 # Test images in training flatter; shuffled predictions are chance.
 by_flaw = gains[gains["figure"] == "auroc"].set_index("flaw")

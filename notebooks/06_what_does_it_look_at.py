@@ -82,19 +82,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from thyro_demo.bundle import store
+from thyro_demo.bundle.manifest import kind, names, read_manifest, weights_root
 from thyro_demo.clinical.tirads import Features
-from thyro_demo.data import phantom, preprocess
+from thyro_demo.course import looking, planting, show
+from thyro_demo.course.lesson import begin
+from thyro_demo.data import phantom, scan_area
+from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Engine
-from thyro_demo.evaluate.plots import with_interval
-from thyro_demo.explain import cam, localisation
-from thyro_demo.explain.heads import svm_gradient
-from thyro_demo.models import bundle
-from thyro_demo.models.manifest import kind, names, read_manifest, weights_root
-from thyro_demo.study import shortcuts
-from thyro_demo.teach import looking, planting, sanity, show
-from thyro_demo.teach.lesson import begin
+from thyro_demo.evaluate.formatting import with_interval
+from thyro_demo.explain import localisation, randomisation, similarity
+from thyro_demo.explain.svm import svm_gradient
+from thyro_demo.study.questions import shortcuts
 
 LOOKS, TRIED, STEPS, DRAWS = (8, 3, 5, 1) if FAST else (40, 12, 10, 5)
+LEARNED = 60 if FAST else 200
 PLANTED, TESTED = (24, 16) if FAST else (60, 40)
 NAME, HEADS = "efficientnet-b0", ("softmax", "svm", "forest")
 lesson = begin(6, FAST, SEED, DATA, OUT)
@@ -104,19 +106,17 @@ lesson = begin(6, FAST, SEED, DATA, OUT)
 #
 # A **nodule** is a lump in the thyroid gland, harmless (**benign**) or cancer (**malignant**). A
 # **network** is a chain of layers that turns an ultrasound frame into numbers; a **head** turns
-# these numbers into a **score** between 0 and 1 that rises with "malignant". We look at the network
-# that comes with this project, EfficientNet-B0, with its three heads (chapter 4), so that everybody
-# sees the same. It never met the frames of this chapter.
+# these numbers into a **score** between 0 and 1 that rises with "malignant".
 #
 # First a frame of which we know everything: a **phantom**, drawn by the physics of ultrasound
 # (chapter 1). Its nodule has the features that radiologists find suspicious: solid and very dark
 # ("hypoechoic": it sends little sound back), taller than wide, with a lobed edge and bright
 # pinpoints.
+#
+# And a network as most papers have it: EfficientNet-B0 after photographs and chest radiographs
+# (chapter 3), **frozen**, with the simplest head on top, which learns from drawn frames.
 
 # %%
-network = bundle.load(weights_root() / NAME)
-engine = Engine()
-engine.add(network)
 suspicious = Features(
     "solid or almost completely solid",
     "very hypoechoic",
@@ -126,35 +126,34 @@ suspicious = Features(
 )
 patient = phantom.draw(suspicious, size_mm=16, seed=900 + SEED, patient="a new patient")
 frame = patient.rgb  # networks expect red, green and blue
-square, box = preprocess.prepare(frame, network.input_size)
-forward = network.forward(square[None])
-feature_map, gradient = forward.feature_map[0], forward.softmax_gradient[0]
-print("The network sees", square.shape, "and its last layer gives", feature_map.shape)
+twin = looking.plain_twin(weights_root() / NAME / "radiographs.keras", LEARNED, 700 + SEED)
+feature_map, box = twin.feature_map(frame)
+print("The last layer of the network gives", feature_map.shape)
 
 # %% [markdown]
-# The last layer before the heads gives a stack of small pictures, the **feature map**. Each picture
+# The last layer before the head gives a stack of small pictures, the **feature map**. Each picture
 # is a **channel**: it is bright where its pattern was found, an edge, a texture, something without
 # a name. The position in the frame is kept, only coarser: one **cell** of a channel stands for a
 # patch of many pixels.
 #
-# The softmax head reads the average of each channel and turns all of them into one number, the
-# **log-odds**: log(p / (1 − p)) for a score p; 0 means p = 0.5, above 0 speaks for "malignant". The
-# **gradient** says how much the log-odds would rise if a cell became a little brighter.
-# **Grad-CAM** (Selvaraju et al., ICCV 2017) puts the two together:
+# The head reads the average of each channel, gives each a **weight**, and adds them all up to one
+# number, the **log-odds**: log(p / (1 − p)) for a score p; 0 means p = 0.5, above 0 speaks for
+# "malignant". **Grad-CAM** (Selvaraju et al., ICCV 2017) shows which cells these came from:
 #
-# 1. average the gradient over all cells of a channel: its **weight**, what this channel counts;
+# 1. the **gradient** says how much the log-odds would rise if a channel became a little brighter.
+#    For this head that is the weight itself;
 # 2. multiply each channel by its weight and add them all up: **evidence**, cell by cell;
 # 3. keep what speaks for "malignant" and set the rest to zero. Engineers call that step **ReLU**;
 # 4. divide by the largest value, so that the map runs from 0 to 1, and lay it over the frame.
 
 # %%
-weights = gradient.mean(axis=(0, 1))
-evidence = feature_map @ weights
+cells = feature_map.shape[0] * feature_map.shape[1]
+evidence = feature_map @ twin.weights / cells
 kept = np.maximum(evidence, 0)
 by_hand = kept / max(kept.max(), 1e-12)
 
 # %%
-push = weights * feature_map.sum(axis=(0, 1))
+push = twin.weights * feature_map.mean(axis=(0, 1))
 order = np.argsort(push)
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.6), layout="constrained")
 show.frame(axes[0], frame, "The frame", patient.mask)
@@ -178,7 +177,7 @@ axes[0].set(title="Steps 1, 2: evidence", xlabel="Cell across", ylabel="Cell dow
 figure.colorbar(drawn, ax=axes[0], shrink=0.7, label="Added to the log-odds")
 axes[1].imshow(by_hand, cmap="inferno", vmin=0, vmax=1)
 axes[1].set(title="Steps 3, 4: what is kept", xlabel="Cell across", ylabel="Cell down")
-placed = preprocess.place(by_hand, box, patient.mask.shape)
+placed = scan_area.place(by_hand.astype(np.float32), box, patient.mask.shape)
 show.frame(axes[2], frame, "Over the frame", patient.mask, heatmap=placed)
 figure.suptitle("From evidence to a heatmap")
 show.picture(figure)
@@ -192,61 +191,91 @@ show.picture(figure)
 # cells and one constant *is* the log-odds, up to rounding:
 
 # %%
-_, constants = network.network.get_layer("logits").get_weights()
-constant = constants[1] - constants[0]
-score = float(forward.probabilities[0, 1])
-print(f"Evidence for:        {kept.sum():+.3f}")
-print(f"Evidence against:    {np.minimum(evidence, 0).sum():+.3f}")
-print(f"Constant:            {constant:+.3f}")
-print(f"Sum:                 {evidence.sum() + constant:+.3f}")
-print(f"Log-odds of {score:.3f}:   {np.log(score / (1 - score)):+.3f}")
+print(f"Evidence for:      {kept.sum():+.3f}")
+print(f"Evidence against:  {np.minimum(evidence, 0).sum():+.3f}")
+print(f"Constant:          {twin.intercept:+.3f}")
+print(f"Sum:               {evidence.sum() + twin.intercept:+.3f}")
+print(f"Log-odds:          {twin.log_odds(frame):+.3f}")
 
 # %% [markdown]
 # So a Grad-CAM map shows **half the account**: what was added, not what was taken off. And step 4
 # hides how much it was: a map of a frame that hardly moved the score glows as brightly as one that
 # decided it. Never read a map without its score.
 #
-# ## 2. Each head has a map of its own
+# ### A network that looks for the nodule first
 #
-# The three heads read the same network and weigh it differently:
-#
-# - **softmax**: one weight for each channel, the same for every frame;
-# - **SVM** (support vector machine): a curved boundary between the classes; its **decision value**
-#   tells how far on which side a frame lies. How much a channel counts depends on where the frame
-#   lies, so its gradient is worked out for each frame anew, from the formula of the boundary
-#   (`svm_gradient` in `thyro_demo/explain/heads.py`), and each cell shows its gradient times its
-#   brightness (HiResCAM, Draelos and Carin 2020);
-# - **forest**: hundreds of decision trees that vote. A vote jumps, its gradient is zero nearly
-#   everywhere. So each cell in turn is replaced by the mean of the others, and the map shows how
-#   far the score falls. This is called **occlusion** (Zeiler and Fergus, ECCV 2014).
-#
-# Do SVM and softmax at least lean on the same channels?
+# A plain average counts every cell alike, gland, muscle, shadow and nodule, and nothing in the
+# training says which of them is meant. The networks that come with this project learned one thing
+# more, from outlines: a second output, the **nodule map**, says for each cell how likely it lies on
+# the nodule. Their heads read the mean and the standard deviation of each channel **weighted with
+# that map**, so that what lies elsewhere hardly counts. The frames of this chapter were not among
+# what they learned from.
 
 # %%
-print("The machines of this bundle read, of each channel, its", network.pooling)
+network = store.load(weights_root() / NAME)
+engine = Engine()
+engine.add(network)
+square, box = scan_area.prepare(frame, network.input_size)
+forward = network.forward(square[None])
+compared = engine.compare(frame, [NAME], HEADS)
+found = scan_area.place(forward.nodule[0], box, patient.mask.shape)
+figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+show.frame(axes[0], frame, "Plain averages: Grad-CAM", patient.mask, heatmap=placed)
+show.frame(axes[1], frame, "Nodule map", patient.mask, heatmap=found)
+softmax = compared.predictions[0]
+show.frame(axes[2], frame, "Softmax on the weighted map", patient.mask, heatmap=softmax.heatmap)
+figure.suptitle("The same kind of network, without and with a nodule map")
+show.picture(figure)
+
+# %% [markdown]
+# *What to see:* where the left map glows, and where the right one does. The right one *cannot*
+# stray far from the map in the middle: that is how the network is built, and no proof that it reads
+# the nodule well. Whether the map in the middle finds nodules is a question for measurements, in
+# section 3.
+#
+# For such a head step 1 changes: a channel's gradient differs from cell to cell, so each cell is
+# multiplied by its own (**HiResCAM**, Draelos and Carin 2020). Where all cells count alike, both
+# are the same.
+#
+# ## 2. Each head has a map of its own
+#
+# The three heads read the same numbers and weigh them differently:
+#
+# - **softmax**: one weight for each number, the same for every frame;
+# - **SVM** (support vector machine): a curved boundary between the classes; its **decision value**
+#   is how far on which side a frame lies. How much a number counts depends on where the frame
+#   lies, so its gradient is worked out for each frame anew, from the formula of the boundary
+#   (`svm_gradient` in `thyro_demo/explain/svm.py`), and each cell shows its gradient times its
+#   brightness;
+# - **forest**: hundreds of decision trees that vote. A vote jumps, its gradient is zero nearly
+#   everywhere. So each cell in turn is taken out, and the map shows how far the score falls. This
+#   is called **occlusion** (Zeiler and Fergus, ECCV 2014).
+#
+# Do SVM and softmax at least lean on the same numbers?
+
+# %%
+kernel = network.network.get_layer("logits").get_weights()[0]
+counts = kernel[:, 1] - kernel[:, 0]
 slope = svm_gradient(network.heads["svm"], forward.features[0])
-counts = weights * feature_map.shape[0] * feature_map.shape[1]
-alike = looking.agreement(counts, slope)
+alike = similarity.rank_correlation(counts, slope)
 figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 axes.plot(counts, slope, ".", color=show.BLUE, alpha=0.4)
 axes.axhline(0, color=show.GREY, linewidth=1)
 axes.axvline(0, color=show.GREY, linewidth=1)
-axes.set(title=f"What each channel counts for two heads: rank correlation {alike:.2f}")
+axes.set(title=f"What each number counts for two heads: rank correlation {alike:.2f}")
 axes.set(xlabel="Softmax: log-odds per unit", ylabel="SVM: decision value per unit")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* each dot is a channel. If both heads leaned on the same ones, the dots would lie
-# along a line from lower left to upper right, and the **rank correlation** (1: the same order, 0:
-# nothing in common, −1: the opposite order) would be near 1. Dots in the upper left and lower right
-# count for one head and against the other.
+# *What to see:* each dot is the mean or the standard deviation of a channel. If both heads leaned
+# on the same ones, the dots would lie along a line from lower left to upper right, and the **rank
+# correlation** (1: the same order, 0: nothing in common, −1: the opposite order) would be near 1.
+# Dots in the upper left and lower right count for one head and against the other.
 #
-# Where the machine reads the *deviation* of a channel, it asks how much the channel varies across
-# the frame, not how bright it is on average: texture rather than brightness. One more reason why
-# its map is another.
+# A *standard deviation* asks how much a channel varies across the nodule, not how bright it is on
+# average: texture rather than brightness.
 
 # %%
-compared = engine.compare(frame, [NAME], HEADS)
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 for place, one in zip(axes, compared.predictions, strict=True):
     title = f"{one.head}: score {one.score:.2f}, threshold {one.threshold:.2f}"
@@ -274,9 +303,9 @@ what = "real, outlined" if real else "drawn"
 unit = f"{len(cases)} {what} frames of {len(groups)} patients, none in training"
 print(unit)
 same = looking.pairs(engine, NAME, HEADS, cases)
-told = looking.averages(same, "agreement", "pair")
+agreed = looking.averages(same, "agreement", "pair")
 scale = "Rank correlation of two maps (−1 to 1), mean and 95 % interval"
-show.picture(show.intervals(told, f"How alike are two heads' maps?\n{unit}", scale, 0.0))
+show.picture(show.intervals(agreed, f"How alike are two heads' maps?\n{unit}", scale, 0.0))
 
 # %% [markdown]
 # *What to see:* 1 would be the same map, the dashed line at 0 two maps that have nothing in common.
@@ -307,7 +336,7 @@ figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
 for place, (which, drawn) in zip(axes, maps.items(), strict=True):
     hit = localisation.pointing(drawn, patient.mask)
     share = localisation.energy(drawn, patient.mask)
-    overlap = looking.best_overlap(drawn, patient.mask)
+    overlap = localisation.best_overlap(drawn, patient.mask)
     title = f"{which}\npointing {hit:.0f}, energy {share:.2f}, IoU {overlap:.2f}"
     show.frame(place, frame, title, patient.mask, heatmap=drawn)
 figure.suptitle("A head's map and the two onlookers, measured on one frame")
@@ -327,7 +356,7 @@ if not FAST:
     single = [one for one in names() if kind(read_manifest(weights_root() / one)) == "scan"]
     NETWORKS += [one for one in single if one != NAME]
 measured = {name: looking.measure(engine, name, HEADS, cases, SEED) for name in NETWORKS}
-table = measured[NAME]
+table = pd.concat([measured[NAME], looking.measure_twin(twin, cases)], ignore_index=True)
 print("Mean of", unit, "with 95 % intervals over patients")
 means = {figure: looking.averages(table, figure) for figure in looking.FIGURES}
 pd.DataFrame(means).map(with_interval)
@@ -347,9 +376,10 @@ title = f"Each map minus the centred Gaussian\n{unit}"
 show.picture(show.intervals(gains[looking.GAUSSIAN], title, AXIS, 0.0, (show.BLUE,)))
 
 # %% [markdown]
-# *What to see:* right of the dashed line the head's map beats the blob in the middle. A line that
-# crosses it shows no difference on these frames. A line wholly to the left means: whoever always
-# points at the middle finds the nodule better than this map does.
+# *What to see:* right of the dashed line a map beats the blob in the middle. A line that crosses it
+# shows no difference on these frames. A line wholly to the left means: whoever always points at
+# the middle finds the nodule better than this map does. Compare the heads of the network that
+# looks for the nodule first with the plain twin, which is the usual way to build such a system.
 
 # %%
 title = f"Each map minus a random map\n{unit}"
@@ -384,14 +414,15 @@ print(
 pd.DataFrame(verdicts)
 
 # %% [markdown]
-# Read the counts without mercy. The cards of the shipped networks (`weights/*/README.md`) measured
-# two of these figures on the outlined DDTI frames, and none of the networks beat the centred
-# Gaussian there. What follows from such a result, and what does not?
+# Read the counts without mercy. The cards of the shipped networks (`weights/*/README.md`) measure
+# two of these figures on the outlined DDTI frames. What follows from them, and what does not?
 #
-# - It does **not** follow that the score is wrong. A score may rest on what surrounds a nodule, or
-#   on the texture of the whole gland.
-# - It **does** follow that these maps must not be shown to anybody as "the network found the
-#   nodule". A pretty example can always be found; the mean says how often it happens.
+# - Where a map does **not** beat the Gaussian, as the twin's, it must not be shown to anybody as
+#   "the network found the nodule". A pretty example can always be found; the mean says how often it
+#   happens. It does not follow that the score is wrong: a score may rest on what surrounds a
+#   nodule, or on the texture of the whole gland.
+# - Where a map **does** beat it, it does not follow that the score is right. Our heads' maps lie on
+#   the nodule because they are built so; what they make of the nodule is another question.
 # - It may be the map's fault or the head's. The next two sections look at each.
 #
 # You will find the like in the literature: on chest films, seven kinds of heatmaps ("saliency
@@ -406,13 +437,13 @@ pd.DataFrame(verdicts)
 # curve. Begin with a blurred frame, bring the hottest pixels back first: the score should rise
 # soon, the **insertion** curve. Both are summed up by the area below them (Petsiuk et al., "RISE",
 # BMVC 2018): small is good for deletion, large for insertion. "Away" means blurred here; a black
-# hole would be unlike any frame that the network knows.
+# hole would be like no frame that the network knows.
 
 # %%
 HEAD = network.manifest["primary"]
 single = list({case.group: case for case in reversed(cases)}.values())[::-1]  # one a patient
 some = single[:: max(1, len(single) // TRIED)][:TRIED]
-areas, curves = sanity.faithfulness(engine, network, HEAD, some, STEPS, SEED)
+areas, curves = looking.deletion_insertion(engine, network, HEAD, some, STEPS, SEED)
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
 for (which, found), colour in zip(curves.items(), (show.BLUE, show.GREY, show.ORANGE), strict=True):
     axes[0].plot(found.shares, found.deletion, "o-", color=colour, label=which)
@@ -463,13 +494,13 @@ show.picture(show.intervals(faith, title, scale, 0.0, (show.BLUE, show.ORANGE)))
 before = network.forward(square[None]).probabilities
 few = single[: 4 if FAST else 8]
 who = [case.group for case in few]
-forgot, stages = sanity.forgetting(network, [case.frame for case in few], who, DRAWS, SEED)
+forgot, stages = randomisation.cascade(network, [case.frame for case in few], who, DRAWS, SEED)
 figure, axes = plt.subplots(2, len(stages), figsize=(13, 5.4), layout="constrained")
 for row, case in zip(axes, few, strict=False):
-    scan = preprocess.scan_area(case.frame)
+    scan = scan_area.find(case.frame)
     for place, (stage, drawn) in zip(row, stages.items(), strict=True):
         index = next(i for i, one in enumerate(few) if one is case)
-        heat = preprocess.place(drawn[index], scan, case.nodule.shape)
+        heat = scan_area.place(drawn[index], scan, case.nodule.shape)
         show.frame(place, case.frame, stage, case.nodule, heatmap=heat)
         place.set_axis_off()
 figure.suptitle("Grad-CAM of two frames while the network forgets, from left to right")
@@ -480,10 +511,10 @@ show.picture(figure)
 # and less, and they glow just as convincingly. Ask of each: would you have noticed?
 
 # %%
-told = looking.averages(forgot, "agreement", "stage")
+by_stage = looking.averages(forgot, "agreement", "stage")
 title = f"Agreement with the true map; forgotten: …\n{len(few)} {what} frames, shuffled {DRAWS} ×"
 scale = "Rank correlation with the map as trained (−1 to 1), mean and 95 % interval"
-show.picture(show.intervals(told, title, scale, 0.0))
+show.picture(show.intervals(by_stage, title, scale, 0.0))
 assert np.array_equal(network.forward(square[None]).probabilities, before)  # all is restored
 
 # %% [markdown]
@@ -491,7 +522,7 @@ assert np.array_equal(network.forward(square[None]).probabilities, before)  # al
 # towards 0 (the dashed line) as soon as the head has forgotten, and stays near it. A row that stays
 # well above 0, over several shuffles, says that part of the map needs no learning at all. The
 # intervals know the chance of patients alone: one shuffle, as in a quick run, may by its own luck
-# stand off 0 on either side.
+# be off 0 on either side.
 #
 # Passing this check makes a map *sensitive*, not *right*: it depends on the weights, and may still
 # miss the nodule, as section 3 measured.
@@ -533,18 +564,18 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the black margin is on both, the print on one alone. You would find the rule after
-# a few frames; see below whether the machine does.
+# a few frames; see below whether the SVM does.
 #
-# We train the simplest head there is, a **linear** machine, one weight for the average of each
+# We train the simplest head there is, a **linear** SVM, one weight for the average of each
 # channel, on the **frozen** network, none of whose own weights change. We do so twice: once it sees
-# the **whole frame**, once only the **scan area** that `preprocess.scan_area` cuts out, as this
+# the **whole frame**, once only the **scan area** that `scan_area.find` cuts out, as this
 # project always does. Then new patients, the same ones three times, with different marks. The
 # figure is the **AUROC**: take one malignant and one benign frame at random; how often does the
 # malignant one get the higher score? 0.5 is a coin, 1 perfect, 0 perfectly wrong.
 
 # %%
 VIEWS = {"whole frame": shortcuts.whole_frame, "scan area": shortcuts.scan_area}
-found = planting.planted(network, VIEWS, train, tests, 3 if FAST else 5)
+found = planting.train(network, VIEWS, train, tests, 3 if FAST else 5)
 figures = {
     f"{row.view}, {row.marks}": {"value": row.value, "low": row.low, "high": row.high}
     for row in found.table.itertuples()
@@ -569,13 +600,13 @@ show.picture(show.intervals(figures, title, scale, 0.5, colours))
 # %%
 suspect = next(one for one in tests["marks as in training"] if one.label == "malignant")
 shown = suspect.rgb
-whole = preprocess.Box(0, 0, shown.shape[1], shown.shape[0])
-cuts = {"whole frame": whole, "scan area": preprocess.scan_area(shown)}
+whole = Box(0, 0, shown.shape[1], shown.shape[0])
+cuts = {"whole frame": whole, "scan area": scan_area.find(shown)}
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for place, (view, cut) in zip(axes, cuts.items(), strict=True):
     seen = VIEWS[view](shown, network.input_size)
     heat = planting.linear_map(network, found.heads[view], seen)
-    heat = preprocess.place(heat, cut, suspect.mask.shape)
+    heat = scan_area.place(heat, cut, suspect.mask.shape)
     show.frame(place, shown, f"Head that saw the {view}", suspect.mask, heatmap=heat)
 figure.suptitle("Where two heads found their evidence on a malignant test frame")
 show.picture(figure)
@@ -598,9 +629,9 @@ rows = pd.concat(
         margin.assign(share=margin["area"], map="area of the margin (a map that looks at nothing)"),
     ]
 )
-told = looking.averages(rows, "share")
+shares = looking.averages(rows, "share")
 title = f"Whole-frame head,\n{len(ill)} malignant test frames, one a patient"
-show.picture(show.intervals(told, title, "Share (0–1), mean and 95 % interval", None))
+show.picture(show.intervals(shares, title, "Share (0–1), mean and 95 % interval", None))
 
 # %% [markdown]
 # *What to see:* if the first row lies above the third, the head leans on the margin more than its
@@ -611,9 +642,9 @@ show.picture(show.intervals(told, title, "Share (0–1), mean and 95 % interval"
 # something, and a test like the one above can settle it. Where it glows on the nodule, you know
 # less: a shortcut *inside* the scan (the grain of one scanner, callipers set by a worried
 # sonographer) leaves a map that looks perfectly sane. In the real set of this project the source of
-# a frame predicts its label (README, "Against the source shortcut"), and no heatmap shows that.
-# What helps is what you did here: cut off what is not tissue, and test on frames where the shortcut
-# is broken.
+# a frame predicts its label (`weights/README.md`, "Against the source shortcut"), and no heatmap
+# shows that. What helps is what you did here: cut off what is not tissue, and test on frames where
+# the shortcut is broken.
 #
 # ## 7. What a heatmap may say
 #
@@ -647,7 +678,7 @@ show.picture(show.intervals(told, title, "Share (0–1), mean and 95 % interval"
 # ## Exercises
 #
 # **1.** Look at a head of your own: load the bundle that chapter 4 has left,
-# `bundle.load(lesson.bundle("heads"))`, add it to `engine`, and run section 3 with its name. (Do
+# `store.load(lesson.bundle("heads"))`, add it to `engine`, and run section 3 with its name. (Do
 # this where chapter 4 was run: in Colab each notebook has a computer of its own, and finds nothing
 # there.) Does training on these very images give better maps?
 #
@@ -667,7 +698,7 @@ show.picture(show.intervals(told, title, "Share (0–1), mean and 95 % interval"
 #
 # The pointing game asks for the maximum alone, and that stays in the middle whatever the spread.
 # Energy gains from a narrow blob as long as nodules lie in the middle, because no heat is lost on
-# the rest. So the baseline can be tuned, too, and its spread has to be fixed beforehand.
+# the rest. So the baseline can be adjusted, too, and its spread has to be fixed beforehand.
 #
 # </details>
 #
@@ -689,7 +720,7 @@ show.picture(show.intervals(told, title, "Share (0–1), mean and 95 % interval"
 #
 # The crop does not help, for the cross lies within it. A test set without crosses should find it
 # (the AUROC falls if the head leaned on them), and the map may glow on the cross, if a cell is
-# small enough to tell the cross from the nodule beside it. Callipers, which sonographers set on
+# small enough to separate the cross from the nodule beside it. Callipers, which sonographers set on
 # nodules they worry about, are that cross.
 #
 # </details>
@@ -747,10 +778,8 @@ show.picture(show.intervals(told, title, "Share (0–1), mean and 95 % interval"
 
 # %%
 # Grad-CAM by hand is Grad-CAM, and with what it hides it adds up to the score.
-np.testing.assert_allclose(by_hand, cam.grad_cam(feature_map, gradient), atol=1e-5)
-np.testing.assert_allclose(
-    evidence.sum() + constant, np.log(score / (1 - score)), rtol=1e-2, atol=1e-2
-)
+np.testing.assert_allclose(placed, twin.heatmap(frame)[0], atol=1e-5)
+np.testing.assert_allclose(evidence.sum() + twin.intercept, twin.log_odds(frame), atol=1e-3)
 # Heads have maps of their own.
 assert len({one.heatmap.tobytes() for one in compared.predictions}) == len(HEADS)
 assert same["agreement"].between(-1, 1).all()
@@ -759,7 +788,7 @@ assert same["agreement"].between(-1, 1).all()
 # The nodule itself, taken as a map, is perfect by all three figures, and shares are shares.
 truth = patient.mask.astype(float)
 ideal = (localisation.pointing(truth, patient.mask), localisation.energy(truth, patient.mask))
-assert (*ideal, looking.best_overlap(truth, patient.mask)) == (1, 1, 1)
+assert (*ideal, localisation.best_overlap(truth, patient.mask)) == (1, 1, 1)
 for one in measured.values():
     assert one[list(looking.FIGURES)].stack().between(0, 1).all()
     assert one.groupby("map").size().eq(len(cases)).all()
@@ -769,8 +798,8 @@ np.testing.assert_allclose(ends, np.broadcast_to(ends[0], np.shape(ends)), atol=
 
 # %%
 # A network that has forgotten draws other maps, and remembers afterwards.
-assert (forgot.loc[forgot["stage"] == sanity.TRAINED, "agreement"] > 0.999).all()
-lost = forgot.loc[forgot["stage"] != sanity.TRAINED, "agreement"]
+assert (forgot.loc[forgot["stage"] == randomisation.TRAINED, "agreement"] > 0.999).all()
+lost = forgot.loc[forgot["stage"] != randomisation.TRAINED, "agreement"]
 assert lost.mean() < 0.9
 # Whole frames taught the print; the crop leaves nothing of it.
 auroc = found.table.set_index(["view", "marks"])["value"]

@@ -84,14 +84,14 @@ import pandas as pd
 from IPython.display import Markdown, display
 from PIL import Image
 
-from thyro_demo.data import datasets, images, phantom, preprocess
+from thyro_demo.bundle import store
+from thyro_demo.course import shipping, show
+from thyro_demo.course.lecture import CASES, link
+from thyro_demo.course.lesson import begin
+from thyro_demo.data import datasets, images, phantom, scan_area
+from thyro_demo.data.phantom import chest_film
 from thyro_demo.engine import Engine
 from thyro_demo.errors import BundleError
-from thyro_demo.models import bundle
-from thyro_demo.teach import shipping, show
-from thyro_demo.teach.lecture import CASES, link
-from thyro_demo.teach.lesson import begin
-from thyro_demo.teach.path import film
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.examples import draw_chart
 from thyro_demo.ui.launch import launch
@@ -132,9 +132,9 @@ def rounded(numbers):
     return {name: round(number, 3) for name, number in numbers.items()}
 
 
-loaded = bundle.load(folder)
+loaded = store.load(folder)
 facts = loaded.manifest
-told = {
+lines = {
     "classes": facts["classes"],
     "input size (pixels)": facts["input_size"],
     "heads": facts["heads"],
@@ -144,7 +144,7 @@ told = {
     "scores of a fixed probe": rounded(facts["probe"]),
     "made with": facts["versions"],
 }
-pd.DataFrame({"what": told.keys(), "says": [str(value) for value in told.values()]})
+pd.DataFrame({"what": lines.keys(), "content": [str(value) for value in lines.values()]})
 
 # %% [markdown]
 # Three of these lines are safeguards:
@@ -162,8 +162,8 @@ pd.DataFrame({"what": told.keys(), "says": [str(value) for value in told.values(
 # %%
 mine = shipping.save_again(loaded, lesson.here / "bundles" / "my-bundle", "My first bundle")
 patient = phantom.draw(phantom.example(SHOWN).features, size_mm=18, seed=70 + SEED)
-square, _ = preprocess.prepare(patient.rgb, loaded.input_size)
-first, second = (one.scores(one.forward(square[None])) for one in (loaded, bundle.load(mine)))
+square, _ = scan_area.prepare(patient.rgb, loaded.input_size)
+first, second = (one.scores(one.forward(square[None])) for one in (loaded, store.load(mine)))
 gap = max(abs(first[head] - second[head]).max() for head in first)
 print("Saved as", mine.name, "with the heads", ", ".join(second))
 print(f"Largest change of a score by saving and loading: {gap:.1e}")
@@ -175,8 +175,8 @@ print(f"Largest change of a score by saving and loading: {gap:.1e}")
 
 # %%
 refusals = shipping.damages(mine, lesson.here / "damaged")
-for harm, said in refusals.items():
-    print(f"{harm}:\n    {said or 'NOTICED NOTHING'}\n")
+for harm, message in refusals.items():
+    print(f"{harm}:\n    {message or 'NOTICED NOTHING'}\n")
 
 # %% [markdown]
 # Each message says what should be and what was received. A user who is alone with it at night has
@@ -211,10 +211,10 @@ items = shipping.checklist(card)
 counts = items.groupby("guideline")["state"].value_counts().unstack(fill_value=0)
 counts = counts.reindex(columns=list(shipping.STATES), fill_value=0)
 figure, axes = plt.subplots(figsize=(8.5, 2.8), layout="constrained")
-start = np.zeros(len(counts))
+left = np.zeros(len(counts))
 for state, colour in zip(counts, (show.GREEN, show.BLUE, show.ORANGE, show.GREY), strict=True):
-    axes.barh(counts.index, counts[state], left=start, color=colour, label=state)
-    start = start + counts[state].to_numpy()
+    axes.barh(counts.index, counts[state], left=left, color=colour, label=state)
+    left = left + counts[state].to_numpy()
 axes.set(title=f"What the card of {folder.name} answers", xlabel="Items", ylabel="Guideline")
 figure.legend(loc="outside lower center", ncols=4)
 show.picture(figure)
@@ -233,7 +233,7 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 #
 # ## 3. Images that it should not judge
 #
-# A network answers whatever it is shown: a cat gets a score, and may be flagged. A guard stands
+# A network answers whatever it is shown: a cat gets a score, and may be flagged. A guard comes
 # before the answer: it measures how far the features of an image lie from those of the training
 # images (a **distance** that counts unusual directions more), and compares with the distance that
 # only 1 in 100 training images exceed. The number under each name below is the one divided by the
@@ -244,16 +244,16 @@ known = phantom.example(SHOWN)
 shown = {
     "a phantom": known.rgb,
     "a test chart": draw_chart(),
-    "a drawn chest film": np.dstack([film(np.random.default_rng(SEED), 360, False)] * 3),
+    "a drawn chest film": np.dstack([chest_film.draw(np.random.default_rng(SEED), 360, False)] * 3),
     "noise": np.random.default_rng(SEED).integers(0, 256, (300, 400, 3)).astype(np.uint8),
 }
 films = lesson.find("paediatric") or lesson.find("covid")
 if films is not None:
     shown["a real chest film"] = images.decode(datasets.load(films)["path"].iloc[SEED])
-far = {name: shipping.unlike(loaded, frame) for name, frame in shown.items()}
+far = {name: shipping.ood_score(loaded, frame) for name, frame in shown.items()}
 figure, axes = plt.subplots(1, len(shown), figsize=(13, 3.4), layout="constrained")
 for place, (name, frame) in zip(axes, shown.items(), strict=True):
-    verdict = "unlike" if far[name] > 1 else "passes"
+    verdict = "announced" if far[name] > 1 else "passes"
     place.imshow(frame)
     place.set_title(f"{name}\n{far[name]:.2f}: {verdict}", fontsize=11)
     place.set_axis_off()
@@ -271,13 +271,14 @@ show.picture(figure)
 # %%
 COUNT = 8 if FAST else 40
 new = phantom.cohort(COUNT, frames_per_patient=1, seed=600 + SEED)
-spoke = {"new phantoms": shipping.announced(loaded, (one.rgb for one in new))}
+flagged = {"new phantoms": shipping.share_out_of_distribution(loaded, (one.rgb for one in new))}
 if films is not None:
     radiographs = datasets.load(films).drop_duplicates("group").sample(COUNT, random_state=SEED)
-    spoke["chest films"] = shipping.announced(loaded, map(images.decode, radiographs["path"]))
+    decoded = map(images.decode, radiographs["path"])
+    flagged["chest films"] = shipping.share_out_of_distribution(loaded, decoded)
 title = f"How often the guard speaks up: {COUNT} frames each, one a patient"
-scale = "Share announced as unlike (0–1), 95 % interval"
-show.picture(show.intervals(spoke, title, scale, None))
+scale = "Share announced as unlike the training images (0–1), 95 % interval"
+show.picture(show.intervals(flagged, title, scale, None))
 
 # %% [markdown]
 # *What to see:* on phantoms the dot belongs far left, on films (where there are any) far right.
@@ -298,8 +299,8 @@ print("Then: ", {one.head: round(one.score, 2) for one in answer.predictions})
 #
 # A medical image of a person's neck is **health data**, in the European Union a special category
 # that must not be processed without a reason that the law names (article 9 of the data protection
-# regulation, GDPR). Two things in a file tell who it was: what is written *beside* the pixels, and
-# what is written *on* them. We make a file with both, of a patient who does not exist:
+# regulation, GDPR). Two things in a file betray who it was: what is written *beside* the pixels,
+# and what is written *on* them. We make a file with both, of a patient who does not exist:
 
 # %%
 scanner = phantom.ScannerFrame()
@@ -309,16 +310,16 @@ beside = Image.Exif()
 beside[0x010E], beside[0x0132] = "DOE^JANE", "2024:02:29 11:30:00"
 private = lesson.here / "private.jpg"
 Image.fromarray(frame).save(private, exif=beside)
-clean = shipping.strip(private, lesson.here / "stripped.png")
+clean = shipping.strip_metadata(private, lesson.here / "stripped.png")
 for file in (private, clean):
     print(f"{file.name}: beside the pixels {dict(Image.open(file).getexif()) or 'nothing'}")
 
 # %%
 stripped = images.decode(clean)
-box = preprocess.scan_area(stripped)
+box = scan_area.find(stripped)
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-show.frame(axes[0], stripped, "Stripped of what stood beside the pixels")
-show.frame(axes[1], preprocess.crop(stripped, box), "Cropped to the scan area")
+show.frame(axes[0], stripped, "Stripped of what was beside the pixels")
+show.frame(axes[1], scan_area.crop(stripped, box), "Cropped to the scan area")
 figure.suptitle("The name was on the pixels as well (an invented one)")
 show.picture(figure)
 
@@ -339,7 +340,7 @@ show.picture(figure)
 # ## 5. Open the app
 #
 # In Colab the page appears right under the next cell; on your own computer its address is printed.
-# Your bundle stands beside the shipped networks. (In a quick run the app is built, not opened:
+# Your bundle is beside the shipped networks. (In a quick run the app is built, not opened:
 # nobody is there to look at it.)
 
 # %%
@@ -450,7 +451,7 @@ lecture[["ask", "drawn as"]]
 #
 # <details><summary>Answer</summary>
 #
-# The probabilities of the two classes, those of the softmax head. No machine, no forest, no
+# The probabilities of the two classes, those of the softmax head. No SVM, no forest, no
 # threshold, no guard, and nobody has cropped the frame for you: `square` was already cut and
 # resized. A network file is the smallest part of a product.
 #
@@ -543,9 +544,9 @@ lecture[["ask", "drawn as"]]
 assert gap < 1e-6
 assert set(second) == set(facts["heads"])
 assert len(refusals) == 4
-assert all("Received:" in said for said in refusals.values())
+assert all("Received:" in message for message in refusals.values())
 try:
-    bundle.load(lesson.here / "nowhere")
+    store.load(lesson.here / "nowhere")
     refused = False
 except BundleError:
     refused = True
@@ -562,7 +563,7 @@ assert far["a test chart"] > 1
 assert answer.notices
 
 # %%
-# The name stood beside the pixels and on them; both are gone in the end.
+# The name was beside the pixels and on them; both are gone in the end.
 assert Image.open(private).getexif()
 assert not Image.open(clean).getexif()
 assert box.bottom <= frame.shape[0] - 14

@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 # What is asked of the shipped bundles must not depend on the folder that the reader works with.
 os.environ.pop("THYRO_WEIGHTS", None)
 
-# How long an example takes says more of the machine than of the code.
+# How long an example takes depends on the host, not on the code alone.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def captured_streams_stay_open() -> None:
-    """Give absl's log the real stderr, in place of the one that pytest captured at its import.
+    """Lead absl's log to the real stderr, not to the one that pytest captured at its import.
 
     The server's logging settings close every handler, and absl's closes all but the real streams.
     """
@@ -40,7 +41,7 @@ def thyro_data() -> Path:
 
 @pytest.fixture(scope="session")
 def spotted_frames() -> tuple[np.ndarray, np.ndarray]:
-    """Draw 40 frames of noise, uint8 (40, 64, 64, 3), and labels: 1 where a bright spot lies."""
+    """Draw 40 frames of noise, uint8 (40, 64, 64, 3), and labels: 1 with a bright spot."""
     rng = np.random.default_rng(0)
     frames = rng.integers(30, 90, (40, 64, 64, 3)).astype(np.uint8)
     labels = np.arange(40) % 2
@@ -61,11 +62,12 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    from thyro_demo.models import backbones, bundle, features, ood
+    from thyro_demo.bundle import store
+    from thyro_demo.models import backbones, features, networks, ood
 
     frames, labels = spotted_frames
     keras.utils.set_random_seed(0)
-    network = backbones.build(backbones.backbone("two-layer-cnn"), input_size=64)
+    network = networks.build(backbones.backbone("two-layer-cnn"), input_size=64)
     rows = features.pooled(network, frames)[0]
     line = LogisticRegression(max_iter=2000).fit(rows, labels)
     network.get_layer("logits").set_weights(
@@ -95,5 +97,112 @@ def tiny_weights(tmp_path_factory, spotted_frames) -> Path:
         "training_images": [],
     }
     root = tmp_path_factory.mktemp("weights")
-    bundle.write(root / "tiny", manifest, network, fitted | {"ood": spaces}, "# Tiny net\n")
+    store.write(root / "tiny", manifest, network, fitted | {"ood": spaces}, "# Tiny net\n")
     return root
+
+
+@pytest.fixture(scope="session")
+def built():
+    """Return a function that builds a network once, at 64 px or its least side if that is more."""
+    import keras
+
+    from thyro_demo.models import backbones, networks
+    from thyro_demo.training.frozen_cache import freeze
+
+    @functools.cache
+    def first(name):
+        spec = backbones.backbone(name)
+        keras.utils.set_random_seed(0)
+        network = networks.build(spec, input_size=max(64, spec.smallest))
+        return network, network.get_weights()
+
+    def build(name):
+        network, weights = first(name)
+        network.set_weights(weights)
+        freeze(network, backbones.backbone(name), "all")
+        return network
+
+    return build
+
+
+@pytest.fixture
+def network(built, request):
+    """Return the network that the test is parametrised with, as it was built."""
+    return built(request.param)
+
+
+@pytest.fixture(scope="module")
+def eagerly():
+    """Run TensorFlow without tracing: steps of a small network are traced longer than they run."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def traced(eagerly):
+    """Trace as the project does, in a test of a module that else runs without."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(False)
+    yield
+    tf.config.run_functions_eagerly(True)
+
+
+@pytest.fixture
+def small():
+    """Return a function that builds the two-layer network for 64 px, always with one seed."""
+    import keras
+
+    from thyro_demo.models import backbones, networks
+
+    def build(head="softmax"):
+        keras.utils.set_random_seed(0)
+        return networks.build(backbones.backbone("two-layer-cnn"), head=head, input_size=64)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def small_heads():
+    """Let forests be of few trees, and SVMs choose from few settings."""
+    from thyro_demo.models import heads
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "TREES", 5)
+        patch.setattr(heads, "COSTS", {"svm": (3.0,), "linear-svm": (0.01, 0.1)})
+        patch.setattr(heads, "WIDTHS", (1.0,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_resamples():
+    """Let intervals come from few resamples: how sure a figure is doesn't matter here."""
+    from thyro_demo.evaluate import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "summarise", functools.partial(report.summarise, resamples=100))
+        yield
+
+
+@pytest.fixture(scope="session")
+def vectors():
+    """Draw 90 feature vectors of 30 groups, float32 (90, 8), labels and groups."""
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(30), 3)
+    labels = groups % 2
+    features = rng.normal(size=(90, 8)) + rng.normal(size=(30, 8))[groups]
+    features[:, 0] += 1.5 * labels
+    return features.astype(np.float32), labels, groups
+
+
+@pytest.fixture(scope="session")
+def fitted(vectors):
+    """Fit every kind of head, the forest with few trees."""
+    from thyro_demo.models import heads
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "TREES", 20)
+        return {kind: heads.fit(kind, *vectors) for kind in heads.KINDS}

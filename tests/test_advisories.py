@@ -19,7 +19,7 @@ ANSWERS = ("", "guarded", "Colab", "capped")
 
 
 def admitted(package: str) -> SpecifierSet:
-    """Give the range of a requirement."""
+    """Return the range of a requirement."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     stated = [Requirement(line) for line in lines if line and line[0] not in "#-"]
     return next(each.specifier for each in stated if each.name == package)
@@ -37,7 +37,7 @@ def test_the_lowest_version_admitted_is_not_affected_or_guarded(advisory):
     package, answer = advisory["package"], advisory["answer"].partition(":")[0]
     affected = SpecifierSet(advisory["affected"]).contains(lowest(package))
     assert answer in ANSWERS
-    # An answer that is no longer needed says something untrue.
+    # An answer that is no longer needed is untrue.
     assert affected == bool(answer)
 
 
@@ -63,6 +63,6 @@ def test_a_guard_that_an_answer_names_is_there():
 
 
 @pytest.mark.parametrize("head", [b"8BPS\0\1", b"SIMPLE  =                    T"])
-def test_formats_that_are_said_not_to_be_opened_are_not(head):
+def test_formats_that_are_declared_not_to_be_opened_are_not(head):
     with pytest.raises(ImageError, match="must be a PNG"):
         decode(head + bytes(4000))

@@ -1,4 +1,4 @@
-"""A file or folder is written whole or not at all, wherever it is to stand."""
+"""A file or folder is written whole or not at all, wherever it belongs."""
 
 import signal
 import subprocess
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from thyro_demo.files import is_unicode, printable, whole
+from thyro_demo.files import atomic_write, is_unicode, printable
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
     (tmp_path / "a.txt").write_text("old")
 
     def fail_halfway():
-        with whole(tmp_path / "a.txt") as temporary:
+        with atomic_write(tmp_path / "a.txt") as temporary:
             temporary.write_text("ha")
             raise OSError("the disk is full")
 
@@ -27,7 +27,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 def test_the_working_folder_itself_can_be_written(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with whole(".") as temporary:
+    with atomic_write(".") as temporary:
         temporary.mkdir()
         (temporary / "a.txt").write_text("new")
     assert (tmp_path / "here" / "a.txt").read_text() == "new"
@@ -40,7 +40,7 @@ LIMIT = 100_000  # bytes
 PART = """
 import os, signal, sys
 from pathlib import Path
-from thyro_demo.files import whole
+from thyro_demo.files import atomic_write
 place, kind = Path(sys.argv[1]), sys.argv[2]
 
 def write(temporary, text):
@@ -53,7 +53,7 @@ def write(temporary, text):
 KILLED = (
     PART
     + """
-with whole(place) as temporary:
+with atomic_write(place) as temporary:
     write(temporary, "ha")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -66,7 +66,7 @@ import resource
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))
 try:
-    with whole(place) as temporary:
+    with atomic_write(place) as temporary:
         write(temporary, "x" * {2 * LIMIT})
 except OSError:
     sys.exit(3)
@@ -79,7 +79,7 @@ AGAIN_AND_AGAIN = (
 print("begun", flush=True)
 sys.stdin.readline()
 for _ in range(300):
-    with whole(place) as temporary:
+    with atomic_write(place) as temporary:
         write(temporary, sys.argv[3] * 1000)
 """
 )
@@ -93,7 +93,7 @@ def run(script, *arguments):
 
 @pytest.fixture(params=["file", "folder"])
 def old(request, tmp_path):
-    """Give a file, and the file or folder that holds it and is about to be replaced."""
+    """Return a file, and the file or folder that holds it and is about to be replaced."""
     place = tmp_path / "here" / "a"
     place.parent.mkdir()
     file = place
@@ -111,7 +111,7 @@ def test_a_writer_that_is_killed_leaves_what_was_there_and_can_be_repeated(old):
     assert file.read_text() == "old"
     # Only under a hidden name, which no reader of folders looks at.
     assert [path.name for path in place.parent.iterdir() if path.name[0] != "."] == ["a"]
-    with whole(place) as temporary:
+    with atomic_write(place) as temporary:
         if kind == "folder":
             temporary.mkdir()
             (temporary / "a.txt").write_text("new")

@@ -1,4 +1,4 @@
-"""The frame holds: what the README says is so, and imports go only downward."""
+"""The frame holds: what the README states is so, and imports go only downward."""
 
 import json
 import os
@@ -14,15 +14,11 @@ import pytest
 from packaging.requirements import Requirement
 
 from thyro_demo import cli
-from thyro_demo.data.fetch import SETS
-from thyro_demo.models import card, manifest
+from thyro_demo.cli import docs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {
-    name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "notebooks/LECTURERS.md")
-}
-README = PAGES["README.md"]
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in docs.PAGES}
+README, OF_THE_CODE = PAGES["README.md"], PAGES["thyro_demo/README.md"]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LAYERS = SETTINGS["tool"]["importlinter"]["contracts"][0]["layers"]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -40,10 +36,10 @@ COLAB = {
 }
 
 
-def part(name: str) -> str:
-    """Cut the part of the README between two markers."""
-    found = re.search(rf"<!-- {name}:begin -->\n(.*?)<!-- {name}:end -->", README, re.DOTALL)
-    assert found, f"The README has no part named {name}."
+def part(title: str) -> str:
+    """Cut the section with this title out of the README of the code."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", OF_THE_CODE, re.DOTALL | re.MULTILINE)
+    assert found, f"The README has no section {title}."
     return found[1]
 
 
@@ -74,12 +70,6 @@ def commands_of_the_pages() -> list[str]:
     return sorted({(("ui" if one[1] == "app.py" else "") + one[2]).strip() for one in found})
 
 
-def anchors(text: str) -> set[str]:
-    """Give the addresses that GitHub makes of a page's headings."""
-    titles = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
 # --- The README's commands
 
 
@@ -108,33 +98,45 @@ def test_command_of_the_pages_is_understood(command):
     cli.build_parser().parse_args(shlex.split(command))
 
 
-def test_help_in_the_readme_is_what_help_prints(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert part("help") == f"```text\n{cli.build_parser().format_help()}```\n"
+def test_the_readme_is_short_enough_to_be_read():
+    assert len(README.encode()) <= 9000
 
 
-def test_results_in_the_readme_are_those_of_the_shipped_manifests():
-    weights = ROOT / "weights"
-    manifests = [manifest.read_manifest(weights / name) for name in manifest.names(weights)]
-    assert manifests
-    assert card.results_table(manifests) in part("results")
+def test_promises_are_the_targets_of_the_benches():
+    from thyro_demo.bench import compare, concat, phantom, start, train, trust
+
+    promised = [
+        f"at most {compare.OVER_BARE:g} × the three bare",
+        f"in {compare.FORESTS_MS:.0f} ms more",
+        f"at least {compare.OVER_PEER:.0f} × faster than `model.predict`",
+        f"at least {train.TARGET:.0f} × faster than the plain Keras loop",
+        f"{phantom.TARGET:.0f} phantoms of",
+        f"{start.TIMES:g} × the time of an empty Gradio app plus {start.PLUS_S:.0f} s",
+        f"within {start.FIRST_S:.0f} s more",
+        f"at least {concat.TARGET:.0f} × faster than `GridSearchCV`",
+        f"bad input of {trust.LEAST_INPUTS:,} without an answer",
+    ]
+    assert [each for each in promised if each not in part("Promises")] == []
 
 
 # --- The map of the code
 
 
 def test_map_names_each_room_once_from_the_top_floor_down():
-    rooms = [name.removeprefix("thyro_demo/") for name in first_column(part("map"), column=2)]
+    rooms = [
+        name.removeprefix("thyro_demo/")
+        for name in first_column(part("The map of the rooms"), column=2)
+    ]
     rooms = [re.sub(r"/$|\.py$", "", room) for room in rooms]
     floors = [room for layer in LAYERS for room in layer.split(" | ") if room != "__main__"]
-    assert rooms == ["app", *floors]
+    assert rooms == floors
 
 
 def test_map_names_each_room_that_exists_and_no_other():
     package = ROOT / "thyro_demo"
     folders = {f"thyro_demo/{path.parent.name}/" for path in package.glob("*/__init__.py")}
     modules = {f"thyro_demo/{path.name}" for path in package.glob("[a-z]*.py")}
-    assert set(first_column(part("map"), column=2)) == {"app.py"} | folders | modules
+    assert set(first_column(part("The map of the rooms"), column=2)) == folders | modules
 
 
 def test_imports_go_only_downward():
@@ -153,12 +155,11 @@ def test_imports_go_only_downward():
 # --- What is needed
 
 
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [("dependencies", "requirements.txt"), ("development", "requirements-dev.txt")],
-)
-def test_each_dependency_has_its_reason_and_no_other_is_named(name, file):
-    assert sorted(first_column(part(name))) == sorted(requirements(file))
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_each_dependency_has_its_reason_and_no_other_is_named(file):
+    running, developing = part("Why each dependency").split("For development")
+    reasons = running if file == "requirements.txt" else developing.partition("\n")[2]
+    assert sorted(first_column(reasons)) == sorted(requirements(file))
 
 
 @pytest.mark.parametrize(("package", "version"), COLAB.items())
@@ -173,24 +174,7 @@ def test_each_range_is_open_below_and_closed_above(file):
         assert operators == {">=", "<"}, requirement
 
 
-def test_table_of_public_sets_is_what_data_list_tells():
-    rows = [f"| `{key}` | {s.title} | {s.licence} | <{s.home}> |" for key, s in SETS.items()]
-    head = ["| Key | Set | Terms, as its home states them | Home |", "|---|---|---|---|"]
-    assert part("sets").splitlines() == [*head, *rows]
-
-
-# --- Links and notebooks
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_local_links_lead_to_files_and_headings_that_exist(page):
-    targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", PAGES[page])
-    assert targets
-    for target in targets:
-        file, _, heading = target.partition("#")
-        place = (ROOT / page).parent / file if file else ROOT / page
-        assert place.exists(), target
-        assert not heading or heading in anchors(place.read_text(encoding="utf-8")), target
+# --- Notebooks
 
 
 def test_one_public_home_is_named_everywhere():
@@ -208,8 +192,8 @@ def test_notebook_equals_its_script_and_holds_no_output(script):
     cells = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
     kept = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    told = [(cell.cell_type, cell.source) for cell in jupytext.read(script).cells]
-    assert kept == told, f"Run: jupytext --sync {script.relative_to(ROOT)}"
+    source = [(cell.cell_type, cell.source) for cell in jupytext.read(script).cells]
+    assert kept == source, f"Run: jupytext --sync {script.relative_to(ROOT)}"
 
 
 def test_each_notebook_has_its_script():

@@ -1,8 +1,8 @@
-"""The errors a user can cause, each told in one sentence.
+"""The errors a user can cause, each reported in one sentence.
 
-Every message says what is wrong, what would be right, and ends with
-``Received: …``. The command line prints it and exits with code 2; the page shows
-it in place of a result. Anything else that is raised is a defect of ours.
+Every message states what must be, and ends with ``Received: name=value.`` The command line
+prints it and exits with code 2; the page shows it in place of a result. Anything else that is
+raised is a defect of ours.
 """
 
 
@@ -33,7 +33,7 @@ class DataError(ThyroError):
 
 
 class LeakError(DataError):
-    """A group, or a near copy of an image, stands on two sides of a split."""
+    """A group, or a near duplicate of an image, is on two sides of a split."""
 
 
 class RecipeError(ThyroError):

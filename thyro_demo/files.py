@@ -12,8 +12,8 @@ _ATTEMPTS = 20
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` and rename it to `path` on success.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path` and rename it to `path` on success.
 
     A reader therefore sees the old content or the new one, never half of it. What
     is written under the temporary name may be a file or a folder.
@@ -21,12 +21,12 @@ def whole(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path : str or Path
-        Where the finished file or folder is to stand. Missing parents are made.
+        Where the finished file or folder belongs. Missing parents are made.
 
     Yields
     ------
     Path
-        The temporary name, with the same suffix as `path`. Nothing stands there yet.
+        The temporary name, with the same suffix as `path`. Nothing exists there yet.
     """
     # "." has no name of its own to put another beside.
     path = Path(os.path.abspath(path))
@@ -93,7 +93,7 @@ def sha256(path: str | Path) -> str:
 
 
 def relative(path: str | Path, folders: Iterable[Path]) -> str:
-    """Name a file by its place in one of several folders, not by its place on a machine.
+    """Name a file by its place in one of several folders, not by its place on a host.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def relative(path: str | Path, folders: Iterable[Path]) -> str:
 
 
 def is_unicode(path: str | Path) -> bool:
-    """Tell whether a name can be written to a table: Linux takes any bytes for one.
+    """Check whether a name can be written to a table: Linux takes any bytes for one.
 
     Parameters
     ----------

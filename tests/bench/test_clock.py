@@ -13,7 +13,7 @@ def test_everyone_runs_once_a_round_and_the_first_place_rotates():
     assert {names[0] for names in rounds} == {"a", "b", "c"}
 
 
-def test_the_median_of_counted_rounds_is_given_without_preparation(monkeypatch):
+def test_the_median_of_counted_rounds_is_returned_without_preparation(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(clock, "perf_counter", lambda: now[0])
 

@@ -5,6 +5,8 @@ import pytest
 from thyro_demo.bench import compare
 from thyro_demo.engine import Engine
 
+pytestmark = pytest.mark.usefixtures("eagerly", "small_heads")
+
 SMALL = {"backbones": ["two-layer-cnn"], "rounds": 1, "rows": 40, "input_size": 32}
 
 
@@ -14,7 +16,7 @@ def seen() -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def outcome(seen):
+def outcome(seen, eagerly, small_heads):
     """Run the bench on a tiny network, noting which frames were compared."""
     pytest.importorskip("tf_keras_vis")
     compared = Engine.compare

@@ -1,15 +1,15 @@
-"""Both sides fit the same machines, and what is extrapolated is told."""
+"""Both sides fit the same SVMs, and what is extrapolated is named."""
 
 import numpy as np
 import pytest
 
 from thyro_demo.bench import concat
-from thyro_demo.study.concatenation import machines
+from thyro_demo.study.steps.subsets import svms
 
 SMALL = {"images": 60, "dims": (12, 8, 8)}
 
 
-def test_both_sides_are_measured_and_give_the_same_decision_values():
+def test_both_sides_are_measured_and_have_the_same_decision_values():
     outcome = concat.run(images=60, dims=(12, 8), peer_subsets=4)
     speed, closeness = outcome.figures
     assert speed.value == speed.ratio == speed.peer / speed.ours > 0
@@ -20,10 +20,10 @@ def test_both_sides_are_measured_and_give_the_same_decision_values():
 
 def test_a_difference_of_decision_values_misses_the_target(monkeypatch):
     def off(*given):
-        found = machines(*given)
+        found = svms(*given)
         return found._replace(raw=found.raw + 2e-6)
 
-    monkeypatch.setattr(concat, "machines", off)
+    monkeypatch.setattr(concat, "svms", off)
     _, closeness = concat.run(peer_subsets=1, **SMALL).figures
     assert not closeness.met
     assert closeness.ours == pytest.approx(2, rel=1e-3)

@@ -1,4 +1,4 @@
-"""A crowd counts what it met, also what only the app's log tells."""
+"""A crowd counts what it met, also what only the app's log shows."""
 
 from thyro_demo.bench import crowd
 from thyro_demo.bench.visitor import App, Page, resident_bytes
@@ -12,8 +12,8 @@ def test_a_task_that_stumbles_behind_the_page_is_counted(tmp_path):
         'ThyroDemo runs.\nTraceback (most recent call last):\n  File "a.py", line 1, in f\n'
         "RuntimeError: Set changed size during iteration\n"
     )
-    (told,) = crowd._stumbles(App(1, 1, log))
-    assert told.endswith("RuntimeError: Set changed size during iteration")
+    (found,) = crowd._stumbles(App(1, 1, log))
+    assert found.endswith("RuntimeError: Set changed size during iteration")
 
 
 def test_no_two_frames_are_alike():

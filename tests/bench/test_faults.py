@@ -7,9 +7,9 @@ import pytest
 from thyro_demo.bench import faults
 
 WITHOUT_TENSORFLOW = [
-    "kill -9 while a grid is computed",
+    "kill -9 while a study is computed",
     "kill -9 during a download",
-    "two processes on one grid",
+    "two processes on one study",
 ]
 WITH_TENSORFLOW = sorted(set(faults.FAULTS) - set(WITHOUT_TENSORFLOW))
 
@@ -33,14 +33,14 @@ def test_a_fault_loses_no_bundle_and_no_epoch(name, tiny_weights, tmp_path):
     inject(name, tiny_weights / "tiny", tmp_path)
 
 
-def test_what_is_lost_is_told_and_the_next_fault_is_injected_all_the_same(tmp_path, monkeypatch):
+def test_what_is_lost_is_reported_and_the_next_fault_is_injected_anyway(tmp_path, monkeypatch):
     def lose(good, work):
-        raise faults.Lost("a cell has another result")
+        raise faults.Lost("a job has another result")
 
     kinds = {"first": lose, "second": lambda good, work: None}
     monkeypatch.setattr(faults, "FAULTS", kinds)
     monkeypatch.setattr(faults, "small_bundle", lambda work: work)
-    assert faults.run(tmp_path) == ({"first": "a cell has another result", "second": ""}, [])
+    assert faults.run(tmp_path) == ({"first": "a job has another result", "second": ""}, [])
 
 
 def test_a_fault_that_needs_what_is_not_there_is_left_out_in_a_sentence(tmp_path, monkeypatch):

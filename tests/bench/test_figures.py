@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from thyro_demo.bench.figures import Figure, Outcome, machine
+from thyro_demo.bench.figures import Figure, Outcome, host
 
 
 def figure(value: float, at_least: bool = False, **other) -> Figure:
@@ -54,10 +54,10 @@ def test_the_table_shows_both_sides_the_target_and_what_was_left_out():
     assert left_out == "A row is left out."
 
 
-def test_outcome_and_machine_are_plain_values():
+def test_outcome_and_host_are_plain_values():
     outcome = Outcome("compare", [figure(5.0)], settings={"rounds": 3}).to_dict()
     assert json.loads(json.dumps(outcome, allow_nan=False)) == outcome
     assert outcome["figures"][0]["met"] is True
-    facts = json.loads(json.dumps(machine(), allow_nan=False))
+    facts = json.loads(json.dumps(host(), allow_nan=False))
     assert facts["cores"] >= 1
     assert {"numpy", "keras", "tensorflow"} <= facts["versions"].keys()

@@ -63,14 +63,14 @@ def test_ten_thousand_damaged_files_get_a_result_or_a_sentence():
     assert sum(tally.read + tally.refused for tally in tallies.values()) == 10_000
 
 
-def test_a_failure_tells_all_that_repeats_it(monkeypatch):
+def test_a_failure_reports_all_that_repeats_it(monkeypatch):
     def stumble(content, scratch):
         raise KeyError("no such\ncolumn")
 
     monkeypatch.setattr(fuzz, "_decode", stumble)
     monkeypatch.setattr(fuzz, "SHARES", {"png": 1.0})
     (failure,) = fuzz.run(1, seed=9)["png"].failures
-    told = str(failure)
-    assert "png, seed 9, number 0: KeyError" in told
-    assert fuzz.made("png", 9, 0).hex()[:100] in told
-    assert "\n" not in told
+    shown = str(failure)
+    assert "png, seed 9, number 0: KeyError" in shown
+    assert fuzz.made("png", 9, 0).hex()[:100] in shown
+    assert "\n" not in shown

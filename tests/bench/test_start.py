@@ -28,7 +28,7 @@ def test_a_page_is_used_while_it_runs_and_gone_after_that():
         urllib.request.urlopen(addresses[0])
 
 
-def test_an_app_that_ends_at_once_is_told_in_one_sentence():
+def test_an_app_that_ends_at_once_is_reported_in_one_sentence():
     command = [sys.executable, "-c", "raise SystemExit(3)"]
     with pytest.raises(ThyroError, match="Received: no answer from"):
         start._started(lambda port: command, lambda *_: None, "footer")

@@ -1,15 +1,16 @@
 """Every bundle of a hostile stranger is refused in one sentence, and harms no other."""
 
+import functools
 import re
 import shutil
 
 import pytest
 
 from thyro_demo.bench import strangers
+from thyro_demo.bundle import network_file, store
+from thyro_demo.bundle.manifest import names
 from thyro_demo.engine import Engine
 from thyro_demo.errors import BundleError
-from thyro_demo.models import bundle, network_file
-from thyro_demo.models.manifest import names
 
 SENTENCE = re.compile(r"[A-Z][^\n]*\. Received: [^\n]+\.")
 
@@ -40,35 +41,45 @@ WORDS = {
 }
 
 
+@pytest.fixture(scope="module")
+def attacked(tiny_weights, tmp_path_factory):
+    """Return a function that makes the bundle of an attack, each but once."""
+
+    @functools.cache
+    def make(attack):
+        copy = tmp_path_factory.mktemp("attacked") / "a" / "b" / "tiny"
+        shutil.copytree(tiny_weights / "tiny", copy)
+        strangers.attacks()[attack](copy)
+        return copy
+
+    return make
+
+
 @pytest.mark.parametrize("attack", strangers.attacks())
-def test_each_attack_is_refused_in_words_that_name_it(attack, tiny_weights, tmp_path, capsys):
-    copy = shutil.copytree(tiny_weights / "tiny", tmp_path / "a" / "b" / "tiny")
-    strangers.attacks()[attack](copy)
+def test_each_attack_is_refused_in_words_that_name_it(attack, attacked, capsys):
+    copy = attacked(attack)
     with pytest.raises(BundleError) as caught:
-        bundle.load(copy)
+        store.load(copy)
     assert SENTENCE.fullmatch(str(caught.value)), caught.value
     assert WORDS[attack] in str(caught.value)
-    assert not list(tmp_path.rglob("evil*"))
+    assert not list(copy.parents[2].rglob("evil*"))
     assert "has run" not in capsys.readouterr().out
 
 
-def test_what_a_bomb_claims_is_never_unpacked(tiny_weights, tmp_path, monkeypatch):
-    for number, attack in enumerate(["a zip bomb as network", "a zip bomb as heads"]):
-        copy = shutil.copytree(tiny_weights / "tiny", tmp_path / str(number) / "tiny")
-        strangers.attacks()[attack](copy)
-        with monkeypatch.context() as patch:
-            read = network_file.zipfile.ZipExtFile.read
-            sizes = []
+@pytest.mark.parametrize("attack", ["a zip bomb as network", "a zip bomb as heads"])
+def test_what_a_bomb_claims_is_never_unpacked(attack, attacked, monkeypatch):
+    copy = attacked(attack)
+    read, sizes = network_file.zipfile.ZipExtFile.read, []
 
-            def watched(self, n=-1, read=read, sizes=sizes):
-                content = read(self, n)
-                sizes.append(len(content))
-                return content
+    def watched(self, n=-1):
+        content = read(self, n)
+        sizes.append(len(content))
+        return content
 
-            patch.setattr(network_file.zipfile.ZipExtFile, "read", watched)
-            with pytest.raises(BundleError, match="bytes in"):
-                bundle.load(copy)
-        assert max(sizes, default=0) < 2**23
+    monkeypatch.setattr(network_file.zipfile.ZipExtFile, "read", watched)
+    with pytest.raises(BundleError, match="bytes in"):
+        store.load(copy)
+    assert max(sizes, default=0) < 2**23
 
 
 def test_broken_bundles_beside_a_good_one_never_stop_it(tiny_weights, tmp_path, spotted_frames):

@@ -6,10 +6,12 @@ import pytest
 
 from thyro_demo.bench import train
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 SMALL = {"name": "two-layer-cnn", "images": 24, "input_size": 32}
 
 
-def test_both_sides_are_measured_and_what_is_extrapolated_is_told():
+def test_both_sides_are_measured_and_what_is_extrapolated_is_reported():
     outcome = train.run(epochs=4, peer_epochs=2, **SMALL)
     (figure,) = outcome.figures
     assert figure.value == figure.ratio == figure.peer / figure.ours > 0

@@ -1,4 +1,4 @@
-"""Whatever gets through, is lost or goes wrong makes the bench miss its target, and is told."""
+"""Whatever gets through, is lost or goes wrong makes the bench miss its target, and is reported."""
 
 import contextlib
 
@@ -29,7 +29,7 @@ BAD = {
 
 @pytest.fixture
 def run(tiny_weights, monkeypatch):
-    """Give the bench on a tiny network, with stand-ins for all that it measures."""
+    """Build the bench on a tiny network, with stand-ins for all that it measures."""
 
     def run(**found):
         parts = GOOD | found
@@ -63,7 +63,7 @@ def test_all_is_met_where_nothing_got_through(run):
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "note"),
     [
         ("fuzz", "repeat png, seed 7, number 8: KeyError: 'x'; input 01ff"),
         ("strangers", "a Lambda layer: LOADED"),
@@ -72,10 +72,10 @@ def test_all_is_met_where_nothing_got_through(run):
         ("crowd", "met: a broken connection"),
     ],
 )
-def test_each_part_can_miss_alone_and_says_how(part, told, run):
+def test_each_part_can_miss_alone_and_shows_how(part, note, run):
     outcome = run(**{part: BAD[part]})
     assert [figure.met for figure in outcome.figures].count(False) == 1
-    assert told in outcome.table()
+    assert note in outcome.table()
 
 
 def test_a_fault_that_was_left_out_counts_as_missed(run):

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def trained(tiny_weights, tmp_path_factory):
-    """Give a bundle whose whole network was trained on thyroid frames."""
+    """Return a bundle whose whole network was trained on thyroid frames."""
     folder = tmp_path_factory.mktemp("trained") / "tiny"
     shutil.copytree(tiny_weights / "tiny", folder)
     facts = json.loads((folder / "manifest.json").read_text("utf-8"))

@@ -49,8 +49,8 @@ def asked(monkeypatch) -> dict[str, dict]:
 def test_every_bench_prints_its_table(asked, capsys):
     assert run("all") == 0
     assert list(asked) == list(bench.BENCHES) == list(MODULES)
-    told = capsys.readouterr().out
-    assert all(f"bench {name}" in told for name in MODULES)
+    printed = capsys.readouterr().out
+    assert all(f"bench {name}" in printed for name in MODULES)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_only_a_checked_bench_that_misses_exits_with_1(asked, words, code, capsy
     assert run(*words) == code
 
 
-def test_json_holds_figures_and_machine_also_when_a_target_is_missed(asked, tmp_path, capsys):
+def test_json_holds_figures_and_host_also_when_a_target_is_missed(asked, tmp_path, capsys):
     file = tmp_path / "deep" / "bench.json"
     assert run("train", "--check", "--json", str(file)) == 1
     content = json.loads(file.read_text(encoding="utf-8"))
     assert content["met"] is False
-    assert content["machine"]["cores"] >= 1
+    assert content["host"]["cores"] >= 1
     assert [each["bench"] for each in content["benches"]] == ["train"]
 
 
@@ -88,7 +88,7 @@ def test_options_reach_the_bench_they_are_for(asked, tmp_path, capsys):
     }
 
 
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(asked, tmp_path):
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_measured(asked, tmp_path):
     with pytest.raises(ThyroError, match="Received: "):
         run("phantom", "--json", str(tmp_path))
     with pytest.raises(ThyroError, match="Received: "):

@@ -27,19 +27,19 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def act(monkeypatch):
+def command(monkeypatch):
     """Put a sub-command of one's own in the place of `phantom`."""
 
     def replace(run, add_arguments=lambda parser: None):
-        module = SimpleNamespace(HELP="do as told", add_arguments=add_arguments, run=run)
+        module = SimpleNamespace(HELP="do what a test wants", add_arguments=add_arguments, run=run)
         monkeypatch.setitem(sys.modules, "thyro_demo.cli.phantom", module)
 
     return replace
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in cli.COMMANDS)], ids=str)
-def test_help_imports_no_heavy_package(command):
-    answer = python("-X", "importtime", "-m", "thyro_demo", *command, "--help")
+@pytest.mark.parametrize("words", [[], *([name] for name in cli.COMMANDS)], ids=str)
+def test_help_imports_no_heavy_package(words):
+    answer = python("-X", "importtime", "-m", "thyro_demo", *words, "--help")
     assert answer.stdout.startswith("usage: python -m thyro_demo")
     imported = set(re.findall(r"\| +(\w+)", answer.stderr))
     assert "argparse" in imported
@@ -54,8 +54,8 @@ def test_help_names_every_command_with_its_purpose():
 
 def test_each_module_with_a_purpose_is_a_command():
     modules = (ROOT / "thyro_demo" / "cli").glob("[a-z]*.py")
-    told = {path.stem for path in modules if "\nHELP = " in path.read_text(encoding="utf-8")}
-    assert told == set(cli.COMMANDS)
+    found = {path.stem for path in modules if "\nHELP = " in path.read_text(encoding="utf-8")}
+    assert found == set(cli.COMMANDS)
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -85,35 +85,35 @@ def test_unknown_command_is_refused_with_the_list_of_commands(capsys):
 
 
 @pytest.mark.parametrize("kind", [ThyroError, ImageError])
-def test_error_of_the_user_is_one_sentence_and_exit_code_2(act, capsys, kind):
+def test_error_of_the_user_is_one_sentence_and_exit_code_2(command, capsys, kind):
     def run(args: argparse.Namespace) -> None:
         raise kind("An image must be a PNG. Received: 'film.svg'")
 
-    act(run)
+    command(run)
     assert cli.main(["phantom"]) == 2
-    told = capsys.readouterr()
-    assert told.err == "An image must be a PNG. Received: 'film.svg'\n"
-    assert told.out == ""
+    printed = capsys.readouterr()
+    assert printed.err == "An image must be a PNG. Received: 'film.svg'\n"
+    assert printed.out == ""
 
 
-def test_defect_of_ours_is_not_hidden(act):
+def test_defect_of_ours_is_not_hidden(command):
     def run(args: argparse.Namespace) -> None:
         raise ZeroDivisionError
 
-    act(run)
+    command(run)
     with pytest.raises(ZeroDivisionError):
         cli.main(["phantom"])
 
 
-def test_a_full_disk_is_told_in_one_sentence(act, capsys, tmp_path):
+def test_a_full_disk_is_reported_in_one_sentence(command, capsys, tmp_path):
     def run(args: argparse.Namespace) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "a.png"))
 
-    act(run)
+    command(run)
     assert cli.main(["phantom"]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert f"Received: {tmp_path / 'a.png'} ({os.strerror(errno.ENOSPC)}).\n" in told
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"Received: {tmp_path / 'a.png'} ({os.strerror(errno.ENOSPC)}).\n" in printed
 
 
 def test_a_reader_who_leaves_is_no_error():
@@ -121,7 +121,7 @@ def test_a_reader_who_leaves_is_no_error():
     code = (
         "import sys; from thyro_demo import cli\n"
         "def run(args):\n    for _ in range(100_000): print('line')\n"
-        "import thyro_demo.cli.phantom as act; act.run = run\n"
+        "import thyro_demo.cli.phantom as command; command.run = run\n"
         "sys.exit(cli.main(['phantom']))"
     )
     with subprocess.Popen(
@@ -135,24 +135,24 @@ def test_a_reader_who_leaves_is_no_error():
         assert writer.wait(60) == cli.PIPE_CLOSED
 
 
-def test_keyboard_interrupt_is_one_line_and_exit_code_130(act, capsys):
+def test_keyboard_interrupt_is_one_line_and_exit_code_130(command, capsys):
     def run(args: argparse.Namespace) -> None:
         raise KeyboardInterrupt
 
-    act(run)
+    command(run)
     assert cli.main(["phantom"]) == 130
     assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
-def test_what_a_command_returns_becomes_the_exit_code(act, returned, code):
-    act(lambda args: returned)
+def test_what_a_command_returns_becomes_the_exit_code(command, returned, code):
+    command(lambda args: returned)
     assert cli.main(["phantom"]) == code
 
 
-def test_command_receives_its_arguments(act):
+def test_command_receives_its_arguments(command):
     received = []
-    act(
+    command(
         lambda args: received.append(args.count),
         lambda parser: parser.add_argument("--count", type=int),
     )
@@ -160,11 +160,11 @@ def test_command_receives_its_arguments(act):
     assert received == [3]
 
 
-def test_environment_is_set_for_the_imports_and_the_users_own_setting_wins(act, monkeypatch):
+def test_environment_is_set_for_the_imports_and_the_users_own_setting_wins(command, monkeypatch):
     monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     seen = {}
-    act(lambda args: seen.update(os.environ))
+    command(lambda args: seen.update(os.environ))
     cli.main(["phantom"])
     assert seen["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert seen["TF_CPP_MIN_LOG_LEVEL"] == "0"

@@ -1,4 +1,7 @@
-"""``data`` answers with what is there, and its exit code tells a leak."""
+"""``data`` answers with what is there, and its exit code reports a leak."""
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,7 +9,8 @@ import pytest
 from PIL import Image
 
 from thyro_demo import cli
-from thyro_demo.data import datasets, fetch, splits
+from thyro_demo.data import datasets, splits
+from thyro_demo.data.public_sets import SETS, how
 
 
 def speckle(path, seed) -> None:
@@ -32,11 +36,29 @@ def test_list_names_every_set_with_home_and_licence(capsys, tmp_path, monkeypatc
     monkeypatch.delenv("THYRO_DATA", raising=False)
     assert cli.main(["data", "list"]) == 0
     text = capsys.readouterr().out
-    for key, known in fetch.SETS.items():
+    for key, known in SETS.items():
         assert f"{key}: {known.title}" in text
-        assert known.home in text
-        assert known.licence in text
-    assert "not found; python -m thyro_demo data fetch p1" in text
+        for fact in (known.home, known.licence, known.size, how(key)):
+            assert fact in text
+    assert "get it   python -m thyro_demo data fetch p1; or download " in text
+    assert text.count("here     not found") == len(SETS)
+    (tmp_path / "data" / "busi").mkdir(parents=True)
+    assert cli.main(["data", "list"]) == 0
+    assert f"here     {Path('data') / 'busi'}\n" in capsys.readouterr().out
+
+
+def test_fetch_unpacks_an_archive_that_is_here_and_reports_how_to_go_on(tmp_path, capsys):
+    for label in ("benign", "malignant"):
+        for name in (f"{label} (1).png", f"{label} (1)_mask.png"):
+            speckle(tmp_path / "Dataset_BUSI_with_GT" / label / name, 0)
+    archive = shutil.make_archive(str(tmp_path / "mine"), "zip", tmp_path, "Dataset_BUSI_with_GT")
+    out = tmp_path / "busi"
+    assert cli.main(["data", "fetch", "busi", "--out", str(out), "--url", archive]) == 0
+    text = capsys.readouterr().out
+    assert "Images: 2\n" in text
+    assert f"data check {out}" in text
+    assert cli.main(["data", "fetch", "busi", "--out", str(out), "--url", archive]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_fetch_fails_in_one_sentence_and_with_exit_code_2(capsys, tmp_path):
@@ -52,7 +74,7 @@ def test_check_of_a_clean_set_counts_and_passes(p1, capsys):
     text = capsys.readouterr().out
     assert "P1 thyroid set, 24 images" in text
     assert "images without a group: 24" in text
-    assert "near copies in two published parts: 0" in text
+    assert "near duplicates in two published parts: 0" in text
 
 
 def test_check_names_a_copy_across_the_published_parts(p1, capsys):
@@ -60,7 +82,7 @@ def test_check_names_a_copy_across_the_published_parts(p1, capsys):
         frame.resize((128, 128)).save(p1 / "LES3BDD/test/benin/copy.jpg", quality=80)
     assert cli.main(["data", "check", str(p1)]) == 1
     text = capsys.readouterr().out
-    assert "near copies in two published parts: 1" in text
+    assert "near duplicates in two published parts: 1" in text
     assert "LES3BDD/train/benin/0.jpg, LES3BDD/test/benin/copy.jpg" in text
 
 
@@ -97,7 +119,7 @@ def test_split_writes_a_table_that_the_folder_can_take_as_its_index(p1, capsys):
         (["--folds", "2", "--image-level"], "fold", {0, 1}),
     ],
 )
-def test_split_deals_as_told(p1, tmp_path, options, column, sides):
+def test_split_assigns_as_asked(p1, tmp_path, options, column, sides):
     out = tmp_path / "out" / "table.csv"
     assert cli.main(["data", "split", str(p1), "--out", str(out), *options]) == 0
     table = pd.read_csv(out)
@@ -105,7 +127,7 @@ def test_split_deals_as_told(p1, tmp_path, options, column, sides):
     assert len(table) == 24
 
 
-def test_split_leaves_out_what_has_no_label_and_says_so(tmp_path, capsys):
+def test_split_leaves_out_what_has_no_label_and_reports_it(tmp_path, capsys):
     for number in range(8):
         speckle(tmp_path / f"{number}.jpg", number)
         grade = ("2", "5", "3", "4a", "2", "5", "", "")[number]
@@ -117,18 +139,18 @@ def test_split_leaves_out_what_has_no_label_and_says_so(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "refusal"),
     [
         ("--folds", "40", "one group per fold"),
         ("--folds", "0", "two or more folds"),
-        ("--seed", "-1", "A seed is"),
+        ("--seed", "-1", "A seed must be"),
         ("--out", ".", "go to a file"),
     ],
 )
-def test_split_that_cannot_be_leaves_no_table(p1, tmp_path, capsys, option, value, told):
+def test_split_that_cannot_be_leaves_no_table(p1, tmp_path, capsys, option, value, refusal):
     out = tmp_path / "table.csv"
     assert cli.main(["data", "split", str(p1), "--out", str(out), option, value]) == 2
-    assert told in capsys.readouterr().err
+    assert refusal in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -136,7 +158,7 @@ def test_the_real_thyroid_set_leaks_across_its_published_parts(thyro_data, capsy
     assert cli.main(["data", "check", str(thyro_data / "thyroid_us")]) == 1
     text = capsys.readouterr().out
     assert "cannot be read: 0" in text
-    assert "near copies in two groups: 0" in text
+    assert "near duplicates in two groups: 0" in text
 
 
 @pytest.fixture
@@ -151,18 +173,18 @@ def own(tmp_path):
     return tmp_path / "own"
 
 
-@pytest.mark.parametrize("act", ["check", "split", "split --image-level"])
-def test_nothing_vanishes_silently(own, tmp_path, capsys, act):
-    act, *options = act.split()
-    out = ["--out", str(tmp_path / "table.csv"), "--folds", "2"] if act == "split" else []
-    assert cli.main(["data", act, str(own), *out, *options]) == 0
+@pytest.mark.parametrize("command", ["check", "split", "split --image-level"])
+def test_nothing_vanishes_silently(own, tmp_path, capsys, command):
+    command, *options = command.split()
+    out = ["--out", str(tmp_path / "table.csv"), "--folds", "2"] if command == "split" else []
+    assert cli.main(["data", command, str(own), *out, *options]) == 0
     text = capsys.readouterr().out
     assert "Benign as benign (6), Malin as malignant (6)" in text
     assert "not counted as images: 1 (Malin/0_mask.png)" in text
     assert "Passed over, not read as images: 1 (Malin/scan.dcm)" in text
     assert "cannot be read: 1" in text
     assert "2.png" in text
-    if act == "split":
+    if command == "split":
         table = pd.read_csv(tmp_path / "table.csv")
         assert table["label"].value_counts().to_dict() == {"malignant": 6, "benign": 5}
 
@@ -196,11 +218,11 @@ def test_a_finding_of_many_images_names_one_of_each_side_and_counts_the_rest(p1,
         frame.save(p1 / "LES3BDD/test/malin/copy.jpg")
     assert cli.main(["data", "check", str(p1)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    line = lines[lines.index("near copies in two published parts: 1") + 1]
+    line = lines[lines.index("near duplicates in two published parts: 1") + 1]
     assert "LES3BDD/test/malin/copy.jpg" in line
     assert line.endswith(" and 7 more")
 
 
 def test_list_names_the_traps_of_the_sweeps(capsys):
     assert cli.main(["data", "list"]) == 0
-    assert "51 cases, not 1,015 images" in capsys.readouterr().out
+    assert "the 1,015 frames used here are 51 cases" in capsys.readouterr().out

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from thyro_demo.bundle import ensemble, manifest
 from thyro_demo.cli import main
 from thyro_demo.data import datasets
 from thyro_demo.files import sha256
-from thyro_demo.models import ensemble, manifest
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def test_an_ensemble_is_measured_and_knows_its_members_training_images(
 
 @pytest.fixture
 def outlined(data, spotted_frames):
-    """Give every frame a mask, black where it has no bright spot."""
+    """Add a mask to every frame, black where it has no bright spot."""
     (data / "masks").mkdir()
     frames, _ = spotted_frames
     for index, frame in enumerate(frames):
@@ -224,11 +226,12 @@ def finder(tiny_weights, spotted_frames, tmp_path_factory):
     """Write a bundle whose network has a nodule map, with random filters."""
     import keras
 
-    from thyro_demo.models import backbones, bundle, features, ood
+    from thyro_demo.bundle import store
+    from thyro_demo.models import backbones, features, networks, ood
 
     frames, _ = spotted_frames
     keras.utils.set_random_seed(0)
-    network = backbones.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
+    network = networks.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
     whole = features.ood_readout(network, "read_map", "nodule")
     rows = features.pooled(network, frames, [whole])[0]
     spaces, limits = ood.fit(rows, np.arange(len(rows)) // 2, ["frame"] * len(rows))
@@ -244,7 +247,7 @@ def finder(tiny_weights, spotted_frames, tmp_path_factory):
         "training_outlines": [],
     }
     root = tmp_path_factory.mktemp("finder")
-    return bundle.write(root / "finder", facts, network, {"ood": spaces}, "# Finder\n")
+    return store.write(root / "finder", facts, network, {"ood": spaces}, "# Finder\n")
 
 
 def test_maps_are_measured_where_nodules_are_outlined(outlined, finder, tmp_path, capsys):
@@ -266,7 +269,7 @@ def test_maps_are_measured_where_nodules_are_outlined(outlined, finder, tmp_path
     assert f"{found['gaussian']['pointing']['value']:.3f}" in printed
     assert json.loads((report / "report.json").read_text("utf-8"))["localisation"] == found
     page = (report / "index.html").read_text("utf-8")
-    assert "Where the maps lie" in page
+    assert "Where the maps point" in page
     assert "Gaussian" in page
 
 
@@ -328,7 +331,7 @@ def test_a_bundle_that_is_handed_the_nodule_is_not_asked_where_it_is(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "refusal"),
     [
         (
             lambda data: [path.write_bytes(b"no image") for path in data.glob("*.png")],
@@ -339,14 +342,14 @@ def test_a_bundle_that_is_handed_the_nodule_is_not_asked_where_it_is(
     ],
     ids=["no readable image", "no known label", "no folder"],
 )
-def test_what_cannot_be_measured_is_told_and_nothing_is_written(
-    data, tiny_weights, tmp_path, capsys, spoil, told
+def test_what_cannot_be_measured_is_reported_and_nothing_is_written(
+    data, tiny_weights, tmp_path, capsys, spoil, refusal
 ):
     spoil(data)
     out = tmp_path / "figures.json"
     assert _evaluate(tiny_weights / "tiny", "--data", data, "--json", out) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert told in error
+    assert refusal in error
     assert "Received: " in error
     assert not out.exists()
 
@@ -369,7 +372,7 @@ def test_unreadable_images_are_left_out_named_and_counted(data, tiny_weights, tm
     assert "7.png" in printed
 
 
-def test_labels_in_another_spelling_are_measured_and_the_reading_is_said(
+def test_labels_in_another_spelling_are_measured_and_it_is_reported_how_they_were_read(
     data, tiny_weights, tmp_path, capsys
 ):
     plain, other = tmp_path / "plain.json", tmp_path / "other.json"

@@ -57,14 +57,14 @@ def test_a_contact_sheet_needs_no_folder(tmp_path, capsys):
     "words",
     [(), ("OUT", "--patients", "0"), ("OUT", "--seed", "-1"), ("OUT", "--plant-shortcut", "cat")],
 )
-def test_bad_options_are_told_in_one_sentence_and_leave_nothing(words, tmp_path, monkeypatch):
+def test_bad_options_are_refused_in_one_sentence_and_leave_nothing(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="Received: "):
         run(*words)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_contact_sheet_where_a_folder_stands_is_refused_before_drawing(tmp_path):
+def test_a_contact_sheet_in_the_place_of_a_folder_is_refused_before_drawing(tmp_path):
     with pytest.raises(ThyroError, match="go to a file"):
         run(str(tmp_path / "out"), "--contact-sheet", str(tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,8 @@ from thyro_demo.cli import main
 
 HEADS = ("softmax", "svm", "forest")
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture
 def frame(tmp_path, spotted_frames):
@@ -77,7 +79,7 @@ def test_a_marked_nodule_is_scored_beside_the_scan_area(frame, two_kinds, tmp_pa
     np.testing.assert_array_equal(drawn[52:], np.asarray(Image.open(frame))[52:])
 
 
-def test_without_a_mark_the_rest_is_scored_and_the_sentence_stands_first(
+def test_without_a_mark_the_rest_is_scored_and_the_sentence_comes_first(
     frame, two_kinds, tmp_path, capsys
 ):
     assert _predict(frame, "--out", tmp_path / "o", "--weights", two_kinds) == 0
@@ -121,9 +123,9 @@ def test_images_of_one_name_keep_their_own_overlays(frame, tiny_weights, tmp_pat
     # The image that is called frame-2 has that name; the second frame takes the next.
     names = ["frame-2-tiny-softmax.png", "frame-3-tiny-softmax.png", "frame-tiny-softmax.png"]
     assert sorted(path.name for path in out.iterdir()) == names
-    told = json.loads(results.read_text("utf-8"))["images"]
-    overlays = {row["overlay"] for one in told for row in one["predictions"] if row["overlay"]}
-    assert len(overlays) == len(told)
+    written = json.loads(results.read_text("utf-8"))["images"]
+    overlays = {row["overlay"] for one in written for row in one["predictions"] if row["overlay"]}
+    assert len(overlays) == len(written)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +139,9 @@ def test_a_bad_image_among_good_ones_leaves_nothing_behind(
     out, results = tmp_path / "o", tmp_path / "r.json"
     status = _predict(frame, bad, "--out", out, "--json", results, "--weights", tiny_weights)
     assert status == 2
-    told = capsys.readouterr().err.strip()
-    assert "bad.jpg" in told
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert "bad.jpg" in printed
+    assert "\n" not in printed
     assert not out.exists()
     assert not results.exists()
 
@@ -149,14 +151,14 @@ def test_a_bad_image_among_good_ones_leaves_nothing_behind(
     [("--models", "resnet-9000"), ("--heads", "oracle"), ("--out", "frame.png")],
     ids=" ".join,
 )
-def test_wrong_options_are_told_in_one_sentence(
+def test_wrong_options_are_refused_in_one_sentence(
     frame, tiny_weights, tmp_path, capsys, monkeypatch, options
 ):
     monkeypatch.chdir(tmp_path)
     assert _predict(frame, "--weights", tiny_weights, *options) == 2
-    told = capsys.readouterr().err.strip()
-    assert "Received: " in told
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert "Received: " in printed
+    assert "\n" not in printed
     assert [path.name for path in tmp_path.iterdir()] == ["frame.png"]
 
 
@@ -171,8 +173,8 @@ def test_a_pattern_is_expanded_where_the_shell_does_not(frame, tiny_weights, tmp
     results = tmp_path / "r" / "r.json"
     out = ("--out", tmp_path / "r", "--json", results, "--weights", tiny_weights)
     assert _predict(tmp_path / pattern, *out) == 0
-    told = json.loads(results.read_text("utf-8"))["images"]
-    assert [one["path"] for one in told] == [str(frame)]
+    written = json.loads(results.read_text("utf-8"))["images"]
+    assert [one["path"] for one in written] == [str(frame)]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(frame, tiny_weights, tmp_path):
@@ -185,9 +187,9 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(frame, tiny_weights
 
 def test_a_pattern_without_a_match_is_one_sentence(tmp_path, tiny_weights, capsys):
     assert _predict(tmp_path / "*.png", "--weights", tiny_weights, "--out", tmp_path / "o") == 2
-    told = capsys.readouterr().err.strip()
-    assert "A pattern must match" in told
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert "A pattern must match" in printed
+    assert "\n" not in printed
     assert not (tmp_path / "o").exists()
 
 
@@ -197,8 +199,8 @@ def test_a_name_that_is_no_unicode_is_refused_before_the_work(frame, tiny_weight
     os.rename(frame, odd)
     out = ("--json", frame.parent / "r.json", "--out", frame.parent / "o")
     assert _predict(odd, *out, "--weights", tiny_weights) == 2
-    told = capsys.readouterr().err.strip()
-    assert "Unicode" in told
-    assert "\n" not in told
+    printed = capsys.readouterr().err.strip()
+    assert "Unicode" in printed
+    assert "\n" not in printed
     assert _predict(frame, "--json", odd, "--weights", tiny_weights) == 2
-    assert "Results need a name in Unicode" in capsys.readouterr().err
+    assert "Results must have a name in Unicode" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`train` lists recipes, tells mistakes in a sentence, and survives being killed."""
+"""`train` lists recipes, answers mistakes in a sentence, and survives being killed."""
 
 import json
 import shutil
@@ -12,8 +12,8 @@ import pytest
 
 from thyro_demo.cli import main
 from thyro_demo.data import phantom
-from thyro_demo.models import recipes
-from thyro_demo.models.recipes import RECIPES
+from thyro_demo.training.recipes import RECIPES
+from thyro_demo.training.sources import SOURCES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
 @pytest.mark.parametrize(
     ("arguments", "received"),
     [
-        (["cake", "--data", "{data}"], "Received: 'cake'."),
+        (["cake", "--data", "{data}"], "Received: recipe='cake'."),
         (["head"], "Received: None."),
         (["head", "--data", "nowhere"], "Received: nowhere."),
         (["head", "--data", "{empty}"], "Received: "),
@@ -49,7 +49,15 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
         (["head", "--work", "{data}/index.csv", "--data", "{data}"], "Received: the file "),
         (["two-layer-cnn", "--epochs", "0", "--data", "{data}"], "Received: 0."),
         (
-            ["head", "--start", "{trained}", "--backbone", "two-layer-cnn", "--data", "{data}"],
+            [
+                "head",
+                "--initial-weights",
+                "{trained}",
+                "--backbone",
+                "two-layer-cnn",
+                "--data",
+                "{data}",
+            ],
             "trained on them: all.",
         ),
         (["radiographs", "--data", "{data}", "--out", "network"], "Received: network."),
@@ -57,11 +65,11 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
         (["ensemble"], "Received: None."),
         (["ensemble", "--backbone", "vgg16", "--epochs", "1"], "Received: --backbone, --epochs."),
         (["radiographs", "--heads", "svm", "--data", "{data}"], "Received: svm."),
-        (["head", "--start", "nosuch", "--data", "{data}"], "Received: 'nosuch'."),
+        (["head", "--initial-weights", "nosuch", "--data", "{data}"], "Received: 'nosuch'."),
         (["ensemble", "--data", "{data}", "--out", "{data}/index.csv"], "Received: the file "),
     ],
 )
-def test_a_mistake_is_told_in_one_sentence(
+def test_a_mistake_is_answered_in_one_sentence(
     arguments, received, frames, trained, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -71,9 +79,9 @@ def test_a_mistake_is_told_in_one_sentence(
     places = {"data": frames, "empty": tmp_path / "empty", "trained": trained}
     filled = [each.format(**places) for each in arguments]
     assert main(["train", *filled]) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert received in said
-    assert "Traceback" not in said
+    printed = capsys.readouterr().err.strip().splitlines()[-1]
+    assert received in printed
+    assert "Traceback" not in printed
     assert not (tmp_path / "weights").exists()
 
 
@@ -83,17 +91,18 @@ import os, sys
 from contextlib import contextmanager
 from thyro_demo.cli import main, set_environment
 set_environment()
-from thyro_demo.models import heads, transfer
+from thyro_demo.models import heads
+from thyro_demo.training import loop
 journal, heads.TREES = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 5
-plain = transfer.whole
+plain = loop.atomic_write
 @contextmanager
-def whole(path):
+def atomic_write(path):
     with plain(path) as temporary:
         yield temporary
     if path.name == "state.npz":
         os.write(journal, f"{path.parent.name}\\n".encode())
         print("epoch", flush=True)
-transfer.whole = whole
+loop.atomic_write = atomic_write
 folder, data = sys.argv[2:]
 for recipe in ("head", "two-layer-cnn"):
     code = main(["train", recipe, "--backbone", "two-layer-cnn", "--data", data, "--epochs", "3",
@@ -147,9 +156,9 @@ def test_training_killed_three_times_ends_as_if_it_never_was(frames, tmp_path):
 
 
 def _scores(folder):
-    from thyro_demo.models import bundle
+    from thyro_demo.bundle import store
 
-    loaded = bundle.load(folder)
+    loaded = store.load(folder)
     rng = np.random.default_rng(0)
     size = loaded.input_size
     batch = rng.integers(0, 256, (8, size, size, 3)).astype(np.float32)
@@ -170,17 +179,17 @@ def test_labels_in_another_case_are_trained_on_and_others_are_named(frames, tmp_
     read = []
 
     def stop(job):
-        read.append(recipes.SOURCES["thyroid"].read(str(job.data)))
+        read.append(SOURCES["thyroid"].read(str(job.data)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
-        patch.setattr("thyro_demo.models.chain.run", stop)
+        patch.setattr("thyro_demo.training.run.run", stop)
         places = ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
         assert main(["train", "two-layer-cnn", "--data", str(folder), *places]) == 0
-    said = capsys.readouterr()
-    assert "2 images with unsure" in said.out
-    assert "1 images with normal" in said.out
-    assert "Labels read in another spelling: " in said.err
+    printed = capsys.readouterr()
+    assert "2 images with unsure" in printed.out
+    assert "1 images with normal" in printed.out
+    assert "Labels read in another spelling: " in printed.err
     counts = read[0]["label"].value_counts()
     assert counts["benign"] + counts["malignant"] == len(index) - 3
 
@@ -194,6 +203,6 @@ def test_unreadable_images_are_named_and_counted_before_training(frames, tmp_pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
         assert main(["train", "two-layer-cnn", "--data", str(folder), *places]) == 2
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "2 that cannot" in told
-    assert "000007.png" in told
+    printed = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "2 that cannot" in printed
+    assert "000007.png" in printed

@@ -1,4 +1,4 @@
-"""The command refuses to open the app to everyone unless someone says so."""
+"""The command refuses to open the app to everyone unless someone confirms it."""
 
 import argparse
 import io
@@ -33,9 +33,9 @@ def test_a_password_comes_with_a_user():
 def test_half_a_credential_is_refused_and_not_repeated(text, capsys):
     with pytest.raises(SystemExit):
         parse("--auth", text)
-    told = capsys.readouterr().err
-    assert "USER:PASSWORD" in told
-    assert "secret" not in told
+    printed = capsys.readouterr().err
+    assert "USER:PASSWORD" in printed
+    assert "secret" not in printed
 
 
 def test_an_open_link_is_refused_where_nobody_can_be_asked(monkeypatch):
@@ -92,9 +92,9 @@ def test_an_app_among_proxies_and_strangers_starts_and_leaves_nothing(tiny_weigh
     )
     with app:
         assert app.stdout is not None
-        told = "".join(iter(app.stdout.readline, "Press Ctrl+C to stop it.\n"))
-        address = re.search(r"runs at (\S+)", told)
-        assert address, told
+        printed = "".join(iter(app.stdout.readline, "Press Ctrl+C to stop it.\n"))
+        address = re.search(r"runs at (\S+)", printed)
+        assert address, printed
         with httpx.Client(base_url=address[1], trust_env=False) as visitor:
             for number in range(39):
                 frame = {"files": (f"{number}.png", bytes([number]))}

@@ -105,7 +105,7 @@ def test_nothing_is_recommended_below_three_points(total, size_mm):
     assert advice.years == ()
 
 
-def test_a_total_of_one_says_that_it_has_no_level():
+def test_a_total_of_one_has_no_level_and_a_sentence_about_it():
     cyst = with_feature("foci", ("macrocalcifications",))
     advice = recommendation(points(cyst), 30.0)
     assert advice.level is None

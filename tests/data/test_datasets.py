@@ -1,4 +1,4 @@
-"""Loaders read what a user unpacks, and say in one sentence what is wrong with the rest."""
+"""Loaders read what a user unpacks, and report in one sentence what is wrong with the rest."""
 
 import io
 import json
@@ -101,7 +101,7 @@ class TestThyroid:
         shutil.copytree(p1 / "LES3BDD", home / place, dirs_exist_ok=True)
         assert len(datasets.thyroid(home)) == 6
 
-    def test_index_gives_groups_and_chooses_the_rows(self, p1):
+    def test_index_holds_groups_and_chooses_the_rows(self, p1):
         write_table(
             p1 / "index.csv",
             "path,label,group,source,width,height\n"
@@ -134,7 +134,7 @@ class TestThyroid:
         (p1 / "LES3BDD/train/benin/1.jpg").write_bytes(header)
         assert datasets.thyroid(p1)["width"].isna().sum() == 1
 
-    def test_a_cell_without_a_source_is_told_from_the_frame_size(self, p1):
+    def test_a_cell_without_a_source_is_split_from_the_frame_size(self, p1):
         write_table(
             p1 / "index.csv",
             "path,label,group,source\n"
@@ -152,9 +152,9 @@ class TestThyroid:
             "path,label,group\nLES3BDD/test/benin/1.jpg,benign,1\n"
             "LES3BDD/more/benin/4.jpg,benign,1\n5.jpg,benign,1\n",
         )
-        told = datasets.thyroid(p1)["published_split"]
-        assert list(told.dropna()) == ["test"]
-        assert told.isna().sum() == 2
+        split = datasets.thyroid(p1)["published_split"]
+        assert list(split.dropna()) == ["test"]
+        assert split.isna().sum() == 2
 
 
 class TestIndex:
@@ -171,16 +171,19 @@ class TestIndex:
             ("path,label\na.png,benign\n", "columns path, label, group. Received: no group"),
             ("path,label,group\n", "at least one row"),
             ("path,label,group\na.png,benign,1\na.png,benign,1\n", "each image once"),
-            ("path,label,group\na.png,,1\n", "has a label"),
-            ("path,label,group\nc.png,benign,1\n", r"c\.png, one of 1 that are not there"),
+            ("path,label,group\na.png,,1\n", "must have a label"),
+            ("path,label,group\nc.png,benign,1\n", r"c\.png, one of 1 that do not exist"),
             ("path,label,group\n../a.png,benign,1\n", r"inside its folder.*Received: \.\./a\.png"),
             ("path,label,group\nx/../../a.png,benign,1\n", "inside its folder"),
             ("path,label,group\n/etc/hostname,benign,1\n", "inside its folder"),
             ("path,label,group\n,benign,1\n", "inside its folder"),
-            ("path,label,group\na.png, ,1\n", "has a label"),
+            ("path,label,group\na.png, ,1\n", "must have a label"),
             ("path,label,group,group \na.png,benign,1,1\n", "each column once"),
             ("path,label,group\na.png,benign,1,2\n", "CSV file in UTF-8"),
-            ("path,label,group,width\na.png,benign,1,wide\n", "width are numbers.*Received: wide"),
+            (
+                "path,label,group,width\na.png,benign,1,wide\n",
+                "width must be numbers.*Received: wide",
+            ),
             ("", "CSV file in UTF-8"),
         ],
     )
@@ -225,10 +228,10 @@ class TestIndex:
                 label = "malignant" if patient % 3 else "benign"
                 rows.append(f"{patient}-{frame}.png,{label},{name}{blank}")
         write_table(tmp_path / "index.csv", "\n".join(rows))
-        dealt = splits.kfold(datasets.load(tmp_path), 3, seed=0)
-        patient = dealt["path"].map(lambda path: Path(path).stem.partition("-")[0])
-        assert patient.nunique() == dealt["group"].nunique() == 12
-        assert dealt.groupby(patient)["fold"].nunique().max() == 1
+        assigned = splits.kfold(datasets.load(tmp_path), 3, seed=0)
+        patient = assigned["path"].map(lambda path: Path(path).stem.partition("-")[0])
+        assert patient.nunique() == assigned["group"].nunique() == 12
+        assert assigned.groupby(patient)["fold"].nunique().max() == 1
 
     def test_a_row_without_a_source_comes_from_the_folder(self, indexed):
         write_table(
@@ -385,6 +388,24 @@ class TestRadiographs:
         assert set(records["published_split"]) == {"train", "test"}
         assert set(records["cause"].dropna()) == {"virus"}
 
+    def test_names_of_the_third_version_hold_patient_and_cause(self, tmp_path):
+        for name in ("BACTERIA-7-0001", "BACTERIA-7-0002", "VIRUS-36-0002"):
+            draw(tmp_path / "train" / "PNEUMONIA" / f"{name}.jpeg")
+        draw(tmp_path / "train" / "NORMAL" / "NORMAL-28501-0001.jpeg")
+        records = datasets.paediatric_pneumonia(tmp_path)
+        assert list(records["group"]) == ["28501", "7", "7", "36"]
+        assert list(records["cause"].fillna("")) == ["", "bacteria", "bacteria", "virus"]
+
+    def test_either_set_can_be_read_as_films(self, tmp_path):
+        covid_and_paediatric(tmp_path)
+        covid, children = tmp_path / "covid", tmp_path / "children"
+        both = datasets.films(covid, children)
+        pd.testing.assert_frame_equal(both, datasets.radiographs(tmp_path))
+        alone = len(datasets.films(covid, None)), len(datasets.films(None, children))
+        assert alone == (3, 4)
+        with pytest.raises(DataError, match="at least one set"):
+            datasets.films(None, None)
+
     def test_one_set_alone_is_not_both(self, tmp_path):
         covid_and_paediatric(tmp_path)
         shutil.rmtree(tmp_path / "children")
@@ -450,7 +471,7 @@ class TestMiniMias:
         for path, found in zip(records["path"], records["abnormalities"], strict=True):
             for x, y in [(a.x, a.y) for a in found if not np.isnan(a.x)]:
                 bright.append(decode(path)[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4].mean())
-        # Were the y axis not turned, a good part would lie on the black background.
+        # Were the y axis not turned, a good part would be on the black background.
         assert np.mean(np.array(bright) > 60) > 0.97
 
 
@@ -494,7 +515,7 @@ class TestTinyImagenet:
 
     def test_cut_archive_is_one_sentence(self, tmp_path):
         (tmp_path / "train.zip").write_bytes(b"PK\x03\x04 and no more")
-        with pytest.raises(DataError, match="whole zip archive"):
+        with pytest.raises(DataError, match="complete zip archive"):
             datasets.tiny_imagenet(tmp_path)
 
     @pytest.mark.parametrize("part", ["test", "val"])
@@ -610,7 +631,7 @@ def test_no_loader_takes_a_missing_or_an_empty_folder(read, tmp_path):
         read(tmp_path)
 
 
-def test_load_tells_what_a_folder_should_hold(tmp_path):
+def test_load_reports_what_a_folder_should_hold(tmp_path):
     assert datasets.layout(tmp_path) is None
     with pytest.raises(DataError, match=r"index\.csv with path, label and group"):
         datasets.load(tmp_path)
@@ -660,7 +681,7 @@ def test_each_real_set_is_recognised_and_read_whole(thyro_data, folder, layout, 
     check_table(records)
 
 
-def test_real_thyroid_set_without_its_index_tells_the_same_sources(thyro_data, tmp_path):
+def test_real_thyroid_set_without_its_index_has_the_same_sources(thyro_data, tmp_path):
     shutil.copytree(thyro_data / "thyroid_us" / "LES3BDD", tmp_path / "LES3BDD")
     guessed = datasets.thyroid(tmp_path)
     known = datasets.thyroid(thyro_data / "thyroid_us")

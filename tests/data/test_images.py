@@ -1,4 +1,4 @@
-"""Decoding: every accepted way to store an image gives the same pixels, the rest one sentence."""
+"""Decoding: every accepted way to store an image yields the same pixels, the rest one sentence."""
 
 import concurrent.futures
 import contextlib
@@ -94,7 +94,7 @@ def test_a_palette_is_looked_up() -> None:
     np.testing.assert_array_equal(images.decode(stored(image, "PNG")), palette[indices])
 
 
-def test_transparency_lies_over_black() -> None:
+def test_transparency_is_over_black() -> None:
     alpha = np.full((40, 52, 1), 255, np.uint8)
     alpha[:20] = 0
     decoded = images.decode(stored(Image.fromarray(np.dstack([COLOUR, alpha])), "PNG"))
@@ -102,7 +102,7 @@ def test_transparency_lies_over_black() -> None:
     np.testing.assert_array_equal(decoded[20:], COLOUR[20:])
 
 
-def test_grey_with_alpha_and_a_transparent_palette_entry_lie_over_black() -> None:
+def test_grey_with_alpha_and_a_transparent_palette_entry_are_over_black() -> None:
     half = Image.merge("LA", [Image.new("L", (40, 40), 200), Image.new("L", (40, 40), 128)])
     assert np.abs(images.decode(stored(half, "PNG")).astype(int) - 100).max() <= 1
     palette = Image.new("P", (40, 40), 1)
@@ -179,7 +179,7 @@ def test_a_photo_with_a_preview_after_it_is_accepted() -> None:
     assert np.abs(images.decode(with_preview).astype(int) - SMOOTH).mean() < 3
 
 
-def test_path_bytes_and_archive_member_give_the_same_pixels(tmp_path) -> None:
+def test_path_bytes_and_archive_member_hold_the_same_pixels(tmp_path) -> None:
     content = stored(Image.fromarray(COLOUR), "PNG")
     file = tmp_path / "frame of α.png"
     file.write_bytes(content)
@@ -341,13 +341,13 @@ def check_image_or_sentence(source: bytes | str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(kind=st.sampled_from(sorted(WHOLE)), **DAMAGE)
-def test_damage_gives_an_image_or_a_sentence(kind, cut, flips) -> None:
+def test_damage_leads_to_an_image_or_a_sentence(kind, cut, flips) -> None:
     check_image_or_sentence(damaged(WHOLE[kind], cut, flips))
 
 
 @settings(max_examples=150, deadline=None)
 @given(kind=st.sampled_from(sorted(ARCHIVES)), **{**DAMAGE, "cut": st.sampled_from([1.0, 0.9])})
-def test_damage_of_an_archive_gives_an_image_or_a_sentence(
+def test_damage_of_an_archive_leads_to_an_image_or_a_sentence(
     tmp_path_factory, kind, cut, flips
 ) -> None:
     # A name of its own for each: archives are kept open by name and time.
@@ -367,7 +367,7 @@ def deep(dtype: str, white_is_zero: bool) -> np.ndarray:
     if kind.kind == "f":
         return share.astype(kind)
     span = np.iinfo(kind)
-    # Halved, so that the whole range of 64 bits stays within what a float can tell apart.
+    # Halved, so that the whole range of 64 bits stays within what a float can separate.
     return np.round(share * (span.max // 2)).astype(kind) + (span.min // 2 if span.min else 0)
 
 
@@ -375,7 +375,7 @@ def deep(dtype: str, white_is_zero: bool) -> np.ndarray:
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
 @pytest.mark.parametrize("dtype", ["i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"])
-def test_a_tiff_of_any_depth_gives_the_same_frame(dtype, photometric, compression, byteorder):
+def test_a_tiff_of_any_depth_holds_the_same_frame(dtype, photometric, compression, byteorder):
     stream = io.BytesIO()
     values = deep(dtype, photometric == "miniswhite")
     tifffile.imwrite(
@@ -389,7 +389,7 @@ def test_a_tiff_of_any_depth_gives_the_same_frame(dtype, photometric, compressio
 
 @pytest.mark.parametrize("turn", [1, 3, 6, 8])
 @pytest.mark.parametrize("dtype", ["u2", "f8"])
-def test_a_deep_tiff_is_turned_as_it_says(dtype, turn):
+def test_a_deep_tiff_is_turned_as_its_tag_asks(dtype, turn):
     stream, plain = io.BytesIO(), Image.fromarray(SMOOTH)
     tifffile.imwrite(stream, deep(dtype, False), extratags=[(274, 3, 1, turn, True)])
     plain.getexif()[274] = turn
@@ -481,7 +481,7 @@ def test_the_size_is_that_of_the_decoded_image(tmp_path):
         images.size(b"no image")
 
 
-def test_unreadable_images_of_a_set_are_told_by_place(tmp_path):
+def test_unreadable_images_of_a_set_are_reported_by_place(tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(4)]
     for path in paths:
         path.write_bytes(WHOLE["PNG"])

@@ -7,7 +7,7 @@ from PIL import Image
 
 from thyro_demo.data import datasets, phantom
 from thyro_demo.data.images import decode
-from thyro_demo.data.masks import nodule_mask, read_mask
+from thyro_demo.data.masks import nodule_mask, polygon_mask, read_mask
 from thyro_demo.errors import ImageError
 
 NODULE = np.zeros((40, 60), bool)
@@ -97,7 +97,7 @@ def test_several_masks_are_united(tmp_path, frame):
     ],
     ids=str,
 )
-def test_where_the_set_says_there_is_no_nodule_the_mask_is_empty(frame, facts):
+def test_where_the_set_states_that_there_is_no_nodule_the_mask_is_empty(frame, facts):
     found = nodule_mask(pd.Series({"path": frame} | facts))
     assert found.shape == NODULE.shape
     assert not found.any()
@@ -120,7 +120,7 @@ def test_where_nothing_is_known_there_is_no_mask(facts):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_the_mask_lies_on_the_frame_as_it_is_decoded(tmp_path, kind):
+def test_the_mask_fits_the_frame_as_it_is_decoded(tmp_path, kind):
     image = Image.new("L", (60, 40), 90)
     turned = image.getexif()
     turned[274] = 6
@@ -151,9 +151,23 @@ def test_phantoms_have_the_mask_that_they_were_drawn_with(tmp_path):
     assert not any(nodule_mask(record).any() for _, record in glands.iterrows())
 
 
-def test_real_outlines_lie_on_their_frames(thyro_data):
+def test_real_outlines_are_on_their_frames(thyro_data):
     records = datasets.ddti(thyro_data / "ddti").sample(20, random_state=0)
     for _, record in records.iterrows():
         found = nodule_mask(record)
         assert (found is None) == (not record["polygons"])
         assert found is None or 0 < found.mean() < 0.6
+
+
+def test_a_mask_is_filled_to_its_outline() -> None:
+    mask = polygon_mask(np.array([[2, 3], [6, 3], [6, 8], [2, 8]]), (12, 12))
+    assert mask.sum() == 5 * 6
+    assert mask[3:9, 2:7].all()
+
+
+@pytest.mark.parametrize(
+    "polygon", [np.zeros((2, 2)), np.zeros((5, 3)), np.array([[0, 0], [9, np.nan], [5, 5]])]
+)
+def test_what_is_no_polygon_is_refused(polygon: np.ndarray) -> None:
+    with pytest.raises(ImageError, match="Received: "):
+        polygon_mask(polygon, (20, 20))

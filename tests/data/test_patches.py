@@ -1,4 +1,4 @@
-"""Patches lie where their films show what they are named after, and look alike but for that."""
+"""Patches are where their films show what they are named after, and look alike but for that."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from thyro_demo.data import datasets, patches
 from thyro_demo.data.images import decode
-from thyro_demo.data.preprocess import Box, crop
+from thyro_demo.data.scan_area import Box, crop
 from thyro_demo.errors import DataError
 
 SIDE = 256
@@ -54,7 +54,7 @@ def chosen(films):
     return patches.mini_mias(films, per_film=6)
 
 
-def test_each_mass_lies_whole_and_in_the_middle_of_its_patch(chosen):
+def test_each_mass_is_whole_and_in_the_middle_of_its_patch(chosen):
     """A y axis that points down, or full-scale pixels, would miss the discs."""
     masses = chosen[chosen["label"] == patches.MASS]
     assert sorted(masses["film"]) == ["mdb001", "mdb003", "mdb005", "mdb007"]
@@ -83,7 +83,7 @@ def test_normal_patches_come_from_the_breast_of_films_without_any_abnormality(ch
     for row in normal.itertuples():
         grey = crop(decode(row.path)[..., 0], row.roi)
         assert (grey == 255).sum() == 0
-        # As much as of the patches with a mass, which all lie in the breast.
+        # As much as of the patches with a mass, which are all in the breast.
         assert (grey == BREAST).mean() > 0.95
 
 
@@ -191,7 +191,7 @@ def test_nodules_and_glands_of_phantoms_become_patches(tmp_path):
 
 
 def test_films_without_a_mass_are_refused(films):
-    with pytest.raises(DataError, match=r"films with a mass.*Received: 0 masses"):
+    with pytest.raises(DataError, match=r"at least one mass.*Received: 0 masses"):
         patches.mini_mias(films[films["label"] == "normal"])
     with pytest.raises(DataError, match="per_film=0"):
         patches.mini_mias(films, per_film=0)

@@ -1,6 +1,7 @@
 """Phantoms behave as ultrasound and as a fair teaching set should."""
 
 import csv
+import functools
 import itertools
 
 import numpy as np
@@ -31,6 +32,9 @@ SOLID = Features("solid or almost completely solid", "hypoechoic", "wider than t
 CYST = Features("cystic or almost completely cystic", "anechoic", "wider than tall", "smooth")
 TALL = Features("solid or almost completely solid", "hypoechoic", "taller than wide", "smooth")
 
+# Several tests look at the same frames.
+drawn, shown = functools.cache(draw), functools.cache(example)
+
 
 def longest_diameter(mask: np.ndarray) -> float:
     z, x = np.nonzero(mask)
@@ -40,7 +44,7 @@ def longest_diameter(mask: np.ndarray) -> float:
 
 
 def below(phantom: Phantom, columns: np.ndarray) -> float:
-    """Mean grey of the given columns from the nodule's lower edge down 5 mm."""
+    """Mean grey of these columns from the nodule's lower edge down 5 mm."""
     deepest = int(np.nonzero(phantom.mask.any(axis=1))[0].max())
     reach = deepest + 4, deepest + 4 + round(5 / phantom.spacing_mm)
     return float(phantom.frame[slice(*reach), :][:, columns].mean())
@@ -50,7 +54,7 @@ def changed_below(marked: Features, plain: Features, seeds: range) -> float:
     """Mean grey behind the nodule's middle, with one feature against without."""
     change = []
     for seed in seeds:
-        first, second = draw(marked, 16.0, seed), draw(plain, 16.0, seed)
+        first, second = drawn(marked, 16.0, seed), drawn(plain, 16.0, seed)
         middle = round(float(np.nonzero(first.mask)[1].mean()))
         columns = np.arange(middle - 12, middle + 13)
         change.append(below(first, columns) - below(second, columns))
@@ -88,7 +92,7 @@ def test_speckle_widens_with_depth():
     assert width(slice(280, 360)) > width(slice(0, 80)) + 0.2
 
 
-def test_a_louder_scatterer_map_gives_that_many_decibels_more():
+def test_a_louder_scatterer_map_yields_that_many_decibels_more():
     still = np.zeros((120, 160), np.float32)
     rng = [np.random.default_rng(0) for _ in range(2)]
     quiet = physics.echo_power(rng[0], still, still, 0.1, noise_db=-120.0)
@@ -108,7 +112,7 @@ def test_a_specular_interface_is_steadier_than_speckle():
 # --- one frame ---
 
 
-def test_the_same_seed_gives_the_same_frame():
+def test_the_same_seed_draws_the_same_frame():
     first, second = draw(SOLID, 12.0, seed=7), draw(SOLID, 12.0, seed=7)
     np.testing.assert_array_equal(first.frame, second.frame)
     np.testing.assert_array_equal(first.mask, second.mask)
@@ -161,7 +165,7 @@ def test_echogenicity_orders_the_grey_inside():
         features = Features(
             "solid or almost completely solid", echogenicity, "wider than tall", "smooth"
         )
-        inside = [draw(features, 15.0, seed) for seed in range(4)]
+        inside = [drawn(features, 15.0, seed) for seed in range(4)]
         greys.append(np.mean([p.frame[p.mask].mean() for p in inside]))
     greys.append(np.mean([p.frame[p.mask].mean() for p in (draw(CYST, 15.0, s) for s in range(4))]))
     assert np.all(np.diff(greys) < -8)
@@ -169,10 +173,10 @@ def test_echogenicity_orders_the_grey_inside():
 
 def test_it_is_darker_behind_a_macrocalcification():
     calcified = Features(*list(vars(SOLID).values())[:4], foci=("macrocalcifications",))
-    # The plate lies anywhere in the nodule: the darkest columns are its shadow.
+    # The plate is anywhere in the nodule: the darkest columns are its shadow.
     drops = []
     for seed in range(6):
-        first, second = draw(calcified, 16.0, seed), draw(SOLID, 16.0, seed)
+        first, second = drawn(calcified, 16.0, seed), drawn(SOLID, 16.0, seed)
         columns = np.nonzero(first.mask.any(axis=0))[0].reshape(-1, 1)
         plate = [below(first, c) - below(second, c) for c in columns]
         drops.append(np.min(np.convolve(plate, np.ones(9) / 9, "valid")))
@@ -191,7 +195,7 @@ def test_it_is_brighter_behind_a_cyst():
 def test_punctate_foci_are_bright_points():
     dotted = Features(*list(vars(SOLID).values())[:4], foci=("punctate echogenic foci",))
     brightest = [
-        [np.percentile(p.frame[p.mask], 99.5) for p in (draw(f, 15.0, s) for s in range(4))]
+        [np.percentile(p.frame[p.mask], 99.5) for p in (drawn(f, 15.0, s) for s in range(4))]
         for f in (dotted, SOLID)
     ]
     assert np.mean(brightest[0]) > np.mean(brightest[1]) + 40
@@ -323,7 +327,7 @@ def test_threads_don_t_change_the_frames(patients):
         np.testing.assert_array_equal(first.frame, second.frame)
 
 
-def test_neither_size_nor_spacing_tells_the_label():
+def test_neither_size_nor_spacing_reveals_the_label():
     # The size is drawn without regard to the label. The spacing follows from the depth, which
     # must hold a lobe that makes room for the nodule; that trace is too weak for 300 frames.
     frames = list(cohort(300, 1, seed=5, shape=(64, 96)))
@@ -331,8 +335,8 @@ def test_neither_size_nor_spacing_tells_the_label():
     size = np.array([p.size_mm for p in frames])
     spacing = np.array([p.spacing_mm for p in frames])
     assert 0.35 < malignant.mean() < 0.65
-    for given in (size, spacing):
-        assert stats.ks_2samp(given[malignant], given[~malignant]).pvalue > 0.01
+    for drawn in (size, spacing):
+        assert stats.ks_2samp(drawn[malignant], drawn[~malignant]).pvalue > 0.01
 
 
 def test_a_diffuse_cohort_has_both_textures_and_no_nodule():
@@ -441,21 +445,21 @@ def flat(features: Features) -> tuple[str, ...]:
 
 
 def test_examples_keep_what_their_names_promise():
-    assert example("Looks benign, labelled malignant").label == "malignant"
-    assert example("Looks malignant, labelled benign").label == "benign"
+    assert shown("Looks benign, labelled malignant").label == "malignant"
+    assert shown("Looks malignant, labelled benign").label == "benign"
     assert points(EXAMPLES["Looks benign, labelled malignant"][0]) <= 3
     assert points(EXAMPLES["Looks malignant, labelled benign"][0]) >= 7
-    assert example("No nodule").features is None
-    assert example("Autoimmune gland, no nodule").label == "autoimmune"
-    assert outside(example("Scanner's text around the scan"), ScannerFrame()).any()
+    assert shown("No nodule").features is None
+    assert shown("Autoimmune gland, no nodule").label == "autoimmune"
+    assert outside(shown("Scanner's text around the scan"), ScannerFrame()).any()
     with pytest.raises(DataError, match="Received: name='cat'"):
         example("cat")
 
 
-def test_two_labels_are_against_the_odds_as_their_names_say():
+def test_two_labels_are_against_the_odds_as_their_names_state():
     against = set()
     for name in (*EXAMPLES, *PITFALLS):
-        frame = example(name)
+        frame = shown(name)
         if frame.features is not None:
             malignant = malignant_probability(frame.points)
             if (malignant if frame.label == "malignant" else 1 - malignant) < 0.5:
@@ -464,7 +468,7 @@ def test_two_labels_are_against_the_odds_as_their_names_say():
 
 
 def test_no_two_examples_show_one_patient():
-    patients = [example(name).patient for name in (*EXAMPLES, *PITFALLS)]
+    patients = [shown(name).patient for name in (*EXAMPLES, *PITFALLS)]
     assert len(set(patients)) == len(patients)
 
 

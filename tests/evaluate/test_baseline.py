@@ -1,4 +1,4 @@
-"""The size of an image tells its class where sources differ, and nothing where they do not."""
+"""The size of an image predicts its class where sources differ, and nothing where they do not."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def size_auroc(records):
     return metrics.auroc(records["label"] == "malignant", baseline.image_size_scores(records))
 
 
-def test_sources_of_different_prevalence_are_told_by_size():
+def test_sources_of_different_prevalence_are_recognised_by_size():
     assert size_auroc(sized_records(np.random.default_rng(0), (0.9, 0.2))) > 0.8
 
 

@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, and know that frames are not patients."""
+"""Intervals hold the truth as often as they promise, and know that frames are not patients."""
 
 import math
 from functools import partial
@@ -8,7 +8,7 @@ import pytest
 import sklearn.metrics
 
 from thyro_demo.errors import DataError
-from thyro_demo.evaluate import intervals, metrics
+from thyro_demo.evaluate import curves, intervals, metrics
 
 
 def frames_of_patients(generator, patients=80, frames=1, shift=1.5):
@@ -45,7 +45,7 @@ def test_resampling_frames_instead_of_patients_is_too_sure():
     assert coverage(truth, by_frame) <= 0.75
 
 
-def test_a_statistic_without_weights_gives_the_same_interval():
+def test_a_statistic_without_weights_has_the_same_interval():
     labels, scores, groups = frames_of_patients(np.random.default_rng(1), patients=40, frames=2)
     fast = intervals.group_bootstrap(metrics.auroc, labels, scores, groups, resamples=50)
     slow = intervals.group_bootstrap(
@@ -54,7 +54,7 @@ def test_a_statistic_without_weights_gives_the_same_interval():
     assert fast == pytest.approx(slow)
 
 
-def test_the_same_seed_gives_the_same_interval_whatever_is_held_at_once(monkeypatch):
+def test_the_same_seed_yields_the_same_interval_whatever_is_held_at_once(monkeypatch):
     data = frames_of_patients(np.random.default_rng(2))
     whole = intervals.group_bootstrap(metrics.auroc, *data, resamples=100, seed=3)
     monkeypatch.setattr(intervals, "_WEIGHTS_AT_ONCE", 700)
@@ -78,7 +78,7 @@ def test_a_row_without_a_group_is_its_own_group():
     ) == intervals.group_bootstrap(metrics.auroc, labels, scores, groups, resamples=100)
 
 
-def test_one_group_says_nothing_about_other_patients():
+def test_one_group_shows_nothing_about_other_patients():
     found = intervals.group_bootstrap(metrics.auroc, [0, 1, 1], [0.1, 0.5, 0.9], ["a", "a", "a"])
     assert found.value == 1
     assert math.isnan(found.low)
@@ -112,19 +112,19 @@ def test_pairing_narrows_the_interval_of_a_difference():
 def test_the_band_of_a_roc_curve_holds_the_curve():
     labels, scores, groups = frames_of_patients(np.random.default_rng(9))
     rates, low, high = intervals.roc_band(labels, scores, groups, resamples=500)
-    curve = metrics.sensitivity_at(labels, scores, rates)
+    curve = curves.sensitivity_at(labels, scores, rates)
     assert ((low <= curve) & (curve <= high)).mean() > 0.95
     assert (high[-1], low[-1]) == (1, 1)
 
 
 def test_every_row_needs_a_group_entry():
-    with pytest.raises(DataError, match="Every row has a group"):
+    with pytest.raises(DataError, match="Groups and scores must have the same length"):
         intervals.group_bootstrap(metrics.auroc, [0, 1], [0.1, 0.9], ["a"])
     with pytest.raises(DataError, match="same rows"):
         intervals.paired_group_bootstrap(metrics.auroc, [0, 1], [0.1, 0.9], [0.5], ["a", "b"])
 
 
-def test_a_share_stands_within_its_interval_and_the_exact_one_is_wider():
+def test_a_share_is_within_its_interval_and_the_exact_one_is_wider():
     for count in (3, 10):
         wilson, exact = (intervals.share(count, 20, method) for method in ("wilson", "exact"))
         assert wilson.value == exact.value == count / 20

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thyro_demo.errors import DataError
-from thyro_demo.evaluate import metrics
+from thyro_demo.evaluate import curves, metrics, operating_points
 
 # Few distinct values, so that ties within and between the classes are the rule.
 TIED = st.integers(0, 8).map(lambda eighth: eighth / 8)
@@ -61,12 +61,12 @@ def test_metrics_at_a_threshold_agree_with_scikit_learn(data, threshold):
 @given(labelled_scores())
 def test_curves_agree_with_scikit_learn(data):
     labels, scores = data
-    roc = metrics.roc_points(labels, scores)
+    roc = curves.roc_points(labels, scores)
     fpr, tpr, thresholds = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
     np.testing.assert_allclose(roc.false_positive_rate, fpr)
     np.testing.assert_allclose(roc.true_positive_rate, tpr)
     np.testing.assert_array_equal(roc.thresholds, thresholds)
-    pr = metrics.pr_points(labels, scores)
+    pr = curves.pr_points(labels, scores)
     precision, recall, thresholds = sklearn.metrics.precision_recall_curve(labels, scores)
     np.testing.assert_allclose(pr.precision, precision[::-1])
     np.testing.assert_allclose(pr.recall, recall[::-1])
@@ -79,7 +79,7 @@ def test_calibration_agrees_with_scikit_learn(data):
     assert metrics.brier(labels, scores) == pytest.approx(
         sklearn.metrics.brier_score_loss(labels, scores)
     )
-    bins = metrics.calibration_bins(labels, scores)
+    bins = curves.calibration_bins(labels, scores)
     observed, mean_score = sklearn.calibration.calibration_curve(labels, scores, n_bins=10)
     filled = bins.rows > 0
     np.testing.assert_allclose(bins.observed[filled], observed)
@@ -106,7 +106,7 @@ def test_weights_count_rows(data, choice):
         (metrics.sensitivity, 0.5),
         (metrics.specificity, 0.5),
         (metrics.f1, 0.5),
-        (metrics.sensitivity_at, (0.0, 0.3, 1.0)),
+        (curves.sensitivity_at, (0.0, 0.3, 1.0)),
     ):
         repeated, once = figure(labels, scores, *at, weights=weights)
         np.testing.assert_allclose(repeated, figure(labels[again], scores[again], *at))
@@ -133,31 +133,31 @@ def test_youden_threshold_has_the_best_index_of_all(data):
     def index(at):
         return metrics.sensitivity(labels, scores, at) + metrics.specificity(labels, scores, at)
 
-    chosen = index(metrics.youden_threshold(labels, scores))
+    chosen = index(operating_points.youden(labels, scores))
     assert chosen == pytest.approx(max(index(at) for at in scores))
 
 
 def test_of_two_equal_indices_youden_takes_the_higher_sensitivity():
-    assert metrics.youden_threshold([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.6]) == pytest.approx(0.65)
+    assert operating_points.youden([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.6]) == pytest.approx(0.65)
 
 
 @given(labelled_scores(), st.floats(0.05, 1))
 def test_sensitivity_threshold_is_the_largest_that_reaches_the_target(data, target):
     labels, scores = data
-    threshold = metrics.sensitivity_threshold(labels, scores, target)
+    threshold = operating_points.at_sensitivity(labels, scores, target)
     assert metrics.sensitivity(labels, scores, threshold) >= target
     assert metrics.sensitivity(labels, scores, np.nextafter(threshold, 2)) < target
 
 
 def test_sens95_of_twenty_positives_may_miss_one():
     scores = np.arange(1, 21) / 20
-    assert metrics.sensitivity_threshold(np.ones(20), scores) == scores[1]
+    assert operating_points.at_sensitivity(np.ones(20), scores) == scores[1]
 
 
 def test_a_perfect_classifier_is_perfect():
     labels = np.array([0, 0, 0, 1, 1])
     scores = np.array([0.0, 0.1, 0.2, 0.8, 1.0])
-    threshold = metrics.youden_threshold(labels, scores)
+    threshold = operating_points.youden(labels, scores)
     assert threshold == pytest.approx(0.5)
     assert metrics.auroc(labels, scores) == 1
     assert metrics.average_precision(labels, scores) == 1
@@ -171,11 +171,11 @@ def test_one_class_leaves_rankings_undefined_without_a_warning(label):
     labels, scores = np.full(3, label), np.array([0.2, 0.4, 0.4])
     assert math.isnan(metrics.auroc(labels, scores))
     assert math.isnan(metrics.average_precision(labels, scores))
-    assert math.isnan(metrics.youden_threshold(labels, scores))
+    assert math.isnan(operating_points.youden(labels, scores))
     assert math.isnan(metrics.sensitivity(labels, scores, 0.3)) is not label
     assert math.isnan(metrics.specificity(labels, scores, 0.3)) is label
-    assert math.isnan(metrics.sensitivity_threshold(labels, scores)) is not label
-    assert np.isnan(metrics.roc_points(labels, scores)[0 if label else 1]).all()
+    assert math.isnan(operating_points.at_sensitivity(labels, scores)) is not label
+    assert np.isnan(curves.roc_points(labels, scores)[0 if label else 1]).all()
 
 
 def test_no_rows_leave_everything_undefined_without_a_warning():

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import colormaps
 
 from thyro_demo.errors import ThyroError
-from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table, overlay
+from thyro_demo.explain.overlay import COLOUR_SCALES, overlay
 
 
 @pytest.fixture
@@ -53,13 +53,3 @@ def test_the_frame_given_is_not_written_to(frame):
 def test_what_cannot_be_laid_over_is_refused_in_one_sentence(frame, heatmap, opacity, colormap):
     with pytest.raises(ThyroError, match="Received: "):
         overlay(frame, heatmap, opacity, colormap)
-
-
-def test_sampling_a_scale_coarsely_keeps_its_ends_and_its_shape():
-    # The page hands 33 samples to the browser, which joins them by straight lines.
-    for name in COLOUR_SCALES:
-        coarse, fine = colour_table(name, 33), colour_table(name)
-        joined = np.stack(
-            [np.interp(np.linspace(0, 32, 256), np.arange(33), coarse[:, i]) for i in range(3)], 1
-        )
-        assert np.abs(joined - fine).max() < 0.02

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from thyro_demo.models.architectures.response import local_response
-from thyro_demo.models.backbones import backbone, build, copy_weights, fold_normalisation
+from thyro_demo.models.backbones import backbone
+from thyro_demo.models.networks import build, copy_weights, fold_normalisation
 
 # Layer by layer: side of the map, weights and biases. AlexNet: the text that P2 follows;
 # OverFeat: Sermanet et al. 2014, table 3; VGG-F: Chatfield et al. 2014, table 1.
@@ -54,7 +55,7 @@ early = pytest.mark.parametrize("name", _PAPERS)
 
 @pytest.fixture(scope="module")
 def published():
-    """Give the early networks at the size of their papers, by name."""
+    """Return the early networks at the size of their papers, by name."""
     return {name: build(backbone(name)) for name in _PAPERS}
 
 
@@ -82,7 +83,7 @@ def test_with_its_fully_connected_layers_a_network_has_the_published_number_of_w
 
 
 def cells(spec, side):
-    """Give the side of the last feature map, 0 where a layer has nothing left to read."""
+    """Return the side of the last feature map, 0 where a layer has nothing left to read."""
     try:
         return spec.body(keras.Input((side, side, 3))).shape[1]
     except ValueError:
@@ -97,7 +98,7 @@ def test_the_least_side_is_the_least_that_leaves_a_cell(name):
 
 @pytest.mark.parametrize("channels", [3, 7, 96])
 def test_local_response_normalisation_is_that_of_tensorflow(channels):
-    """On values of the size that AlexNet meets: its α has hardly a say on smaller ones."""
+    """On values of the size that AlexNet meets: its α hardly counts on smaller ones."""
     values = np.random.default_rng(0).normal(0, 80, (2, 5, 4, channels)).astype(np.float32)
     image = keras.Input((None, None, channels))
     graph = keras.Model(image, local_response(image, "norm"))
@@ -140,9 +141,9 @@ def test_the_form_that_is_trained_from_random_weights_folds_into_the_plain_one(n
     np.testing.assert_allclose(plain(images), expected, rtol=1e-3, atol=1e-5)
 
 
-def test_layers_have_the_same_names_however_many_networks_were_built_before():
+def test_layers_have_the_same_names_however_many_networks_were_built_before(built):
     """Keras numbers them on and on; weights would find no layer of their name."""
-    first, second = (build(backbone("xception"), input_size=71) for _ in range(2))
+    first, second = built("xception"), build(backbone("xception"), input_size=71)
     assert copy_weights(first, second) == sum(1 for layer in first.layers if layer.weights)
     adds = [layer.name for layer in first.layers if isinstance(layer, keras.layers.Add)]
     assert adds == ["add", *(f"add_{number}" for number in range(1, 12))]

@@ -31,10 +31,10 @@ def test_the_raw_score_rises_with_the_calibrated_one(kind, fitted, vectors):
 
 
 def test_a_forest_votes_between_zero_and_one_with_200_trees_or_more(fitted, vectors):
-    head = CalibratedHead(fitted["forest"])
-    votes = head.raw(vectors[0])
+    votes = CalibratedHead(fitted["forest"]).raw(vectors[0])
     assert 0 <= votes.min() <= votes.max() <= 1
-    assert len(head.forest.estimators_) >= 200
+    grown = heads.fit("forest", *vectors, folds=2)
+    assert len(CalibratedHead(grown).forest.estimators_) >= 200
 
 
 @every_kind
@@ -80,13 +80,13 @@ def test_the_same_seed_grows_the_same_forest(vectors, monkeypatch):
 
 
 @every_kind
-def test_heads_learn_what_can_be_told(kind, fitted, vectors):
+def test_heads_learn_what_can_be_learned(kind, fitted, vectors):
     scores = CalibratedHead(fitted[kind]).scores(vectors[0])
     assert scores[vectors[1] == 1].mean() > scores[vectors[1] == 0].mean() + 0.2
 
 
 @every_kind
-def test_too_few_groups_are_told_in_a_sentence(kind, vectors):
+def test_too_few_groups_are_refused_in_a_sentence(kind, vectors):
     features, labels, groups = vectors
     with pytest.raises(RecipeError, match=r"at least 5 groups in each class.*Received: 4\.$"):
         heads.fit(kind, features[:24], labels[:24], groups[:24])
@@ -103,9 +103,9 @@ def test_weights_of_rows_reach_the_fit(kind, vectors, monkeypatch):
     monkeypatch.setattr(heads, "TREES", 20)
     features, labels, groups = vectors
     wrong = groups % 3 == 0
-    told = np.where(wrong, 1 - labels, labels)
+    taught = np.where(wrong, 1 - labels, labels)
     even, weighted = (
-        CalibratedHead(heads.fit(kind, features, told, groups, weights=weights)).raw(features)
+        CalibratedHead(heads.fit(kind, features, taught, groups, weights=weights)).raw(features)
         for weights in (None, np.where(wrong, 1e-3, 1.0))
     )
     apart = [raw[wrong & (labels == 1)].mean() - raw[wrong & (labels == 0)].mean()

@@ -1,4 +1,7 @@
-"""A network that first draws where the nodule is, and whose heads read what lies there."""
+"""A network that first draws where the nodule is, and whose heads read what is there."""
+
+import functools
+import shutil
 
 import keras
 import numpy as np
@@ -9,25 +12,41 @@ from PIL import Image
 
 from thyro_demo.data import phantom
 from thyro_demo.errors import DataError, RecipeError
-from thyro_demo.explain.cam import grad_cam, hires_cam
-from thyro_demo.explain.heads import nodule_occlusion
-from thyro_demo.models import backbones, nodule_map, outlined_set
+from thyro_demo.explain.forest import nodule_occlusion
+from thyro_demo.explain.gradcam import grad_cam, hires_cam
+from thyro_demo.models import backbones, networks, nodule_map
 from thyro_demo.models.pipeline import Augmentation, Frames, augment, load_outlined
 from thyro_demo.models.pooling import EVERYWHERE, FLOOR
-from thyro_demo.models.transfer import Stage, cache_views, train_stage
+from thyro_demo.training import loop, outlined_set
+from thyro_demo.training.frozen_cache import cache_views
+from thyro_demo.training.loop import train_stage
+from thyro_demo.training.stage import Stage, learning_rate
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 WITH_MAP = [name for name, spec in backbones.BACKBONES.items() if spec.fine_layer]
+
+
+@pytest.fixture(scope="module")
+def with_map():
+    """Return a function that builds a network with a nodule map once."""
+
+    @functools.cache
+    def build(name):
+        return networks.build(backbones.backbone(name), head="nodule", input_size=64)
+
+    return build
 
 
 @pytest.fixture
 def network():
     keras.utils.set_random_seed(0)
-    return backbones.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
+    return networks.build(backbones.backbone("two-layer-cnn"), head="nodule", input_size=64)
 
 
 @pytest.fixture(scope="module")
 def spotted():
-    """Give 64 frames of 64 px with a bright nodule each, and its mask as the fourth channel."""
+    """Return 64 frames of 64 px with a bright nodule each, and its mask as the fourth channel."""
     rng = np.random.default_rng(1)
     images = np.zeros((64, 64, 64, 4), np.uint8)
     images[..., :3] = rng.integers(20, 80, (64, 64, 64, 1))
@@ -40,16 +59,13 @@ def spotted():
 
 
 @pytest.mark.parametrize("name", WITH_MAP)
-def test_the_nodule_map_has_the_cells_of_the_finer_map(name):
-    spec = backbones.backbone(name)
-    built = backbones.build(spec, head="nodule", input_size=64)
-    fine, last = (
-        built.get_layer(layer).output.shape for layer in (spec.fine_layer, spec.cam_layer)
-    )
+def test_the_nodule_map_has_the_cells_of_the_finer_map(name, with_map):
+    spec, built = backbones.backbone(name), with_map(name)
+    fine = built.get_layer(spec.fine_layer).output.shape
     probabilities, nodule = built.outputs
     assert probabilities.shape == (None, 2)
     assert nodule.shape == (*fine[:3], 1)
-    assert built.get_layer(nodule_map.READ).output.shape == (*fine[:3], fine[3] + last[3])
+    assert built.get_layer(nodule_map.READ).output.shape == fine
 
 
 def test_a_saved_network_opens_with_keras_alone_and_draws_the_same(network, tmp_path):
@@ -68,7 +84,7 @@ def test_features_are_weighted_means_and_standard_deviations():
     read, weight = keras.Input((4, 5, 3)), keras.Input((4, 5, 1))
     pooled = keras.Model([read, weight], nodule_map.pool(read, weight))([cells, nodule]).numpy()
     for row in range(2):
-        weights = (nodule[row] ** 2 + EVERYWHERE).ravel().astype(np.float64)
+        weights = (nodule[row] + EVERYWHERE).ravel().astype(np.float64)
         rows = cells[row].reshape(-1, 3).astype(np.float64)
         mean = np.average(rows, axis=0, weights=weights)
         spread = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weights) + FLOOR)
@@ -79,7 +95,7 @@ def test_features_are_weighted_means_and_standard_deviations():
 @pytest.mark.parametrize(("name", "size"), [("alexnet", 224), ("two-layer-cnn", 100)])
 def test_what_has_no_nodule_map_is_refused_in_one_sentence(name, size):
     with pytest.raises(RecipeError, match=r"Received: .*\.$"):
-        backbones.build(backbones.backbone(name), head="nodule", input_size=size)
+        networks.build(backbones.backbone(name), head="nodule", input_size=size)
 
 
 def test_a_mask_moves_with_its_image_and_keeps_its_values():
@@ -104,6 +120,7 @@ def test_a_view_stays_an_image_however_the_scanner_is_set():
     assert views.max() <= 255
 
 
+@pytest.mark.usefixtures("traced")
 def test_a_network_learns_to_draw_the_nodule_and_leaves_what_is_frozen(network, spotted, tmp_path):
     spec = backbones.backbone("two-layer-cnn")
     frozen = [w.copy() for w in network.get_layer("conv1").get_weights()]
@@ -120,18 +137,23 @@ def test_a_network_learns_to_draw_the_nodule_and_leaves_what_is_frozen(network, 
         np.testing.assert_array_equal(before, after)
 
 
-def test_a_stage_with_outlines_resumes_where_it_was_killed(network, spotted, tmp_path):
+def test_a_stage_with_outlines_resumes_where_it_was_killed(network, spotted, tmp_path, monkeypatch):
     spec, parts = backbones.backbone("two-layer-cnn"), (np.arange(48), np.arange(48, 64))
     stage = Stage("nodules", "last block", 3, batch=16)
-    first = network.get_weights()
-    whole = train_stage(network, spec, stage, spotted, *parts, tmp_path / "whole")
+    first, killed = network.get_weights(), tmp_path / "killed"
+
+    def watched(of, progress):
+        # What a process leaves behind that is killed in its third epoch.
+        if progress > 2 and not killed.exists():
+            shutil.copytree(tmp_path / "whole", killed)
+        return learning_rate(of, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "learning_rate", watched)
+        whole = train_stage(network, spec, stage, spotted, *parts, tmp_path / "whole")
     through = network.get_weights()
     network.set_weights(first)
-    train_stage(network, spec, stage, spotted, *parts, tmp_path / "killed")
-    state = tmp_path / "killed" / "state.npz"
-    assert state.exists()
-    network.set_weights(first)
-    again = train_stage(network, spec, stage, spotted, *parts, tmp_path / "killed")
+    again = train_stage(network, spec, stage, spotted, *parts, killed)
     assert [row["loss"] for row in again] == pytest.approx([row["loss"] for row in whole])
     for one, other in zip(through, network.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
@@ -182,10 +204,10 @@ def test_the_map_of_a_forest_is_the_fall_of_its_score_without_each_cell():
     def pooled(weights):
         rows = cells.reshape(-1, 3).astype(np.float64)
         mean = np.average(rows, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weights) + FLOOR)
-        return (np.concatenate([mean, deviation]) - spread[0]) / spread[1] @ slope
+        std = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weights) + FLOOR)
+        return (np.concatenate([mean, std]) - spread[0]) / spread[1] @ slope
 
-    weights = (nodule.astype(np.float64) ** 2 + EVERYWHERE).ravel()
+    weights = (nodule.astype(np.float64) + EVERYWHERE).ravel()
     falls = [pooled(weights) - pooled(np.where(np.arange(20) == cell, 0, weights))
              for cell in range(20)]  # fmt: skip
     expected = np.maximum(falls, 0).reshape(4, 5)
@@ -224,9 +246,8 @@ def test_the_features_of_a_frame_without_a_nodule_are_those_of_the_whole_frame()
     np.testing.assert_allclose(pooled[0, :2], cells.mean(axis=(1, 2))[0], rtol=2e-3)
 
 
-def test_the_nodule_is_learned_at_the_size_of_its_map_however_deep_the_cut_lies():
-    spec = backbones.backbone("efficientnet-b0")
-    network = backbones.build(spec, head="nodule", input_size=64)
+def test_the_nodule_is_learned_at_the_size_of_its_map_however_deep_the_cut_is(with_map):
+    spec, network = backbones.backbone("efficientnet-b0"), with_map("efficientnet-b0")
     masked = np.zeros((4, 64, 64, 4), np.uint8)
     masked[:, :32, :, 3] = 255
     frames = Frames(masked, np.zeros(4, np.int64), ("benign", "malignant"), np.ones(4, bool))

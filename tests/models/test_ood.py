@@ -1,4 +1,4 @@
-"""Frames like those of the training are told from frames unlike any of them."""
+"""Frames out of distribution are recognised."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ def space(cloud):
     return ood.fit(cloud(600, 1), np.arange(600) // 2, ["scan"] * 600)
 
 
-def test_about_one_in_a_hundred_new_training_like_images_is_unlike(space, cloud):
+def test_about_one_in_a_hundred_new_training_like_images_is_out_of_distribution(space, cloud):
     share = (ood.score(*space, cloud(4000, 2)) > 1).mean()
     assert share < 0.03
 
 
-def test_images_from_elsewhere_are_unlike(space, cloud):
+def test_images_from_elsewhere_are_out_of_distribution(space, cloud):
     rng = np.random.default_rng(5)
     assert (ood.score(*space, 6 * rng.normal(size=(200, 100))) > 1).all()
     assert (ood.score(*space, 8 * cloud(50, 3)) > 1).mean() > 0.9
@@ -41,7 +41,7 @@ def test_distance_is_about_one_for_training_images(space, cloud):
 
 
 def test_the_limit_is_measured_on_groups_that_were_left_out():
-    """Features that tell each group from all others: only left out do they look far."""
+    """Features that differ from group to group: only left out do they look far."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(20), 10)
     features = 0.01 * rng.normal(size=(200, 60))
@@ -50,7 +50,7 @@ def test_the_limit_is_measured_on_groups_that_were_left_out():
     assert limits["scan"] > 2 * ood.distance(spaces["scan"], features).max()
 
 
-def test_features_that_never_vary_give_finite_distances():
+def test_features_that_never_vary_have_finite_distances():
     features = np.zeros((60, 40))
     features[:, 0] = np.random.default_rng(0).normal(size=60)
     spaces, limits = ood.fit(features, np.arange(60), ["scan"] * 60)
@@ -60,7 +60,7 @@ def test_features_that_never_vary_give_finite_distances():
     assert 1 < ood.score(spaces, limits, strange)[0] < np.inf
 
 
-def test_what_lies_between_two_kinds_is_of_neither(cloud):
+def test_what_is_between_two_kinds_is_of_neither(cloud):
     """One Gaussian over both would be widest there."""
     here, there = cloud(200, 1) + 60, cloud(200, 2) - 60
     features = np.concatenate([here, there])

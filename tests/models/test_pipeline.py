@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from thyro_demo.data.preprocess import Box, resize
+from thyro_demo.data.scan_area import Box, resize
 from thyro_demo.errors import DataError
 from thyro_demo.models.pipeline import Augmentation, augment, batches, load_frames
 
@@ -27,7 +27,7 @@ def records(tmp_path, spotted_frames):
     return pd.DataFrame({"path": paths, "label": np.array(["benign", "malignant"])[labels[:6]]})
 
 
-def test_frames_stand_in_the_order_of_their_records(records, spotted_frames):
+def test_frames_are_in_the_order_of_their_records(records, spotted_frames):
     frames = load_frames(records, ("benign", "malignant"), 64, crop=False)
     np.testing.assert_array_equal(frames.images, spotted_frames[0][:6])
     np.testing.assert_array_equal(frames.labels, [0, 1, 0, 1, 0, 1])
@@ -101,7 +101,7 @@ def test_batches_follow_the_order_and_the_epoch(spotted_frames):
 
 
 def _overlaps(many, few):
-    """Tell which share of each of `few` equal parts of a line each of `many` pixels covers."""
+    """Compute which share of each of `few` equal parts of a line each of `many` pixels covers."""
     edges = np.arange(few + 1) * many / few
     low, high = edges[:-1, None], edges[1:, None]
     pixels = np.arange(many)

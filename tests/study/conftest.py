@@ -33,7 +33,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def trained_bundle(tiny_weights, tmp_path):
-    """Give a function that copies the tiny bundle as one whose last stage trained what it says."""
+    """Return a function that copies the tiny bundle, its last stage trained as it is asked to."""
 
     def copy(trained, name="two-layer-cnn"):
         folder = tmp_path / name
@@ -48,7 +48,7 @@ def trained_bundle(tiny_weights, tmp_path):
 
 @pytest.fixture(scope="session")
 def scored():
-    """Give a function that makes up out-of-fold scores of 40 groups, `skill` apart."""
+    """Return a function that makes up out-of-fold scores of 40 groups, `skill` apart."""
 
     def make(skill, seed=0):
         rng = np.random.default_rng(seed)

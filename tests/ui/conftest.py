@@ -1,18 +1,27 @@
 """A stand-in for the engine: fast, without a network, wrong on purpose now and then."""
 
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 import numpy as np
 import pytest
 
-from thyro_demo.data.preprocess import Box
+from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.ui.examples import Example, draw_chart
 from thyro_demo.ui.launch import launch
 
 THRESHOLD = 0.42
+
+CHROMIUM = Path(os.environ.get("THYRO_CHROMIUM", "/usr/bin/chromium"))
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+WAIT_MS = 120_000
+"""A page that is right is as quick as its host; only a wrong one waits for so long."""
 
 EVERY_KIND = {
     "efficientnet-b0": "EfficientNet-B0",
@@ -77,7 +86,7 @@ class FakeEngine:
             box=Box(0, 0, width, height),
             predictions=predictions,
             notices=[notice] if colourful else [],
-            agreement=f"{above} of {len(predictions)} heads read above their threshold.",
+            agreement=f"{above} of {len(predictions)} heads are above their threshold.",
             milliseconds=187.0,
             roi=roi,
         )
@@ -170,3 +179,47 @@ def served_with_password() -> Iterator[gr.Blocks]:
     app = launch(FakeEngine(), auth=("user", "password"), prevent_thread_lock=True)
     yield app
     app.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start the one browser of a module."""
+    # Not of all tests: as long as it is open, a loop of Playwright's runs in the main thread, where
+    # nothing else may start one.
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright for Python is not installed"
+    )
+    if not CHROMIUM.exists():
+        pytest.skip(f"no Chromium at {CHROMIUM} (THYRO_CHROMIUM names another)")
+    playwright.expect.set_options(timeout=WAIT_MS)
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser) -> Callable[..., Iterator[Any]]:
+    """Open a page; when it closes, every request it made must have stayed here."""
+
+    def opened(address: str, width: int, height: int, touch: bool = False) -> Iterator[Any]:
+        context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
+        asked: list[str] = []
+        broken: list[str] = []
+        missed: list[str] = []
+        context.on("response", lambda got: missed.append(got.url) if got.status >= 400 else None)
+        context.on("request", lambda sent: asked.append(sent.url))
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("#thyro-compare")
+        yield page
+        context.close()
+        remote = [url for url in map(urlsplit, asked) if url.scheme not in {"data", "blob"}]
+        assert {url.hostname for url in remote} == {"127.0.0.1"}
+        assert broken == []
+        # A test may fill the queue.
+        assert [url for url in missed if "/queue/join" not in url] == []
+
+    return opened

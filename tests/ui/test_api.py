@@ -12,7 +12,7 @@ def client(served):
     return Client(served[0], verbose=False)
 
 
-def test_a_client_gets_the_scores_that_the_engine_gives(client, served, speckle, tmp_path):
+def test_a_client_gets_the_scores_of_the_engine(client, served, speckle, tmp_path):
     path = tmp_path / "frame.png"
     Image.fromarray(speckle).save(path)
     answer = client.predict(image=handle_file(path), models=["vgg16"], api_name="/compare")
@@ -26,7 +26,17 @@ def test_a_file_may_have_a_name_as_long_as_a_disk_allows(client, speckle, tmp_pa
     assert answer["predictions"]
 
 
-def test_a_client_is_told_in_one_sentence_what_is_wrong(client, tmp_path):
+def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
+    (name, endpoint), *others = client.view_api(return_format="dict")["named_endpoints"].items()
+    assert (name, others) == ("/compare", [])
+    assert [one["parameter_name"] for one in endpoint["parameters"]] == ["image", "models"]
+    assert [one["label"] for one in endpoint["returns"]] == ["Comparison"]
+    assert endpoint["description"].startswith("Compare models on one image.")
+    assert "Parameters" not in endpoint["description"]
+    assert "not a diagnosis" in endpoint["description"]
+
+
+def test_a_mistake_of_a_client_is_answered_in_one_sentence(client, tmp_path):
     path = tmp_path / "one-pixel.png"
     Image.fromarray(np.zeros((1, 1, 3), np.uint8)).save(path)
     with pytest.raises(AppError, match=r"Received: one-pixel\.png"):

@@ -1,17 +1,18 @@
 """The page in headless Chromium, on a desk and on a phone."""
 
+import base64
+import io
 import json
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from thyro_demo.teach.lecture import CASES, link
+from thyro_demo.course.lecture import CASES, link
+from thyro_demo.explain.overlay import overlay
 from thyro_demo.ui.launch import launch
 
 playwright = pytest.importorskip(
@@ -19,61 +20,24 @@ playwright = pytest.importorskip(
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = Path(os.environ.get("THYRO_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"no Chromium at {CHROMIUM} (THYRO_CHROMIUM names another)"
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
+pytestmark = pytest.mark.browser
 
 DESK, PHONE = (1280, 900), (390, 844)
 
 
 @pytest.fixture
-def page(request, browser, served) -> Iterator:
-    """Open the page; when it closes, every request it made must have stayed here."""
-    yield from _opened(browser, served[0], getattr(request, "param", DESK))
+def page(request, opened, served) -> Iterator:
+    """Open the page at the size of a desk or a phone."""
+    size = getattr(request, "param", DESK)
+    yield from opened(served[0], *size, touch=size == PHONE)
 
 
 @pytest.fixture
-def page_of_every_kind(request, browser, served_every_kind) -> Iterator:
+def page_of_every_kind(request, opened, served_every_kind) -> Iterator:
     """Open the page with networks, one that reads a marked nodule, and an ensemble."""
-    yield from _opened(browser, served_every_kind[0], getattr(request, "param", DESK))
-
-
-def _opened(browser, address, size) -> Iterator:
-    width, height = size
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, has_touch=size == PHONE
-    )
-    asked: list[str] = []
-    broken: list[str] = []
-    missed: list[str] = []
-    context.on("response", lambda got: missed.append(got.url) if got.status >= 400 else None)
-    context.on("request", lambda sent: asked.append(sent.url))
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.goto(address)
-    page.wait_for_selector("#thyro-compare")
-    yield page
-    context.close()
-    remote = [url for url in map(urlsplit, asked) if url.scheme not in {"data", "blob"}]
-    assert {url.hostname for url in remote} == {"127.0.0.1"}
-    assert broken == []
-    assert missed == []
+    size = getattr(request, "param", DESK)
+    yield from opened(served_every_kind[0], *size, touch=size == PHONE)
 
 
 desk_and_phone = pytest.mark.parametrize(
@@ -81,9 +45,16 @@ desk_and_phone = pytest.mark.parametrize(
 )
 
 
-def choose_example(page) -> None:
-    page.locator("[data-example]").first.click()
+def choose_example(page, number: int = 0, tiles: int = 3) -> None:
+    """Touch an example, which is compared at once."""
+    page.locator("[data-example]").nth(number).click()
     page.wait_for_selector("#thyro-frame img")
+    compared(page, tiles)
+
+
+def compared(page, tiles: int = 3) -> None:
+    playwright.expect(page.locator("#thyro-message .thyro-busy")).to_have_count(0)
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(tiles)
 
 
 def compare(page, tiles: int = 3) -> None:
@@ -105,7 +76,6 @@ def test_from_an_example_to_three_heatmaps_further_heads_and_back(page, served):
     assert not scrolls_sideways(page)
     choose_example(page)
     playwright.expect(page.locator("[data-example][aria-pressed=true]")).to_have_count(1)
-    compare(page)
     # Asked for in one go: on a phone the page may still be scrolling to the results.
     boxes = page.locator(".thyro-tile").evaluate_all(
         "tiles => tiles.map((tile) => tile.getBoundingClientRect().toJSON())"
@@ -150,7 +120,7 @@ def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
     playwright.expect(mark).to_have_count(0)
     playwright.expect(page.locator("#thyro-unmark")).to_be_hidden()
 
-    # A point of the picture is the same share of the frame, whatever room the page gives it.
+    # A point of the picture is the same share of the frame, whatever room it has on the page.
     image = page.locator("#thyro-frame img")
     image.scroll_into_view_if_needed()
     shown = image.bounding_box()
@@ -175,7 +145,6 @@ def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
 
 def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
     choose_example(page)
-    compare(page)
     asked: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url))
     heat = page.locator(".thyro-image img").first
@@ -187,10 +156,39 @@ def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
     assert [url for url in asked if "queue/join" in url] == []
 
 
+def test_a_heatmap_has_the_colours_of_the_picture(page):
+    choose_example(page)
+    image = page.locator(".thyro-image").first
+    frame, heat = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))))
+        for address in image.evaluate(
+            """(image) => [
+              getComputedStyle(image).getPropertyValue('--thyro-frame').slice(4, -1),
+              image.querySelector('img').src]"""
+        )
+    )
+    height, width = heat.shape
+    # Alone and unscaled, so that each pixel of the screen is one of the frame.
+    image.evaluate(
+        """(image, [width, height]) => {
+          const frame = getComputedStyle(image).getPropertyValue('--thyro-frame');
+          document.body.append(image);
+          image.style = `position: fixed; inset: 0; z-index: 9999; border-radius: 0;
+            width: ${width}px; height: ${height}px; --thyro-frame: ${frame}`;
+        }""",
+        [width, height],
+    )
+    box = {"x": 0, "y": 0, "width": width, "height": height}
+    with Image.open(io.BytesIO(page.screenshot(clip=box))) as screen:
+        painted = np.asarray(screen.convert("RGB"), float)
+    apart = np.abs(painted - overlay(frame, heat / 255, 0.7))
+    assert apart.mean() < 1
+    assert np.percentile(apart, 99) <= 4
+
+
 @desk_and_phone
 def test_a_heatmap_grows_at_a_key_stroke(page):
     choose_example(page)
-    compare(page)
     tile = page.locator(".thyro-tile").nth(1)
     before = tile.bounding_box()["width"]
     tile.locator("input").focus()
@@ -201,7 +199,6 @@ def test_a_heatmap_grows_at_a_key_stroke(page):
 
 def test_the_comparison_is_saved_as_json_and_as_a_picture(page, tmp_path):
     choose_example(page)
-    compare(page)
     for button, name in (("#thyro-json", "record.json"), ("#thyro-png", "picture.png")):
         with page.expect_download() as saved:
             page.click(button)
@@ -211,10 +208,8 @@ def test_the_comparison_is_saved_as_json_and_as_a_picture(page, tmp_path):
         assert picture.width == 1800
 
 
-def test_an_image_unlike_the_training_images_is_told_so_first(page):
-    page.locator("[data-example]").last.click()
-    page.wait_for_selector("#thyro-frame img")
-    compare(page)
+def test_a_notice_of_an_image_out_of_distribution_is_above_the_scores(page):
+    choose_example(page, -1)
     notice = page.locator(".thyro-notice")
     playwright.expect(notice).to_contain_text("unlike the training images")
     assert notice.bounding_box()["y"] < page.locator(".thyro-scores").bounding_box()["y"]
@@ -232,76 +227,7 @@ def test_a_frame_pasted_anywhere_lands_in_the_box(page):
         }"""
     )
     page.wait_for_selector("#thyro-frame img")
-    compare(page)
-
-
-def test_results_of_the_frame_before_are_marked_as_such(page):
-    choose_example(page)
-    compare(page)
-    stale = page.locator("#thyro-results[data-stale]")
-    playwright.expect(stale).to_have_count(0)
-    page.locator("[data-example]").nth(1).click()
-    playwright.expect(stale).to_have_count(1)
-    page.click("#thyro-compare")
-    playwright.expect(stale).to_have_count(0)
-
-
-@pytest.fixture
-def held(served, monkeypatch) -> Iterator[tuple[threading.Event, ...]]:
-    """Hold the engine's answers: events for asked, go on, and answered."""
-    engine = served[1]
-    answer = engine.compare
-    asked, go, answered = threading.Event(), threading.Event(), threading.Event()
-
-    def compare(*args):
-        asked.set()
-        go.wait(15)
-        found = answer(*args)
-        answered.set()
-        return found
-
-    monkeypatch.setattr(engine, "compare", compare)
-    yield asked, go, answered
-    go.set()
-
-
-def test_results_that_come_after_another_frame_was_chosen_are_marked_as_such(page, held):
-    asked, go, _ = held
-    choose_example(page)
-    before = page.locator("#thyro-frame img").get_attribute("src")
-    page.click("#thyro-compare")
-    assert asked.wait(15)
-    page.locator("[data-example]").nth(1).click()
-    playwright.expect(page.locator("#thyro-frame img")).not_to_have_attribute("src", before)
-    go.set()
-    playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
-    stale = page.locator("#thyro-results[data-stale]")
-    playwright.expect(stale).to_have_count(1)
-    page.click("#thyro-compare")
-    playwright.expect(stale).to_have_count(0)
-
-
-@pytest.mark.parametrize(
-    "emptying",
-    ["#thyro-reset", "#thyro-frame button[aria-label='Remove Image']"],
-    ids=["reset", "clear"],
-)
-def test_emptying_the_box_stops_the_comparison_that_runs(page, held, emptying):
-    asked, go, answered = held
-    choose_example(page)
-    page.click("#thyro-compare")
-    assert asked.wait(15)
-    page.click(emptying)
-    playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
-    playwright.expect(page.locator("#thyro-message .thyro-message")).to_have_count(0)
-    go.set()
-    assert answered.wait(15)
-    # What the server still had to say of the comparison comes before its next answer.
-    choose_example(page)
-    assert page.locator("#thyro-message .thyro-message").count() == 0
-    assert page.locator(".thyro-tile").count() == 0
-    playwright.expect(page.locator(".thyro-empty")).to_be_visible()
-    compare(page)
+    compared(page)
 
 
 def test_a_frame_that_has_been_removed_is_asked_for_again(page):
@@ -313,12 +239,12 @@ def test_a_frame_that_has_been_removed_is_asked_for_again(page):
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_an_open_model_card_stays_within_the_page(browser, engine, monkeypatch, size):
+def test_an_open_model_card_stays_within_the_page(opened, engine, monkeypatch, size):
     card = (ROOT / "weights" / "vgg16" / "README.md").read_text(encoding="utf-8")
     monkeypatch.setattr(engine, "card", lambda name: card)
     app = launch(engine, prevent_thread_lock=True)
     try:
-        for page in _opened(browser, app.local_url, size):
+        for page in opened(app.local_url, *size):
             cards = page.locator("#thyro-cards")
             cards.get_by_role("button", name="Model cards").click()
             cards.get_by_role("button", name="VGG-16").click()
@@ -357,6 +283,8 @@ def test_an_address_opens_the_app_on_a_case(page, served):
         pressed = page.locator("[data-example][aria-pressed=true]")
         playwright.expect(pressed).to_have_attribute("data-example", case.name)
         page.wait_for_selector("#thyro-frame img")
+        # A class is asked before it is shown.
+        assert page.locator(".thyro-tile").count() == 0
     compare(page)
     page.goto(f"{address}?case=<b>no-such-case</b>")
     message = page.locator("#thyro-upload-message [role=alert]")
@@ -408,4 +336,4 @@ def test_each_bad_file_is_one_sentence_and_the_next_upload_works(page, bad_files
         upload(page, good)
         playwright.expect(message).to_have_count(0)
         playwright.expect(page.locator("#thyro-frame img")).to_be_visible()
-    compare(page)
+    compared(page)

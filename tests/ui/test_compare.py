@@ -1,4 +1,4 @@
-"""The page answers every act of a reader, also those it was not made for."""
+"""The page answers whatever a reader does, also what it was not made for."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thyro_demo.data.preprocess import Box
+from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import BundleError
 from thyro_demo.explain.overlay import colour_table
 from thyro_demo.ui.build import build_ui
@@ -35,10 +35,10 @@ def last(steps):
     return list(steps)[-1]
 
 
-def test_a_comparison_says_that_it_is_busy_and_then_what_it_found(page, frame):
+def test_a_comparison_shows_that_it_is_busy_and_then_what_it_found(page, frame):
     steps = list(page.compare(frame, page._engine.names()))
     assert "Comparing" in steps[0][0]
-    assert "heads read above" in steps[-1][1]
+    assert "heads are above" in steps[-1][1]
 
 
 def test_only_the_chosen_models_are_compared(page, frame):
@@ -74,7 +74,7 @@ def test_a_defect_ends_the_busy_note_and_is_not_hidden(page, frame, monkeypatch)
         next(steps)
 
 
-def test_the_first_comparison_waits_for_the_networks_and_says_so(engine, examples, frame):
+def test_the_first_comparison_waits_for_the_networks_with_a_note(engine, examples, frame):
     page = ComparePage(engine, examples, WarmUp(engine))
     steps = list(page.compare(frame, ["vgg16"]))
     assert "Loading the networks" in steps[0][0]
@@ -95,7 +95,7 @@ def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
     assert len(page._engine.explained) == 2
 
 
-def test_a_comparison_that_has_expired_is_told_and_not_guessed(page):
+def test_a_comparison_that_has_expired_is_reported_and_not_guessed(page):
     assert "ten minutes" in last(page.explain(None, ["svm"]))[1]
     assert "ten minutes" in last(page.picture(None, [], 0.5, "inferno"))[1]
     assert page.record(None)[0] == ""
@@ -118,7 +118,7 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
 
 def test_a_defect_ends_the_note_that_a_picture_is_drawn_and_is_not_hidden(page, frame, monkeypatch):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
-    monkeypatch.setattr("thyro_demo.ui.compare.compose", lambda *_: 1 / 0)
+    monkeypatch.setattr("thyro_demo.ui.answers.compose", lambda *_: 1 / 0)
     steps = page.picture(shown, [], 0.5, "viridis")
     next(steps)
     assert "The app itself failed" in next(steps)[1]
@@ -205,10 +205,8 @@ def test_an_upload_that_is_no_image_is_one_sentence(page, tmp_path):
 
 
 def test_an_example_brings_what_is_known_of_it(page, speckle):
-    class Event:
-        name = "hypoechoic"
-
-    frame, message, mark, *_ = page.choose(Event())
+    frame, message, mark, *_, name = page.choose("hypoechoic")
+    assert name == "hypoechoic"
     np.testing.assert_array_equal(frame, speckle)
     assert (message, mark) == ("", ())
 
@@ -218,14 +216,33 @@ def test_what_is_known_of_a_frame_belongs_to_the_frame_that_was_compared(page, f
     other = tmp_path / "other.png"
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(other)
     # Whatever example was chosen in the meantime.
-    page.choose(SimpleNamespace(name="hypoechoic"))
+    page.choose("hypoechoic")
     assert "Drawn with" not in last(page.compare(str(other), ["vgg16"]))[1]
 
 
-def test_without_a_bundle_the_page_stands_and_says_what_is_missing(engine, examples, frame):
+@pytest.mark.parametrize("name", ["no-such-case", "", None, "x" * 300])
+def test_an_unknown_case_is_one_short_sentence(page, name):
+    frame, refusal, mark, *_, returned = page.choose(name)
+    assert (frame, mark, returned) == (None, (), name)
+    assert refusal.count("Received:") == 1
+    assert len(refusal) < 250
+
+
+def test_results_name_the_frame_models_and_mark_that_they_are_of(every_kind, frame):
+    mark = (90, 60, 210, 170)
+    for ticked, corners, noted in (
+        (["vgg16"], mark, None),
+        (["vgg16", "efficientnet-b0-roi"], mark, "90,60,210,170"),
+        (["vgg16", "efficientnet-b0-roi"], mark[:2], ""),
+    ):
+        about = json.loads(last(every_kind.compare(frame, ticked, corners))[-2])
+        assert about == {"path": frame, "models": ticked, "mark": noted}
+
+
+def test_without_a_bundle_the_page_opens_and_names_what_is_missing(engine, examples, frame):
     engine.titles.clear()
     page = ComparePage(engine, examples, None)
-    assert "at least one bundle" in page._standing_message()
+    assert "at least one bundle" in page.models.message()
     assert "at least one bundle" in last(page.compare(frame, []))[0]
 
 
@@ -239,8 +256,8 @@ def test_a_damaged_bundle_takes_only_itself_off_the_page(engine, examples, monke
 
     monkeypatch.setattr(engine, "title", damaged)
     page = ComparePage(engine, examples, None)
-    assert "Received: vgg16." in page._standing_message()
-    assert list(page._titles) == ["resnet50", "efficientnet-b0"]
+    assert "Received: vgg16." in page.models.message()
+    assert list(page.models.titles) == ["resnet50", "efficientnet-b0"]
 
 
 @pytest.fixture
@@ -256,8 +273,8 @@ def click(page, frame, mark, x, y):
 
 def test_networks_come_first_and_what_needs_a_mark_is_not_ticked(every_kind):
     names = ["efficientnet-b0", "resnet50", "vgg16", "efficientnet-b0-roi", "ensemble"]
-    assert list(every_kind._titles) == names
-    assert every_kind._ticked == [name for name in names if name != "efficientnet-b0-roi"]
+    assert list(every_kind.models.titles) == names
+    assert every_kind.models.ticked == [name for name in names if name != "efficientnet-b0-roi"]
 
 
 def test_two_clicks_on_opposite_corners_mark_a_nodule_for_those_that_read_one(every_kind, frame):
@@ -282,7 +299,7 @@ def test_one_corner_is_no_mark(every_kind, frame):
 
 
 def test_an_example_brings_its_nodule_and_another_frame_brings_none(every_kind, frame):
-    _, _, mark, picture, button = every_kind.choose(SimpleNamespace(name="hypoechoic"))
+    _, _, mark, picture, button, _ = every_kind.choose("hypoechoic")
     assert mark == (90, 60, 210, 170)
     assert '<rect x="90" y="60" width="120" height="110"/>' in picture
     assert '<rect x="66" y="38" width="168" height="154" stroke-dasharray' in picture

@@ -1,10 +1,10 @@
-"""What the page offers is seeded, named once, and says what is known of it."""
+"""What the page offers is seeded, named once, and shows what is known of it."""
 
 import numpy as np
 from PIL import Image
 
 from thyro_demo.data import phantom
-from thyro_demo.data.preprocess import crop
+from thyro_demo.data.scan_area import crop
 from thyro_demo.ui.examples import collect, draw_chart, gallery
 
 

@@ -1,4 +1,4 @@
-"""A visitor opens what was uploaded to the page, and no other file of the machine."""
+"""A visitor opens what was uploaded to the page, and no other file of the host."""
 
 import json
 import os
@@ -20,8 +20,8 @@ META = {"meta": {"_type": "gradio.FileData"}}
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory) -> dict[str, str]:
-    """Paths that a visitor may try: what lies there, and what does not."""
-    folder = tmp_path_factory.mktemp("machine")
+    """Paths that a visitor may try: what is there, and what is not."""
+    folder = tmp_path_factory.mktemp("host")
     image = folder / "patient.png"
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(image)
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
@@ -69,7 +69,7 @@ def config_of(address: str) -> dict:
     return httpx.get(f"{address}config", trust_env=False).json()
 
 
-def test_every_handler_of_the_app_refuses_a_path_of_the_machine(served_every_kind, secrets):
+def test_every_handler_of_the_app_refuses_a_path_of_the_host(served_every_kind, secrets):
     address, engine = served_every_kind
     config = config_of(address)
     path, asked = secrets["an image"], 0
@@ -98,7 +98,7 @@ def test_no_component_offers_functions_of_the_server(served):
 
 
 @pytest.mark.parametrize("meta", [{}, META], ids=["without meta", "with meta"])
-def test_an_answer_tells_nothing_of_what_is_where(served, secrets, meta):
+def test_an_answer_reveals_nothing_of_what_is_where(served, secrets, meta):
     address, _ = served
     config = config_of(address)
     image = next(
@@ -119,7 +119,7 @@ def test_an_answer_tells_nothing_of_what_is_where(served, secrets, meta):
 
 
 @pytest.mark.parametrize("route", ["call/compare", "call/v2/compare", "run/compare", "api/compare"])
-def test_the_named_endpoint_scores_no_image_of_the_machine(served, secrets, route):
+def test_the_named_endpoint_scores_no_image_of_the_host(served, secrets, route):
     address, engine = served
     before = len(engine.marked)
     image = {"path": secrets["an image"]}

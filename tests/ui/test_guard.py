@@ -50,7 +50,9 @@ def upload(visitor, content: bytes = b"content", name: str = "frame.png", **opti
 
 
 def refused(answer: httpx.Response, status: int) -> bool:
-    return answer.status_code == status and bool(SENTENCE.match(answer.text))
+    # The page shows what it finds in JSON.
+    sentence = answer.json()["detail"] if "queue/join" in str(answer.url) else answer.text
+    return answer.status_code == status and bool(SENTENCE.match(sentence))
 
 
 # Only what the page and its client need is there
@@ -218,7 +220,7 @@ def test_a_public_page_stays_out_of_the_frames_of_others(visitor, shared):
         assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
 
 
-def test_a_notebook_on_this_machine_or_elsewhere_frames_its_page(visitor, app, shared, monkeypatch):
+def test_a_notebook_on_this_host_or_elsewhere_frames_its_page(visitor, app, shared, monkeypatch):
     local = visitor.get("").headers
     assert "frame-ancestors" not in local["Content-Security-Policy"]
     assert "X-Frame-Options" not in local
@@ -265,6 +267,15 @@ def test_a_page_that_asks_too_often_waits_and_its_neighbour_does_not(visitor, ap
     assert [answer.status_code == 429 for answer in answers] == [False, False, True, False]
     assert refused(answers[2], 429)
     assert int(answers[2].headers["Retry-After"]) > 1
+
+
+def test_a_full_queue_refuses_a_job_in_one_sentence_and_nothing_else(visitor, app, monkeypatch):
+    monkeypatch.setattr(app._queue, "max_size", 0)
+    job = {"data": [], "fn_index": 0, "trigger_id": None, "session_hash": "late"}
+    for path in ("queue/join", "call/compare", "call/v2/compare"):
+        assert refused(visitor.post(f"gradio_api/{path}", json=job), 429)
+    assert visitor.get("").status_code == 200
+    assert upload(visitor).status_code == 200
 
 
 def test_a_visitor_with_ever_new_sessions_meets_the_limit_of_the_address(visitor, app):

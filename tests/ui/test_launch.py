@@ -1,4 +1,4 @@
-"""The app starts alone, stays local unless told otherwise, and keeps nothing."""
+"""The app starts alone, stays local unless asked otherwise, and keeps nothing."""
 
 import os
 import socket
@@ -44,13 +44,13 @@ def test_an_upload_over_the_limit_is_refused_by_the_server(served):
     assert answer.status_code == 413
 
 
-def test_files_of_the_machine_are_not_served(served):
+def test_files_of_the_host_are_not_served(served):
     address, _ = served
     readme = Path(__file__).resolve().parents[2] / "LICENSE"
     assert httpx.get(f"{address}gradio_api/file={readme}").status_code == 403
 
 
-def test_a_taken_port_is_told_in_one_sentence(engine):
+def test_a_taken_port_is_reported_in_one_sentence(engine):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ThyroError, match=f"--port.*Received: port {port}"):
@@ -59,7 +59,7 @@ def test_a_taken_port_is_told_in_one_sentence(engine):
 
 @pytest.mark.parametrize("port", [0, -1, 65_536])
 def test_a_number_that_is_no_port_is_refused_as_such(engine, port):
-    with pytest.raises(ThyroError, match=rf"from 1 to 65535\. Received: {port}\."):
+    with pytest.raises(ThyroError, match=rf"from 1 to 65535\. Received: port={port}\."):
         launch(engine, port=port, prevent_thread_lock=True)
 
 
@@ -74,15 +74,15 @@ def test_a_port_without_the_rights_to_it_is_named_as_such(engine, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a" * 70])
-def test_an_address_of_another_machine_is_refused_before_anything_starts(engine, host):
+def test_an_address_of_another_host_is_refused_before_anything_starts(engine, host):
     with pytest.raises(ThyroError, match=r"0\.0\.0\.0 for all of them\. Received: "):
         launch(engine, host=host, prevent_thread_lock=True)
 
 
-def test_an_app_that_all_can_reach_says_so_and_asks_for_a_password(engine, capsys):
+def test_an_app_that_all_can_reach_reports_so_and_asks_for_a_password(engine, capsys):
     launch(engine, host="0.0.0.0", prevent_thread_lock=True).close(verbose=False)
-    told = capsys.readouterr().out
-    assert "Everybody who can reach this machine can use this page; add --auth" in told
+    printed = capsys.readouterr().out
+    assert "Everybody who can reach this computer can use this page; add --auth" in printed
 
 
 @pytest.mark.parametrize("place", ["/thyro", "https://example.org/thyro"])
@@ -95,7 +95,7 @@ def test_behind_a_proxy_the_page_knows_its_own_place(engine, place):
 
 
 def test_a_place_that_is_neither_path_nor_address_is_refused(engine):
-    with pytest.raises(ThyroError, match=r"such as /thyro.* Received: 'thyro'\."):
+    with pytest.raises(ThyroError, match=r"such as /thyro.* Received: root_path='thyro'\."):
         launch(engine, root_path="thyro", prevent_thread_lock=True)
 
 
@@ -117,7 +117,7 @@ def test_a_container_can_ask_whether_the_app_is_there_without_its_password(engin
         {"SSLKEYLOGFILE": "/nonexistent/keys"},
     ],
 )
-def test_this_machine_is_reached_whatever_the_network_settings_and_they_are_kept(
+def test_this_host_is_reached_whatever_the_network_settings_and_they_are_kept(
     served, monkeypatch, settings
 ):
     for name, value in settings.items():
@@ -143,7 +143,7 @@ def test_a_public_link_is_asked_for_through_the_proxy_that_is_set(engine, monkey
     assert "no_proxy" not in seen
 
 
-def test_without_a_tunnel_the_app_runs_on_locally_and_says_so(engine, monkeypatch, capsys):
+def test_without_a_tunnel_the_app_runs_on_locally_and_reports_so(engine, monkeypatch, capsys):
     def unreachable(*_, **__):
         raise ConnectionError
 
@@ -161,9 +161,9 @@ def test_a_public_link_without_a_password_is_named_as_such(engine, monkeypatch, 
     monkeypatch.setattr("gradio.networking.setup_tunnel", lambda **_: "https://example.invalid")
     app = launch(engine, share=True, prevent_thread_lock=True)
     app.close(verbose=False)
-    told = capsys.readouterr().out
-    assert "open to anyone" in told
-    assert "no patient's images" in told
+    printed = capsys.readouterr().out
+    assert "open to anyone" in printed
+    assert "no patient's images" in printed
 
 
 def test_the_networks_are_loaded_once_however_many_pages_open(engine, monkeypatch):

@@ -1,4 +1,4 @@
-"""The page says what was read, in words as well as in colour, and escapes what it is given."""
+"""The page shows predictions in words as well as in colour, and escapes what is filled in."""
 
 import base64
 import io
@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from thyro_demo import engine as engines
-from thyro_demo.explain.overlay import COLOUR_SCALES
+from thyro_demo.engine import HEADS
+from thyro_demo.explain.overlay import COLOUR_SCALES, overlay
+from thyro_demo.ui.examples import Example
+from thyro_demo.ui.html import message, render
 from thyro_demo.ui.results import (
-    HEADS,
-    colour_filters,
+    NO_EVIDENCE,
+    filters,
+    head_title,
     heatmaps,
-    message,
-    score,
     summary,
-    threshold,
+    verdict,
+    wording,
 )
 
 
@@ -27,9 +29,9 @@ def comparison(engine, speckle):
     return engine.compare(speckle, engine.names())
 
 
-def test_each_head_of_each_model_has_a_row_that_reads_its_side_of_the_threshold(engine, comparison):
+def test_each_head_of_each_model_has_a_row_with_its_side_of_the_threshold(engine, comparison):
     html = summary(comparison, engine.titles)
-    rows = re.findall(r'<tr role="row" class="thyro-(above|below).*?</tr>', html)
+    rows = re.findall(r'<tr role="row" class="thyro-(above|below).*?</tr>', html, re.DOTALL)
     sides = [
         "above" if shown.score >= shown.threshold else "below" for shown in comparison.predictions
     ]
@@ -38,7 +40,7 @@ def test_each_head_of_each_model_has_a_row_that_reads_its_side_of_the_threshold(
     assert html.count("below threshold") == sides.count("below")
 
 
-def test_the_bar_and_its_mark_stand_where_score_and_threshold_are(engine, comparison):
+def test_the_bar_and_its_mark_are_where_score_and_threshold_are(engine, comparison):
     html = summary(comparison, engine.titles)
     for shown in comparison.predictions:
         assert f"--score:{shown.score:.4f};--threshold:{shown.threshold:.4f}" in html
@@ -50,20 +52,58 @@ def test_notices_come_before_any_score(engine, comparison):
     assert html.index("unlike the training images") < html.index("Model score")
 
 
-def test_a_row_says_what_its_time_counts_and_the_whole_why_it_took_less(engine, comparison):
+def test_a_row_explains_what_its_time_counts_and_the_whole_why_it_took_less(engine, comparison):
     html = summary(comparison, engine.titles)
     assert "with the forward pass that it shares" in html
-    assert "the whole comparison took 187 ms." in html
+    assert "the whole comparison took\n187 ms." in html
     remembered = summary(replace(comparison, milliseconds=5.0), engine.titles)
-    assert "took 5 ms, for features of this frame were still at hand." in remembered
+    assert "took\n5 ms, for features of this frame were still at hand." in remembered
 
 
-def test_every_head_that_a_bundle_can_hold_has_a_display_name():
-    assert set(HEADS) == set(engines.HEADS)
+def test_a_display_name_is_the_name_within_a_sentence_with_a_capital():
+    titles = ["Softmax", "SVM", "Linear SVM", "Random forest", "Average"]
+    assert [head_title(head) for head in HEADS] == titles
+    assert head_title("a-head-of-tomorrow") == "a-head-of-tomorrow"
 
 
-def test_what_is_known_of_the_frame_stands_beside_what_was_read(engine, comparison):
-    assert "Drawn with 4 points." in summary(comparison, engine.titles, "Drawn with 4 points.")
+def test_what_is_known_of_the_frame_is_beside_the_predictions(engine, comparison):
+    example = Example("a", "A", "Drawn with 4 points.", lambda: comparison.frame, label="malignant")
+    html = summary(comparison, engine.titles, example)
+    assert "Drawn with 4 points." in html
+    assert "What the heads predict for “A”" in html
+
+
+@pytest.mark.parametrize(
+    ("agreement", "label", "sentence"),
+    [
+        (
+            "9 of 11 heads are above.",
+            "malignant",
+            "9 of 11 heads are above; the label is malignant.",
+        ),
+        (
+            "1 of 3 is above; A is above.",
+            "benign",
+            "1 of 3 is above; A is above. The label is benign.",
+        ),
+        ("9 of 11 heads are above.", "", "9 of 11 heads are above."),
+    ],
+)
+def test_one_sentence_leads(comparison, agreement, label, sentence):
+    assert verdict(replace(comparison, agreement=agreement), label) == sentence
+
+
+def test_a_heatmap_without_evidence_is_a_sentence_and_no_picture(engine, comparison):
+    shape = comparison.frame.shape[:2]
+    faint, empty = (
+        replace(comparison.predictions[0], heatmap=np.full(shape, level, np.float32))
+        for level in (0.01, 0.001)
+    )
+    for shown, pictures in ((faint, 1), (empty, 0)):
+        html = heatmaps(comparison.frame, [shown], engine.titles)
+        assert html.count("data:image/png") == pictures
+        assert (NO_EVIDENCE in html) is (pictures == 0)
+        assert html.count("<figcaption") == 1
 
 
 def test_markup_in_a_title_or_a_notice_is_shown_and_not_obeyed(engine, comparison):
@@ -105,16 +145,40 @@ def test_the_heatmap_arrives_in_the_browser_as_it_was(engine, comparison):
 
 
 def test_there_is_a_filter_for_each_colour_scale_on_offer():
-    assert re.findall(r'<filter id="thyro-(\w+)"', colour_filters()) == list(COLOUR_SCALES)
+    html = render("masthead", scales=filters())
+    assert re.findall(r'<filter id="thyro-(\w+)"', html) == list(COLOUR_SCALES)
+
+
+@pytest.mark.parametrize("colormap", COLOUR_SCALES)
+def test_a_browser_paints_the_pixels_of_the_picture(colormap):
+    """Do as the filter does: look the grey level up, and cover the frame by it times opacity."""
+    frame = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    levels = [np.array(row.split(), float) for row in filters()[colormap].values()]
+    colours = np.stack([np.interp(grey / 255, np.linspace(0, 1, len(each)), each)
+                        for each in levels], axis=-1)  # fmt: skip
+    cover = 0.7 * (grey / 255)[..., np.newaxis]
+    painted = (1 - cover) * frame + cover * 255 * colours
+    np.testing.assert_allclose(painted, overlay(frame, grey / 255, 0.7, colormap), atol=0.7)
 
 
 @pytest.mark.parametrize(
     ("value", "least", "positive"),
-    [(0.648, 0.6512, False), (0.6512, 0.648, True), (0.65, 0.65, True), (0.2, 0.7, False)],
+    [
+        (0.648, 0.6512, False),
+        (0.6512, 0.648, True),
+        (0.6504, 0.6496, True),
+        (0.65, 0.65, True),
+        (0.2, 0.7, False),
+    ],
 )
-def test_decimals_never_contradict_the_reading(comparison, value, least, positive):
+def test_decimals_never_contradict_the_prediction(comparison, value, least, positive):
     shown = replace(comparison.predictions[0], score=value, threshold=least, positive=positive)
-    assert (float(score(shown)) >= float(threshold(shown))) is positive
+    words = wording(shown)
+    assert (float(words.score) >= float(words.threshold)) is positive
+    # Two that differ are never shown as equal.
+    assert (words.score == words.threshold) is (value == least)
+    assert len(words.score) == len(words.threshold) >= 4
 
 
 def test_scores_of_a_model_that_found_no_nodule_are_faint(engine, comparison):

@@ -1,7 +1,7 @@
 """What a hostile visitor may try on a running app, and how it is refused.
 
-Every attack is made over HTTP, on this machine alone. It is refused where the app answers as
-it has to, nothing of the machine comes back, and no other host is asked.
+Every attack is made over HTTP, on this computer alone. It is refused where the app answers as
+it must, nothing of the computer comes back, and no other host is asked.
 """
 
 import contextlib
@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from thyro_demo.bench import strangers
-from thyro_demo.bench.visitor import LOCAL, App, Visitor, file_value, scores
+from thyro_demo.bench.program import LOCAL
+from thyro_demo.bench.visitor import App, Visitor, file_value, scores
 
 SECRET = b"what no visitor may read"
 _FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
@@ -28,19 +29,7 @@ _SHOWN = 90
 
 
 class Attack(NamedTuple):
-    """A kind of attack and how the app stood it.
-
-    Attributes
-    ----------
-    name : str
-        What was tried.
-    tried : int
-        How often, in how many ways.
-    through : list of str
-        The ways that got through; empty where all were refused.
-    answer : str
-        How it was refused.
-    """
+    """A kind of attack: how often it was tried, what got through, and how it was refused."""
 
     name: str
     tried: int
@@ -60,22 +49,7 @@ class _Scene(NamedTuple):
 
 
 def run(app: App, folder: Path, good: str) -> list[Attack]:
-    """Try every attack.
-
-    Parameters
-    ----------
-    app : App
-        Running, with hostile bundles beside a good one; see `lay_out`.
-    folder : Path
-        Where something worth stealing is laid out.
-    good : str
-        Name of the good bundle.
-
-    Returns
-    -------
-    list of Attack
-        In the order tried.
-    """
+    """Try every attack on an app with hostile bundles beside the good one (see `lay_out`)."""
     visitor = Visitor(app.port)
     image, text = folder / "patient.png", folder / "secret.txt"
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(image)
@@ -89,15 +63,7 @@ def run(app: App, folder: Path, good: str) -> list[Attack]:
 
 
 def lay_out(good: Path, root: Path) -> None:
-    """Put hostile bundles beside a good one.
-
-    Parameters
-    ----------
-    good : Path
-        A bundle of the app's own.
-    root : Path
-        An empty folder, which becomes the app's.
-    """
+    """Copy a good bundle into the empty folder `root`, with hostile bundles beside it."""
     shutil.copytree(good, root / good.name)
     chosen = ("a Lambda layer", "a pickle as heads", "a zip bomb as network", "a forged tree",
               "no network", "a title that is a page of its own", "a manifest of 20 MB")  # fmt: skip
@@ -106,11 +72,11 @@ def lay_out(good: Path, root: Path) -> None:
 
 
 def _paths_in_values(scene: _Scene) -> Attack:
-    """Name a file of the machine as a value, on every input of every handler."""
+    """Name a file of the host as a value, on every input of every handler."""
     place = str(scene.image)
     forms: list[Any] = [{"path": place}, file_value(place), [[{"deep": {"path": place}}]],
                         {"path": str(scene.folder)}, file_value(f"{place}\0")]  # fmt: skip
-    return _on_every_input(scene, "a path of the machine as a value", forms)
+    return _on_every_input(scene, "a path of the host as a value", forms)
 
 
 def _addresses_in_values(scene: _Scene) -> Attack:
@@ -132,18 +98,18 @@ def _on_every_input(scene: _Scene, name: str, forms: list[Any]) -> Attack:
             for form in forms:
                 data: list[Any] = [None] * len(dependency["inputs"])
                 data[place] = form
-                said = scene.visitor.call(dependency["id"], data, f"thief-{tried}")
+                got = scene.visitor.call(dependency["id"], data, f"thief-{tried}")
                 tried += 1
-                text = json.dumps(said)
-                if said.get("success") or "uploaded to this page" not in text:
+                text = json.dumps(got)
+                if got.get("success") or "uploaded to this page" not in text:
                     through.append(f"handler {dependency['id']}: {text[:_SHOWN]}")
                 else:
-                    answer = said["output"]["error"]
+                    answer = got["output"]["error"]
     return Attack(name, tried, through, answer)
 
 
 def _files_and_folders(scene: _Scene) -> Attack:
-    """Ask for files and folders of the machine by address."""
+    """Ask for files and folders of the host by address."""
     up = "../" * 12
     paths = [
         str(scene.text), str(scene.folder), f"{scene.folder}/", "/etc/passwd", "/", "",
@@ -162,9 +128,9 @@ def _files_and_folders(scene: _Scene) -> Attack:
         listed = scene.text.name.encode() in got.content and got.status == 200
         if SECRET in got.content or b"root:" in got.content or listed:
             through.append(f"{path}: {got.status}")
-    told = {scene.visitor.get(f"/gradio_api/file={path}").status for path in (scene.text, missing)}
-    if len(told) > 1:
-        through.append("the answer tells what is there")
+    seen = {scene.visitor.get(f"/gradio_api/file={path}").status for path in (scene.text, missing)}
+    if len(seen) > 1:
+        through.append("the answer shows what is there")
     refusals = ", ".join(map(str, sorted(answers)))
     return Attack("files and folders by address", len(asked) + 2, through, f"status {refusals}")
 
@@ -185,7 +151,7 @@ def _proxy(scene: _Scene) -> Attack:
 
 
 def _foreign_pages(scene: _Scene) -> Attack:
-    """Act as the page of another site, which a browser of the visitor's has open."""
+    """Ask as the page of another site does, which a browser of the visitor's has open."""
     body = {"data": [None, []], "fn_index": scores(scene.config), "session_hash": "foreign"}
     plain = _FOREIGN | {"Content-Type": "text/plain"}
     visitor, through, statuses = scene.visitor, [], set()
@@ -242,10 +208,10 @@ def _bad_images(scene: _Scene) -> Attack:
     through, answer = [], ""
     for number, (name, content) in enumerate(files.items()):
         data = [file_value(scene.visitor.upload(content).json()[0]), [scene.good]]
-        said = scene.visitor.call(scores(scene.config), data, f"vandal-{number}")
-        sentence = str(said.get("output", {}).get("error", ""))
-        if said.get("success") or "Received: " not in sentence or "Traceback" in sentence:
-            through.append(f"{name}: {json.dumps(said)[:_SHOWN]}")
+        got = scene.visitor.call(scores(scene.config), data, f"vandal-{number}")
+        sentence = str(got.get("output", {}).get("error", ""))
+        if got.get("success") or "Received: " not in sentence or "Traceback" in sentence:
+            through.append(f"{name}: {json.dumps(got)[:_SHOWN]}")
         answer = sentence
     return Attack("uploads that are no image", len(files), through, answer)
 
@@ -257,14 +223,14 @@ def _bad_bundles(scene: _Scene) -> Attack:
     through, answer = [], ""
     for name in names:
         data = [file_value(path), [name]]
-        said = scene.visitor.call(scores(scene.config), data, f"guest-{name}")
-        sentence = str(said.get("output", {}).get("error", ""))
-        if said.get("success") or not sentence or "Traceback" in sentence:
-            through.append(f"{name}: {json.dumps(said)[:_SHOWN]}")
+        got = scene.visitor.call(scores(scene.config), data, f"guest-{name}")
+        sentence = str(got.get("output", {}).get("error", ""))
+        if got.get("success") or not sentence or "Traceback" in sentence:
+            through.append(f"{name}: {json.dumps(got)[:_SHOWN]}")
         answer = sentence or answer
-    said = scene.visitor.call(scores(scene.config), [file_value(path), [scene.good]], "guest")
-    if not said.get("success"):
-        through.append(f"the good one no longer answers: {json.dumps(said)[:_SHOWN]}")
+    got = scene.visitor.call(scores(scene.config), [file_value(path), [scene.good]], "guest")
+    if not got.get("success"):
+        through.append(f"the good one no longer answers: {json.dumps(got)[:_SHOWN]}")
     return Attack("hostile bundles beside a good one", len(names), through, answer)
 
 

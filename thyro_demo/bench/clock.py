@@ -1,4 +1,4 @@
-"""Time rivals in turns, so that what else the machine does weighs on all of them alike."""
+"""Time rivals in turns, so that what else the computer does weighs on all of them alike."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Entrant:
 
 
 def race(entrants: Sequence[Entrant], rounds: int, warm_up: int, title: str) -> dict[str, float]:
-    """Run all entrants in every round and give the median of each.
+    """Run all entrants in every round and return the median of each.
 
     The order rotates from round to round: whoever runs after a hungry rival finds the
     processor's caches cold, and that should not always be the same one.

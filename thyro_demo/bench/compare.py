@@ -18,10 +18,10 @@ from tqdm import tqdm
 from thyro_demo.bench.clock import Entrant, race
 from thyro_demo.bench.figures import Figure, Outcome
 from thyro_demo.bench.untrained import ROWS, untrained
-from thyro_demo.data import preprocess
+from thyro_demo.bundle.bundle import POSITIVE, Bundle
+from thyro_demo.data import scan_area
 from thyro_demo.data.phantom import cohort
 from thyro_demo.engine import Engine
-from thyro_demo.models.bundle import POSITIVE, Bundle
 
 BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
 OVER_BARE, FORESTS_MS, OVER_PEER = 1.25, 80.0, 6.0
@@ -103,7 +103,7 @@ class _Bench:
         self.compared, self.explained = compared, explained
         self.names = [bundle.name for bundle in bundles]
         self.squares = [
-            preprocess.prepare(compared[0], bundle.input_size)[0][None] for bundle in bundles
+            scan_area.prepare(compared[0], bundle.input_size)[0][None] for bundle in bundles
         ]
         self._tensors = [tf.constant(square) for square in self.squares]
         self._bare = [_bare(bundle.network) for bundle in bundles]

@@ -1,7 +1,7 @@
-"""What machines on every concatenation of six networks cost beside scikit-learn's grid search.
+"""What SVMs on every concatenation of six networks cost beside scikit-learn's grid search.
 
-`concatenation.machines` computes each network's distances once and adds them up. The peer, as
-most would write it, gives `GridSearchCV` the concatenated matrix of each subset.
+`subsets.svms` computes each network's distances once and adds them up. The peer, as
+most would write it, passes `GridSearchCV` the concatenated matrix of each subset.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from tqdm.auto import tqdm
 from thyro_demo.bench.clock import Entrant, race
 from thyro_demo.bench.figures import Figure, Outcome
 from thyro_demo.data.splits import grouped_folds
-from thyro_demo.study.concatenation import (
+from thyro_demo.study.steps.heads import Split
+from thyro_demo.study.steps.subsets import (
     COSTS,
     INNER_FOLDS,
     WIDTHS,
     Found,
-    Split,
     Subset,
-    machines,
     subsets,
+    svms,
 )
 
 TARGET = 50.0
@@ -38,7 +38,7 @@ def run(
     peer_subsets: int = 2,
     rounds: int = 1,
 ) -> Outcome:
-    """Fit machines on the concatenations of one outer fold both ways.
+    """Fit SVMs on the concatenations of one outer fold both ways.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def run(
     theirs: list[np.ndarray] = []
     seconds = race(
         [
-            Entrant("ours", lambda _: ours.append(machines(features, split, wanted))),
+            Entrant("ours", lambda _: ours.append(svms(features, split, wanted))),
             Entrant("peer", lambda _: theirs.append(_searched(features, split, sample))),
         ],
         rounds,
@@ -90,10 +90,10 @@ def run(
 
 
 def _figures(count: int, fitted: int, ours: float, peer: float, apart: float) -> list[Figure]:
-    told = "GridSearchCV over StandardScaler and SVC on the concatenated matrices"
+    peer_name = "GridSearchCV over StandardScaler and SVC on the concatenated matrices"
     rest = f"; {fitted} of {count} subsets measured, the others extrapolated by their columns"
     speed = Figure(
-        f"machines on {count} concatenations, one outer fold",
+        f"SVMs on {count} concatenations, one outer fold",
         ours=ours,
         unit="s",
         value=peer / ours,
@@ -101,7 +101,7 @@ def _figures(count: int, fitted: int, ours: float, peer: float, apart: float) ->
         target=f"≥ {TARGET:.0f} ×",
         at_least=True,
         peer=peer,
-        peer_name=told + (rest if fitted < count else ""),
+        peer_name=peer_name + (rest if fitted < count else ""),
         ratio=peer / ours,
     )
     closeness = Figure(
@@ -144,7 +144,7 @@ def _columns(features: dict[str, np.ndarray], chosen: Sequence[Subset]) -> int:
 def _searched(
     features: dict[str, np.ndarray], split: Split, sample: Sequence[Subset]
 ) -> np.ndarray:
-    """Give the decision values of scikit-learn on each subset, float64 (k, m)."""
+    """Return the decision values of scikit-learn on each subset, float64 (k, m)."""
     found = []
     for subset in tqdm(sample, "GridSearchCV", unit="subset", leave=False):
         rows = np.concatenate([features[name] for name in subset], axis=1)

@@ -1,6 +1,6 @@
 """How the app bears many visitors: open pages, and several who compare at once.
 
-The networks are shipped ones, or the one that the bench was given; no stand-in computes.
+The networks are shipped ones, or the one that the bench is called with; no stand-in computes.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ WARM_UP = 3 * COMPUTING
 """Comparisons before memory and time count: by then every thread has its buffers."""
 
 BUSY = ("full", "busy")
-"""What a sentence says that sends a visitor away for a while, rather than of a fault."""
+"""Words of a sentence that sends a visitor away for a while, rather than of a fault."""
 
 _SLICES = 10
 _SAMPLE_S = 0.5
@@ -76,26 +76,7 @@ class Held:
 def run(
     app: App, name: str, seconds: float, connected: int = CONNECTED, computing: int = COMPUTING
 ) -> Held:
-    """Let a crowd visit the app.
-
-    Parameters
-    ----------
-    app : App
-        Running.
-    name : str
-        Bundle that is asked.
-    seconds : float
-        How long, after the warm-up.
-    connected : int
-        Pages that are open and do nothing.
-    computing : int
-        Visitors who compare one frame after the other.
-
-    Returns
-    -------
-    Held
-        What they met.
-    """
+    """Let a crowd visit the app, for so many seconds after the warm-up."""
     held, crowd = Held(), _Crowd(app, name)
     with contextlib.ExitStack() as pages:
         opened = [pages.enter_context(Visitor(app.port).connected()) for _ in range(connected)]
@@ -156,13 +137,13 @@ class _Crowd:
             frame = next(self._frames)
         start = perf_counter()
         try:
-            said = self._ask(frame, f"visitor-{number}")
+            answer = self._ask(frame, f"visitor-{number}")
         except Exception as error:
             # A broken connection is as much a fault as a wrong answer.
             held.errors.append(f"{type(error).__name__}: {error}")
             return
-        text = json.dumps(said)
-        if said.get("success"):
+        text = json.dumps(answer)
+        if answer.get("success"):
             held.seconds.append(perf_counter() - start)
         elif any(word in text for word in BUSY):
             held.busy += 1

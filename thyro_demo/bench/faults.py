@@ -1,8 +1,8 @@
-"""Faults that are injected, and what was lost by them: it has to be nothing.
+"""Faults that are injected, and what was lost by them: it must be nothing.
 
 A child process is killed, or finds the disk full or the folder locked, in the middle of its
-work; then what was there before has to be there still, nothing half-written may be seen, and
-the work has to succeed when it is repeated. Each fault strikes at a fixed moment, so that a
+work; then what was there before must be there still, nothing half-written may be seen, and
+the work must succeed when it is repeated. Each fault strikes at a fixed moment, so that a
 run can be repeated.
 """
 
@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from thyro_demo.bench.fault_work import CELLS, cells, trained
+from thyro_demo.bench.fault_work import JOBS, jobs, trained
+from thyro_demo.bench.program import ROOT
 from thyro_demo.bench.untrained import untrained
-from thyro_demo.bench.visitor import ROOT
+from thyro_demo.bundle import manifest, store
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256
-from thyro_demo.models import bundle, manifest
-from thyro_demo.study import grid
+from thyro_demo.study import graph
 
 LIMIT = 200_000
-"""Bytes that a file may have where the disk is said to be full."""
+"""Bytes that a file may have where the disk is to be full."""
 
 _NETWORK, _ROWS, _SIDE = "two-layer-cnn", 60, 64
 _NOBODY = 65_534  # the user without rights, by its number on every Linux
@@ -44,8 +44,9 @@ place, good = Path(sys.argv[1]), Path(sys.argv[2])
 _SAVE = (
     _HEAD
     + """
-from thyro_demo.models import bundle, heads_file
-loaded = bundle.load(good)
+from thyro_demo.bundle import heads_file
+from thyro_demo.bundle import store
+loaded = store.load(good)
 fitted = heads_file.load(good / "heads.skops", loaded.manifest["files"]["heads.skops"])
 added = ("format", "files", "probe", "versions")
 facts = {key: value for key, value in loaded.manifest.items() if key not in added}
@@ -53,7 +54,7 @@ facts = {key: value for key, value in loaded.manifest.items() if key not in adde
 )
 _SAVE_KILLED = (
     _SAVE + f"heads_file.save = lambda *_: {_DIE}\n"
-    "bundle.write(place, facts, loaded.network, fitted, '')\n"
+    "store.write(place, facts, loaded.network, fitted, '')\n"
 )
 _SAVE_FULL = (
     _SAVE
@@ -62,7 +63,7 @@ import resource
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))
 try:
-    bundle.write(place, facts, loaded.network, fitted, "")
+    store.write(place, facts, loaded.network, fitted, "")
 except OSError:
     sys.exit(3)
 """
@@ -71,12 +72,12 @@ except OSError:
 _READ = (
     _HEAD
     + f"""
-from thyro_demo.models import bundle
-bundle.load(good)
+from thyro_demo.bundle import store
+store.load(good)
 if os.geteuid() == 0:
     os.setegid({_NOBODY})
     os.seteuid({_NOBODY})
-bundle.load(place)
+store.load(place)
 try:
     (place / "new").touch()
 except OSError:
@@ -88,8 +89,8 @@ _TRAIN = (
     + """
 import numpy as np
 from thyro_demo.bench import fault_work
-from thyro_demo.models import transfer
-kills, save = 3, transfer.np.savez
+from thyro_demo.training import loop
+kills, save = 3, loop.np.savez
 def saving(file, **arrays):
     global kills
     kills -= 1
@@ -97,47 +98,34 @@ def saving(file, **arrays):
         Path(file).write_bytes(b"half")
         DIE
     save(file, **arrays)
-transfer.np.savez = saving
+loop.np.savez = saving
 fault_work.trained(place)
 """.replace("DIE", _DIE)
 )
-_GRID = (
+_GRAPH = (
     _HEAD
     + """
 from thyro_demo.bench import fault_work
-from thyro_demo.study import grid
-grid.run(fault_work.cells(int(sys.argv[3])), place, workers=0)
+from thyro_demo.study import graph
+graph.run(fault_work.jobs(int(sys.argv[3])), place, workers=0)
 """
 )
 _FETCH = (
     _HEAD
     + f"""
-from thyro_demo.data import datasets, fetch
+from thyro_demo.data import datasets, download
 datasets.layout = lambda root: {_DIE}
-fetch.fetch("p1", place, good.as_uri())
+download.fetch("p1", place, good.as_uri())
 """
 )
 
 
 class Lost(Exception):  # noqa: N818
-    """Something was lost by a fault, or was left behind half-written; says what."""
+    """What was lost by a fault, or was left behind half-written."""
 
 
 def run(work: Path) -> tuple[dict[str, str], list[str]]:
-    """Inject every fault; bundles are small ones with random weights.
-
-    Parameters
-    ----------
-    work : Path
-        An empty folder.
-
-    Returns
-    -------
-    dict of str to str
-        What was lost by each fault; empty texts where nothing was.
-    list of str
-        Sentences on faults that could not be injected here.
-    """
+    """Inject every fault in an empty folder; return what each lost, and which cannot be here."""
     lost: dict[str, str] = {}
     left_out: list[str] = []
     good = small_bundle(work)
@@ -157,23 +145,12 @@ def run(work: Path) -> tuple[dict[str, str], list[str]]:
 
 
 def small_bundle(folder: Path) -> Path:
-    """Write a bundle of a small network with random weights and fitted heads.
-
-    Parameters
-    ----------
-    folder : Path
-        Where its folder is to lie.
-
-    Returns
-    -------
-    Path
-        The bundle.
-    """
+    """Write a bundle of a small network with random weights and fitted heads into a folder."""
     return untrained(_NETWORK, rows=_ROWS, input_size=_SIDE).write(folder)
 
 
 def _missing(name: str) -> str:
-    """Say what a fault needs that this machine lacks."""
+    """Name what a fault needs that this computer lacks."""
     if sys.platform == "win32":
         return "a system with signals"
     if "download" in name and shutil.which("git") is None:
@@ -206,7 +183,7 @@ def _save_killed(good: Path, work: Path) -> None:
     if _content(place) != before or manifest.names(work) != [good.name]:
         raise Lost("the earlier bundle is not what it was")
     small_bundle(work)
-    bundle.load(place)
+    store.load(place)
 
 
 def _save_full(good: Path, work: Path) -> None:
@@ -250,44 +227,44 @@ def _training_killed(good: Path, work: Path) -> None:
         raise Lost(f"the weights differ by {far:.2g}")
 
 
-def _grid_killed(good: Path, work: Path) -> None:
-    """Kill a grid in its third cell, and go on: what was done is not done again."""
-    _expect(_child(_GRID, work / "killed", good, 2), -signal.SIGKILL, "the grid")
+def _graph_killed(good: Path, work: Path) -> None:
+    """Kill a graph in its third job, and go on: what was done is not done again."""
+    _expect(_child(_GRAPH, work / "killed", good, 2), -signal.SIGKILL, "the graph")
     done = {path: path.stat().st_mtime_ns for path in (work / "killed").glob("[!.]*.npz")}
     if len(done) != 2:
-        raise Lost(f"{len(done)} cells in place of 2 are there after the kill")
-    _expect(_child(_GRID, work / "killed", good, CELLS), 0, "the resumed grid")
+        raise Lost(f"{len(done)} jobs in place of 2 are there after the kill")
+    _expect(_child(_GRAPH, work / "killed", good, JOBS), 0, "the resumed graph")
     if any(path.stat().st_mtime_ns != time for path, time in done.items()):
-        raise Lost("a cell that was done was computed again")
-    _same_grid(work)
+        raise Lost("a job that was done was computed again")
+    _same_graph(work)
 
 
-def _same_grid(work: Path) -> None:
-    known = grid.run(cells(CELLS), work / "known", workers=0)
-    found = grid.run(cells(CELLS), work / "killed", workers=0)
-    for cell in cells(CELLS):
-        if not np.array_equal(known[cell]["values"], found[cell]["values"]):
-            raise Lost(f"{cell.name} has another result")
+def _same_graph(work: Path) -> None:
+    known = graph.run(jobs(JOBS), work / "known", workers=0)
+    found = graph.run(jobs(JOBS), work / "killed", workers=0)
+    for job in jobs(JOBS):
+        if not np.array_equal(known[job]["values"], found[job]["values"]):
+            raise Lost(f"{job.name} has another result")
 
 
-def _two_grids(good: Path, work: Path) -> None:
-    """Let two processes compute one grid in one folder."""
-    command = [sys.executable, "-c", _GRID, str(work / "killed"), str(good), str(CELLS)]
+def _two_graphs(good: Path, work: Path) -> None:
+    """Let two processes compute one graph in one folder."""
+    command = [sys.executable, "-c", _GRAPH, str(work / "killed"), str(good), str(JOBS)]
     both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(2)]
     for one in both:
-        _expect(one.wait(_PATIENCE_S), 0, "one of two grids")
-    _same_grid(work)
+        _expect(one.wait(_PATIENCE_S), 0, "one of two graphs")
+    _same_graph(work)
 
 
 def _two_writers(good: Path, work: Path) -> None:
     """Let two processes write one bundle at one place."""
     place = work / good.name
-    script = _SAVE + "for _ in range(2):\n bundle.write(place, facts, loaded.network, fitted, '')\n"
+    script = _SAVE + "for _ in range(2):\n store.write(place, facts, loaded.network, fitted, '')\n"
     command = [sys.executable, "-c", script, str(place), str(good)]
     both = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(2)]
     for one in both:
         _expect(one.wait(_PATIENCE_S), 0, "one of two writers")
-    bundle.load(place)
+    store.load(place)
     if left := [path.name for path in work.iterdir() if path != place]:
         raise Lost(f"left behind: {', '.join(left)}")
 
@@ -313,11 +290,11 @@ def _download_killed(good: Path, work: Path) -> None:
 FAULTS: dict[str, Callable[[Path, Path], None]] = {
     "kill -9 while a bundle is saved": _save_killed,
     "kill -9 while a stage is trained": _training_killed,
-    "kill -9 while a grid is computed": _grid_killed,
+    "kill -9 while a study is computed": _graph_killed,
     "kill -9 during a download": _download_killed,
     "disk full while a bundle is saved": _save_full,
     "weights that can only be read": _read_only,
     "two processes on one bundle": _two_writers,
-    "two processes on one grid": _two_grids,
+    "two processes on one study": _two_graphs,
 }
 """Each injects a fault, and raises `Lost` where something was lost."""

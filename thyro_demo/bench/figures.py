@@ -58,13 +58,7 @@ class Figure:
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the figure as plain values.
-
-        Returns
-        -------
-        dict
-            Values that ``json.dumps`` takes as they are.
-        """
+        """Return the figure as values that ``json.dumps`` takes as they are."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -107,13 +101,7 @@ class Outcome:
         return not self.left_out and all(figure.met for figure in self.figures)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the outcome as plain values.
-
-        Returns
-        -------
-        dict
-            Values that ``json.dumps`` takes as they are.
-        """
+        """Return the outcome as values that ``json.dumps`` takes as they are."""
         return {
             "bench": self.bench,
             "met": self.met,
@@ -124,13 +112,7 @@ class Outcome:
         }
 
     def table(self) -> str:
-        """Lay the figures out for a terminal.
-
-        Returns
-        -------
-        str
-            A table, its notes, then one line for each figure that was left out.
-        """
+        """Write a table for a terminal, its notes, and one line for each figure left out."""
         head = ("bench " + self.bench, "ours", "peer", "ratio", "target", "met")
         rows = [head, *(_row(figure) for figure in self.figures)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
@@ -144,19 +126,19 @@ class Outcome:
         return "\n".join([*lines, *peers, *self.notes, *self.left_out])
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine that figures come from.
+def host() -> dict[str, Any]:
+    """Describe the computer that figures come from.
 
     Returns
     -------
     dict
         Processor cores this process may use, the load of the last minute where the system
-        tells it, operating system, processor, Python and the versions of `PACKAGES`.
+        reports it, operating system, processor, Python and the versions of `PACKAGES`.
     """
     allowed = getattr(os, "sched_getaffinity", None)
     return {
         "cores": len(allowed(0)) if allowed else os.cpu_count(),
-        # A busy machine explains figures that nobody else can repeat.
+        # A busy computer explains figures that nobody else can repeat.
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

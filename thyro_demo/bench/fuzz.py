@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from thyro_demo.bundle import manifest
 from thyro_demo.data import datasets, images
 from thyro_demo.errors import ThyroError
-from thyro_demo.models import manifest
 
 SEED = 2026
 SHARES = {
@@ -46,19 +46,7 @@ _ODD_BYTES = (
 
 @dataclass(frozen=True)
 class Failure:
-    """An input that got neither a result nor a sentence.
-
-    Parameters
-    ----------
-    kind : str
-        A key of `SHARES`.
-    seed, number : int
-        What `made` takes.
-    what : str
-        What was raised.
-    content : bytes
-        The input.
-    """
+    """An input that got neither a result nor a sentence; `made` makes it again."""
 
     kind: str
     seed: int
@@ -67,24 +55,14 @@ class Failure:
     content: bytes
 
     def __str__(self) -> str:
-        """Tell all that is needed to repeat it."""
+        """Name all that is needed to repeat it."""
         shown = self.content[:_MOST_SHOWN].hex()
         return f"{self.kind}, seed {self.seed}, number {self.number}: {self.what}; input {shown}"
 
 
 @dataclass
 class Tally:
-    """How the inputs of one kind were answered.
-
-    Parameters
-    ----------
-    read : int
-        Inputs that were read in spite of all.
-    refused : int
-        Inputs that were refused in one sentence.
-    failures : list of Failure
-        All others.
-    """
+    """How inputs of one kind were answered: read in spite of all, refused in one sentence, else."""
 
     read: int
     refused: int
@@ -92,20 +70,7 @@ class Tally:
 
 
 def run(count: int, seed: int = SEED) -> dict[str, Tally]:
-    """Feed every kind of input to its reader.
-
-    Parameters
-    ----------
-    count : int
-        Inputs in all.
-    seed : int
-        Of the damage.
-
-    Returns
-    -------
-    dict of str to Tally
-        By kind.
-    """
+    """Feed inputs of every kind, `count` in all, to their readers; tally the answers by kind."""
     tallies = {kind: Tally(0, 0, []) for kind in SHARES}
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -120,20 +85,7 @@ def run(count: int, seed: int = SEED) -> dict[str, Tally]:
 
 
 def made(kind: str, seed: int, number: int) -> bytes:
-    """Make an input.
-
-    Parameters
-    ----------
-    kind : str
-        A key of `SHARES`.
-    seed, number : int
-        Which one.
-
-    Returns
-    -------
-    bytes
-        A sound file of that kind with some damage.
-    """
+    """Make the input of a kind and number: a sound file of that kind with some damage."""
     chance = random.Random(f"{kind}:{seed}:{number}")
     content = bytearray(chance.choice(_sound(kind)))
     for _ in range(chance.randint(1, 5)):
@@ -142,42 +94,22 @@ def made(kind: str, seed: int, number: int) -> bytes:
 
 
 def answer(kind: str, content: bytes, scratch: Path) -> bool:
-    """Give an input to its reader.
-
-    Parameters
-    ----------
-    kind : str
-        A key of `SHARES`.
-    content : bytes
-        The input.
-    scratch : Path
-        A folder for readers of files.
-
-    Returns
-    -------
-    bool
-        Whether it was read, rather than refused in one sentence.
-
-    Raises
-    ------
-    AssertionError
-        If what came back is no image or table, or the refusal is not one sentence.
-    """
+    """Check that an input is read (True) or refused in one sentence (False)."""
     reader: Callable[[bytes, Path], None]
     reader = {"table": _read_table, "manifest": _read_manifest}.get(kind, _decode)
     try:
         reader(content, scratch)
     except ThyroError as error:
-        said = str(error)
-        assert "Received: " in said, f"a sentence without what was received: {said!r}"
-        assert "\n" not in said, f"more than one line: {said!r}"
+        refusal = str(error)
+        assert "Received: " in refusal, f"a sentence without what was received: {refusal!r}"
+        assert "\n" not in refusal, f"more than one line: {refusal!r}"
         return False
     return True
 
 
 @contextlib.contextmanager
 def _silenced() -> Iterator[TextIO]:
-    """Send to nowhere what the C libraries print of damage, and give the terminal for ours."""
+    """Send to nowhere what the C libraries print of damage, and yield the terminal for ours."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere, open(kept, "w", encoding="utf-8") as terminal:
@@ -297,7 +229,7 @@ def _manifests() -> Iterator[dict[str, Any]]:
 def _damage(content: bytearray, chance: random.Random) -> None:
     """Change a file in one place."""
     place = chance.randrange(len(content) + 1)
-    # The beginning says how the rest is read.
+    # The beginning decides how the rest is read.
     if chance.random() < 0.5:
         place = min(place, chance.randrange(64))
     how = chance.randrange(6)

@@ -1,19 +1,15 @@
-"""How soon the page can be used, and how soon the first comparison stands.
+"""How soon the page can be used, and how soon the first comparison is there.
 
 Both the app and an empty Gradio app are started as programs of their own, in turns, and
-timed from the start of the process until the page stands in a browser.
+timed from the start of the process until the page is open in a browser.
 """
 
 import contextlib
 import importlib
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,13 +21,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from thyro_demo.bench.figures import Figure, Outcome
+from thyro_demo.bench.program import LOCAL, PATIENCE_S, ROOT, free_port, running
+from thyro_demo.bundle import manifest
 from thyro_demo.data.phantom import cohort
 from thyro_demo.errors import ThyroError
-from thyro_demo.models import manifest
 
 TIMES, PLUS_S, FIRST_S = 1.5, 2.0, 15.0
-PATIENCE_S = 180.0
-ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 COMPARE_BUTTON, ANY_PAGE = "#thyro-compare", "footer"
 
@@ -145,62 +140,27 @@ def _started(
     then: Callable[[str], None] = lambda address: None,
 ) -> tuple[float, float]:
     """Start a program, wait for its page, use it, stop it: seconds to the page, of the use."""
-    port = _free_port()
-    address = f"http://127.0.0.1:{port}/"
-    start = perf_counter()
-    with _program(command(port)) as program:
-        _answers(address, program)
-        usable(address, shows)
-        page = perf_counter() - start
+    port = free_port()
+    address = f"http://{LOCAL}:{port}/"
+    with tempfile.TemporaryDirectory() as scratch:
         start = perf_counter()
-        then(address)
-        return page, perf_counter() - start
-
-
-@contextlib.contextmanager
-def _program(command: list[str]) -> Iterator[subprocess.Popen]:
-    environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with tempfile.TemporaryFile() as said:
-        program = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
-        try:
-            yield program
-        finally:
-            program.terminate()
-            try:
-                program.wait(10)
-            except subprocess.TimeoutExpired:
-                program.kill()
-                program.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
-def _answers(address: str, program: subprocess.Popen) -> None:
-    """Wait until the server answers with 200."""
-    limit = perf_counter() + PATIENCE_S
-    while perf_counter() < limit and program.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            if urllib.request.urlopen(address, timeout=5).status == 200:
-                return
-        time.sleep(0.02)
-    raise ThyroError(
-        f"An app has to answer within {PATIENCE_S:.0f} s of its start. Received: no answer from "
-        f"{' '.join(str(program.args).split())[:200]}."
-    )
+        with running(command(port), port, Path(scratch) / "app.log"):
+            usable(address, shows)
+            page = perf_counter() - start
+            start = perf_counter()
+            then(address)
+            return page, perf_counter() - start
 
 
 def _served_config(address: str, shows: str) -> None:
-    """Stand in for a browser: the page's description of itself is served, whole."""
+    """Replace a browser: the page's description of itself is served, whole."""
     with urllib.request.urlopen(f"{address}config", timeout=PATIENCE_S) as answer:
         json.load(answer)
 
 
 @contextlib.contextmanager
 def _page_check() -> Iterator[tuple[Usable, str]]:
-    """Give what tells a usable page, and its name: Chromium where there is one."""
+    """Yield what recognises a usable page, and its name: Chromium where there is one."""
     chromium = Path(os.environ.get("THYRO_CHROMIUM", "/usr/bin/chromium"))
     try:
         playwright: Any = importlib.import_module("playwright.sync_api")
@@ -217,7 +177,7 @@ def _page_check() -> Iterator[tuple[Usable, str]]:
             page.goto(address)
             page.wait_for_selector(shows, timeout=1000 * PATIENCE_S)
 
-        yield visible, "its button Compare, or the empty page's footer, stands in Chromium"
+        yield visible, "its button Compare, or the empty page's footer, is shown in Chromium"
         browser.close()
 
 
@@ -232,4 +192,4 @@ def _first_comparison(address: str, frame: Path) -> None:
     client = gradio_client.Client(address, verbose=False)
     answer = client.predict(image=gradio_client.handle_file(frame), api_name="/compare")
     if not answer["predictions"]:
-        raise ThyroError(f"A comparison gives at least one score. Received: {answer}.")
+        raise ThyroError(f"A comparison must have at least one score. Received: {answer}.")

@@ -18,9 +18,9 @@ import h5py
 import keras
 import numpy as np
 
+from thyro_demo.bundle import store
 from thyro_demo.errors import BundleError
 from thyro_demo.files import sha256
-from thyro_demo.models import bundle
 
 Attack = Callable[[Path], None]
 """Takes the folder of a bundle and spoils it."""
@@ -30,13 +30,7 @@ _BOMB = 2**28
 
 
 def attacks() -> dict[str, Attack]:
-    """List the attacks.
-
-    Returns
-    -------
-    dict of str to callable
-        By what a reader calls it.
-    """
+    """List the attacks by what a reader calls them."""
     return {
         "a Lambda layer": _with_lambda,
         "a Lambda layer in a nested network": _with_hidden_lambda,
@@ -65,59 +59,31 @@ def attacks() -> dict[str, Attack]:
 
 
 def tried(good: Path, work: Path) -> dict[str, str]:
-    """Try every attack on the loader.
-
-    Parameters
-    ----------
-    good : Path
-        A bundle with a network, SVM and forest; it is left as it is.
-    work : Path
-        Where the spoilt copies lie meanwhile.
-
-    Returns
-    -------
-    dict of str to str
-        The sentence with which each was refused; empty where it was loaded. What is raised
-        beside `BundleError` is raised on.
-    """
+    """Try every attack on copies of a good bundle; return the refusals, empty where loaded."""
     answers = {}
     for name, attack in attacks().items():
         copy = work / good.name
         shutil.copytree(good, copy)
         attack(copy)
         try:
-            bundle.load(copy)
+            store.load(copy)
             answers[name] = ""
         except BundleError as error:
-            # Where the copy is says nothing to a reader.
+            # Where the copy is means nothing to a reader.
             answers[name] = str(error).replace(f"{work}/", "")
         shutil.rmtree(copy)
     return answers
 
 
 def edit(folder: Path, **entries: Any) -> None:
-    """Change entries of a manifest.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle.
-    **entries : object
-        What JSON can hold, by key.
-    """
+    """Change entries of the manifest in a bundle's folder."""
     file = folder / "manifest.json"
     facts = json.loads(file.read_text(encoding="utf-8")) | entries
     file.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def vouch(folder: Path) -> None:
-    """Write the checksums of the files as they are into the manifest.
-
-    Parameters
-    ----------
-    folder : Path
-        The bundle.
-    """
+    """Write the checksums of the files as they are into the manifest of a bundle's folder."""
     edit(folder, files={name: sha256(folder / name) for name in _VOUCHED})
 
 

@@ -1,6 +1,6 @@
 """What a frozen stage costs beside the plain Keras loop over the same frozen network.
 
-`train_stage` runs the frozen layers once over every view and trains what lies above on
+`train_stage` runs the frozen layers once over every view and trains what is above on
 the stored activations. The plain loop, as most tutorials have it, sets ``trainable`` to
 False and calls ``model.fit``: every epoch runs the whole backbone again.
 """
@@ -12,9 +12,12 @@ import numpy as np
 
 from thyro_demo.bench.clock import Entrant, race
 from thyro_demo.bench.figures import Figure, Outcome
-from thyro_demo.models.backbones import BackboneSpec, backbone, build
+from thyro_demo.models.backbones import BackboneSpec, backbone
+from thyro_demo.models.networks import build
 from thyro_demo.models.pipeline import Frames, batches
-from thyro_demo.models.transfer import Stage, freeze, train_stage, upper_part
+from thyro_demo.training.frozen_cache import freeze, upper_part
+from thyro_demo.training.loop import train_stage
+from thyro_demo.training.stage import Stage
 
 TARGET = 8.0
 VALIDATION = 0.25
@@ -60,17 +63,29 @@ def run(
     held_out = round(images * VALIDATION)
     training, validation = np.arange(held_out, images), np.arange(held_out)
     loop = _PlainLoop(network, spec, stage, frames, training, validation)
+    measured = min(peer_epochs, epochs)
     whole_runs: list[float] = []
-    entrants = [
-        Entrant(
-            "ours",
-            lambda _: train_stage(network, spec, stage, frames, training, validation),
-        ),
-        Entrant("peer", lambda _: whole_runs.append(loop.seconds(min(peer_epochs, epochs)))),
-    ]
-    ours = race(entrants, rounds, 0, "Training both ways")["ours"]
-    peer = float(np.median(whole_runs))
-    figure = Figure(
+    ours = Entrant(
+        "ours", lambda _: train_stage(network, spec, stage, frames, training, validation)
+    )
+    peer = Entrant("peer", lambda _: whole_runs.append(loop.seconds(measured)))
+    seconds = race([ours, peer], rounds, 0, "Training both ways")["ours"]
+    settings = {
+        "backbone": name,
+        "images": images,
+        "of them validation": held_out,
+        "views": stage.views,
+        "input_size": network.input_shape[1],
+        "epochs": epochs,
+        "epochs measured of the peer": measured,
+        "rounds": rounds,
+    }
+    figure = _figure(spec, seconds, float(np.median(whole_runs)), epochs, peer_epochs)
+    return Outcome("train", [figure], settings=settings)
+
+
+def _figure(spec: BackboneSpec, ours: float, peer: float, epochs: int, peer_epochs: int) -> Figure:
+    return Figure(
         f"{epochs} epochs over a frozen {spec.title}, caching included",
         ours=ours,
         unit="s",
@@ -79,23 +94,12 @@ def run(
         target=f"≥ {TARGET:.0f} ×",
         at_least=True,
         peer=peer,
-        peer_name=_told(epochs, peer_epochs),
+        peer_name=_peer_name(epochs, peer_epochs),
         ratio=peer / ours,
     )
-    settings = {
-        "backbone": name,
-        "images": images,
-        "of them validation": held_out,
-        "views": stage.views,
-        "input_size": network.input_shape[1],
-        "epochs": epochs,
-        "epochs measured of the peer": min(peer_epochs, epochs),
-        "rounds": rounds,
-    }
-    return Outcome("train", [figure], settings=settings)
 
 
-def _told(epochs: int, peer_epochs: int) -> str:
+def _peer_name(epochs: int, peer_epochs: int) -> str:
     what = "model.fit on the same views, drawn beforehand and free of charge"
     if peer_epochs >= epochs:
         return what
@@ -127,7 +131,7 @@ class _PlainLoop:
         self.held_out = (plain, frames.labels[validation])
 
     def seconds(self, measured: int) -> float:
-        """Run some epochs and give the seconds of all."""
+        """Run some epochs and return the seconds of all."""
         freeze(self.network, self.spec, self.stage.trainable)
         model = upper_part(self.network, None)
         model.compile(

@@ -1,7 +1,7 @@
 """What strangers, faults and crowds can do to the app: nothing that is lost, or that gets through.
 
 Bad inputs, hostile bundles, injected faults, attacks on a running app, and a crowd that visits
-it; everything stays on this machine.
+it; everything stays on this computer.
 """
 
 import shutil
@@ -15,8 +15,8 @@ from thyro_demo.bench.crowd import Held
 from thyro_demo.bench.figures import Figure, Outcome
 from thyro_demo.bench.fuzz import Tally
 from thyro_demo.bench.visitor import running
+from thyro_demo.bundle import manifest
 from thyro_demo.errors import ThyroError
-from thyro_demo.models import manifest
 
 INPUTS = 12_000
 LEAST_INPUTS = 10_000
@@ -40,8 +40,8 @@ def run(weights: Path | None = None, fast: bool = False) -> Outcome:
     Returns
     -------
     Outcome
-        Counts of what got through or was lost, each of which has to be 0, and how the app
-        bore the crowd. Its notes tell how each kind was answered.
+        Counts of what got through or was lost, each of which must be 0, and how the app
+        bore the crowd. Its notes report how each kind was answered.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def run(weights: Path | None = None, fast: bool = False) -> Outcome:
         injected, left_out = faults.run(_folder(work, "faults"))
         attacks.lay_out(good, _folder(work, "attacked"))
         with running(work / "attacked", work) as app:
-            tried = attacks.run(app, _folder(work, "machine"), good.name)
+            tried = attacks.run(app, _folder(work, "host"), good.name)
         shutil.copytree(good, _folder(work, "visited") / good.name)
         with running(work / "visited", work) as app:
             held = crowd.run(app, good.name, seconds)
@@ -72,7 +72,7 @@ def run(weights: Path | None = None, fast: bool = False) -> Outcome:
     ]  # fmt: skip
     notes = [
         *_input_notes(tallies),
-        *(f"hostile bundle, {name}: {said or 'LOADED'}" for name, said in refusals.items()),
+        *(f"hostile bundle, {name}: {refusal or 'LOADED'}" for name, refusal in refusals.items()),
         *(f"fault, {name}: {lost or 'nothing lost'}" for name, lost in injected.items()),
         *(line for one in tried for line in _attack_notes(one)),
         *_crowd_notes(held, good.name, stand_in),
@@ -99,7 +99,7 @@ def _good_bundle(weights: Path | None, work: Path) -> tuple[Path, bool]:
         return root / (NETWORK if NETWORK in names else names[0]), False
     if weights is not None:
         raise ThyroError(
-            f"A folder of bundles has to hold one with a network. Received: {weights}."
+            f"A folder of bundles must hold one with a network. Received: weights={weights}."
         )
     from thyro_demo.bench.untrained import untrained
 
@@ -117,7 +117,7 @@ def _none(name: str, tried: Iterable[str], bad: Sequence[str]) -> Figure:
 
 
 def _loaded(refusals: dict[str, str]) -> list[str]:
-    return [name for name, said in refusals.items() if "Received: " not in said]
+    return [name for name, refusal in refusals.items() if "Received: " not in refusal]
 
 
 def _input_figures(tallies: dict[str, Tally]) -> list[Figure]:
@@ -131,7 +131,7 @@ def _input_figures(tallies: dict[str, Tally]) -> list[Figure]:
 
 
 def _input_notes(tallies: dict[str, Tally]) -> list[str]:
-    """Tell how each kind was answered, and all that is needed to repeat a failure."""
+    """Report how each kind was answered, and all that is needed to repeat a failure."""
     lines = [
         f"bad {kind}: {one.refused:,} refused in a sentence, {one.read:,} read in spite of it, "
         f"{len(one.failures)} without an answer"
@@ -141,8 +141,8 @@ def _input_notes(tallies: dict[str, Tally]) -> list[str]:
 
 
 def _attack_notes(attack: Attack) -> list[str]:
-    stood = f"all refused ({attack.answer})" if not attack.through else "GOT THROUGH"
-    lines = [f"attack, {attack.name}, {attack.tried} ways: {stood}"]
+    outcome = f"all refused ({attack.answer})" if not attack.through else "GOT THROUGH"
+    lines = [f"attack, {attack.name}, {attack.tried} ways: {outcome}"]
     return lines + [f"through: {way}" for way in attack.through[:5]]
 
 

@@ -12,10 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from thyro_demo.models import bundle, heads, ood
-from thyro_demo.models.backbones import backbone, build
-from thyro_demo.models.bundle import Bundle
+from thyro_demo.bundle import store
+from thyro_demo.bundle.bundle import Bundle
+from thyro_demo.models import heads, ood
+from thyro_demo.models.backbones import backbone
 from thyro_demo.models.features import pooled
+from thyro_demo.models.networks import build
 
 HEADS = ("softmax", "svm", "forest")
 ROWS = 600
@@ -28,7 +30,7 @@ class Untrained:
     Parameters
     ----------
     manifest : dict
-        What `Bundle` and `bundle.write` need.
+        What `Bundle` and `store.write` need.
     network : keras.Model
         Random weights.
     fitted : dict of str to object
@@ -40,60 +42,27 @@ class Untrained:
     fitted: dict[str, Any]
 
     def in_memory(self) -> Bundle:
-        """Give the bundle without writing it.
-
-        Returns
-        -------
-        Bundle
-            For `Engine.add`.
-        """
+        """Return the bundle without writing it, for `Engine.add`."""
         return Bundle(Path(self.manifest["name"]), self.manifest, self.network, self.fitted)
 
     def write(self, root: Path) -> Path:
-        """Write the bundle under its name.
-
-        Parameters
-        ----------
-        root : Path
-            Folder of bundles.
-
-        Returns
-        -------
-        Path
-            Its own folder.
-        """
+        """Write the bundle under its name into a folder of bundles; return its own folder."""
         card = "# Random weights\n\nMade by a bench to measure time; its scores mean nothing.\n"
         folder = root / self.manifest["name"]
-        return bundle.write(folder, self.manifest, self.network, self.fitted, card)
+        return store.write(folder, self.manifest, self.network, self.fitted, card)
 
 
 def untrained(name: str, rows: int = ROWS, input_size: int | None = None) -> Untrained:
-    """Build a network with random weights and fit its heads on random labels.
-
-    Random labels make nearly every row a support vector and grow deep trees: the dear end
-    of what training gives.
-
-    Parameters
-    ----------
-    name : str
-        Key of `backbones.BACKBONES`.
-    rows : int
-        Feature vectors the heads are fitted on.
-    input_size : int, optional
-        Side of the input in pixels; by default the backbone's own.
-
-    Returns
-    -------
-    Untrained
-        Parts of a bundle.
-    """
+    """Build a network with random weights and fit its heads on `rows` rows of random labels."""
+    # Random labels make nearly every row a support vector and grow deep trees: the dear end
+    # of what training yields.
     spec = backbone(name)
     keras.utils.set_random_seed(0)
     network = build(spec, input_size=input_size)
     size = network.input_shape[1]
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (1, size, size, 3)).astype(np.uint8)
-    # Around what the network really gives, so that an image walks the trees as deep as a
+    # Around the network's own features, so that an image walks the trees as deep as a
     # training image would.
     features = (
         pooled(network, frame)[0]

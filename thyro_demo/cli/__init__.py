@@ -1,6 +1,6 @@
-"""The acts of the command line, one module per sub-command.
+"""The sub-commands of the command line, one module each.
 
-Each module gives ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args)``, and
+Each module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args)``, and
 keeps heavy imports inside ``run``, so that ``--help`` answers at once.
 """
 
@@ -17,19 +17,19 @@ from types import ModuleType
 from thyro_demo import __version__
 from thyro_demo.errors import ThyroError
 
-COMMANDS = ("phantom", "data", "train", "study", "evaluate", "predict", "bench", "ui")
+COMMANDS = ("phantom", "data", "train", "study", "evaluate", "predict", "bench", "ui", "docs")
 """The sub-commands in the order of a first project; each is a module of this package."""
 
 DESCRIPTION = (
     "A teaching lab for computer-aided diagnosis on thyroid ultrasound: draw phantoms, fetch "
-    "and check data, train networks, compare what they say and see where they looked. "
+    "and check data, train networks, compare their predictions and see where they looked. "
     "Teaching and research only."
 )
 
 ENVIRONMENT = {
     # TensorFlow's start-up notes would bury the one sentence that a user needs to read.
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    # No request leaves the machine unasked.
+    # No request leaves the computer unasked.
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
@@ -38,12 +38,11 @@ ENVIRONMENT = {
 KERAS = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
 """Settings of Keras that the networks are made for, and that are its own defaults."""
 
-WITHOUT_KERAS = {"phantom", "data"}
+WITHOUT_KERAS = {"phantom", "data", "docs"}
 """The sub-commands that have no network."""
 
 INTERRUPTED = 130
 """Exit code of a command stopped by Ctrl+C: 128 + SIGINT, as shells have it."""
-
 
 PIPE_CLOSED = 141
 """Exit code of a command whose output nobody reads any more: 128 + SIGPIPE."""
@@ -56,9 +55,9 @@ def set_environment() -> None:
 
 
 def set_up_keras() -> None:
-    """Hold Keras to `KERAS`, whatever an old project has left in its settings file.
+    """Set Keras to `KERAS`, whatever an old project has left in its settings file.
 
-    Keras is imported only where the file says something else; it takes seconds.
+    Keras is imported only where the file differs from it; that takes seconds.
 
     Raises
     ------
@@ -87,29 +86,17 @@ def set_up_keras() -> None:
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """Build the parser of ``python -m thyro_demo``.
-
-    Parameters
-    ----------
-    chosen : str, optional
-        A member of `COMMANDS`: only this sub-command's module is imported and known to
-        the parser. Without it all are.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser; a parsed sub-command leaves its ``run`` function under ``run``.
-    """
+    """Build the parser; without `chosen` it knows, and imports, all sub-commands."""
     parser = argparse.ArgumentParser(prog="python -m thyro_demo", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"ThyroDemo {__version__}")
-    acts = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS if chosen is None else (chosen,):
         module: ModuleType = importlib.import_module(f"thyro_demo.cli.{name}")
         purpose: str = module.HELP
         sentence = f"{purpose[0].upper()}{purpose[1:]}."
-        act = acts.add_parser(name, help=purpose, description=sentence)
-        module.add_arguments(act)
-        act.set_defaults(run=module.run)
+        command = commands.add_parser(name, help=purpose, description=sentence)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return parser
 
 
@@ -124,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success, 2 after an error that the user can mend (told in one sentence on
+        0 on success, 2 after an error that the user can mend (one sentence on
         stderr), 130 after Ctrl+C, 141 when the output's reader has left, else what the
         sub-command returned.
     """

@@ -1,4 +1,4 @@
-"""``python -m thyro_demo bench``: measure speed beside each peer, and what strangers can do."""
+"""`bench`: measure speed beside each peer, and what strangers can do."""
 
 from __future__ import annotations
 
@@ -20,18 +20,12 @@ MISSED = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The parser of this command.
-    """
+    """Declare the options."""
     parser.add_argument(
         "bench",
         choices=(*BENCHES, "all"),
         help="compare: one image through three networks; train: a frozen stage; phantom: frames "
-        "a second; concat: machines on every concatenation of six networks; start: from the "
+        "a second; concat: SVMs on every concatenation of six networks; start: from the "
         "command to the first comparison; trust: bad inputs, faults, attacks and a crowd",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
@@ -69,32 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run benches, print their tables and write their figures.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options of `add_arguments`.
-
-    Returns
-    -------
-    int
-        0, or 1 when `--check` finds a target missed.
-
-    Raises
-    ------
-    ThyroError
-        If the figures cannot be written where they should go, the folder of bundles does
-        not exist, or an app does not start.
-    """
-    from thyro_demo.bench.figures import machine
+    """Run benches, print their tables and write their figures; 1 if `--check` finds one missed."""
+    from thyro_demo.bench.figures import host
     from thyro_demo.errors import ThyroError
 
     if args.json is not None:
         check_writable(args.json, folder=False)
     if args.weights is not None and not args.weights.is_dir():
         raise ThyroError(f"--weights must name a folder of bundles. Received: {args.weights}.")
-    facts = machine()
+    facts = host()
     outcomes = []
     for name in BENCHES if args.bench == "all" else (args.bench,):
         outcomes.append(_measure(name, args))
@@ -103,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{facts['cores']} cores, load {facts['load']} before the run.")
     if args.json is not None:
         benches = [outcome.to_dict() for outcome in outcomes]
-        write_json(args.json, {"met": met, "machine": facts, "benches": benches})
+        write_json(args.json, {"met": met, "host": facts, "benches": benches})
         print(f"Figures: {args.json}")
     return MISSED if args.check and not met else 0
 

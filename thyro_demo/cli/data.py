@@ -13,36 +13,44 @@ HELP = "list, fetch, check and split sets of real images"
 LEAK = 1
 """Exit code of ``check`` when the published parts of a set leak."""
 
-_NAMED = 4  # images named of a finding; the count says how many more there are
+_NAMED = 4  # images named of a finding; the others are counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the acts of ``data``.
+    """Declare the options."""
+    commands = parser.add_subparsers(
+        title="sub-commands", metavar="COMMAND", dest="command", required=True
+    )
 
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The sub-command's parser.
-    """
-    acts = parser.add_subparsers(title="acts", metavar="ACT", dest="act", required=True)
+    commands.add_parser(
+        "list", help="public sets, their licences, homes and sizes, and where they are here"
+    )
 
-    acts.add_parser("list", help="public sets, their licences and homes, and where they are here")
-
-    fetch = acts.add_parser("fetch", help="clone a set from its public home")
+    fetch = commands.add_parser(
+        "fetch", help="fetch a set from its public home; a download that broke is resumed"
+    )
     fetch.add_argument("key", metavar="SET", help="key of the set in `data list`, such as p1")
-    fetch.add_argument("--out", metavar="FOLDER", help="where to put it (default: data/SET)")
-    fetch.add_argument("--url", metavar="URL", help="clone from this mirror in place of its home")
+    fetch.add_argument(
+        "--out", metavar="FOLDER", help="where to put it (default: its folder in data)"
+    )
+    fetch.add_argument(
+        "--url", metavar="MIRROR", help="address, or archive on this computer, in place of its home"
+    )
 
-    check = acts.add_parser(
+    check = commands.add_parser(
         "check", help="what a folder holds, and whether its published parts leak (then exit 1)"
     )
     check.add_argument("folder", metavar="FOLDER", help="a set in a layout that is known")
 
-    split = acts.add_parser("split", help="write a table with training, validation, test or folds")
+    split = commands.add_parser(
+        "split", help="write a table with training, validation, test or folds"
+    )
     split.add_argument("folder", metavar="FOLDER", help="a set in a layout that is known")
     split.add_argument("--out", required=True, metavar="CSV", help="the table to write")
     how = split.add_mutually_exclusive_group()
-    how.add_argument("--folds", type=int, metavar="N", help="deal to N folds of cross-validation")
+    how.add_argument(
+        "--folds", type=int, metavar="N", help="assign groups to N folds of cross-validation"
+    )
     how.add_argument(
         "--fractions",
         type=float,
@@ -55,57 +63,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     split.add_argument(
         "--image-level",
         action="store_true",
-        help="let images without a group stand alone, in place of grouping near copies",
+        help="let each image without a group be its own, in place of grouping near duplicates",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one act.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed options.
-
-    Returns
-    -------
-    int
-        0, or `LEAK` if ``check`` found a leak across published parts.
-
-    Raises
-    ------
-    DataError
-        If the set is unknown, missing or damaged, or cannot be fetched or split.
-    """
-    acts = {"list": _list, "fetch": _fetch, "check": _check, "split": _split}
-    return acts[args.act](args)
+    """Run one sub-command; `LEAK` if ``check`` found a leak across published parts."""
+    commands = {"list": _list, "fetch": _fetch, "check": _check, "split": _split}
+    return commands[args.command](args)
 
 
 def _list(args: argparse.Namespace) -> int:
-    from thyro_demo.data.fetch import SETS, find
+    from thyro_demo.data.places import here
+    from thyro_demo.data.public_sets import SETS, how
 
     for key, known in SETS.items():
-        how = f"python -m thyro_demo data fetch {key}" if known.cloned else "by hand from its home"
         print(f"{key}: {known.title}")
+        print(f"  size     {known.size}")
         print(f"  licence  {known.licence}")
         print(f"  home     {known.home}")
         if known.traps:
             print(f"  traps    {known.traps}")
-        print(f"  here     {find(key) or f'not found; {how}'}")
+        print(f"  get it   {how(key)}")
+        print(f"  here     {here().find(key) or 'not found'}")
     return 0
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from thyro_demo.data.fetch import fetch
+    from thyro_demo.data.download import fetch
 
     folder = fetch(args.key, args.out, args.url)
-    print(f"Fetched into {folder}; `python -m thyro_demo data check {folder}` tells what it holds.")
+    print(f"Fetched into {folder}; `python -m thyro_demo data check {folder}` shows what it holds.")
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
     from thyro_demo.cli.results import print_findings
-    from thyro_demo.data import datasets, images, splits
+    from thyro_demo.data import datasets, images, near_duplicates, splits
 
     records = datasets.load(args.folder, quiet=True)
     name = str(datasets.layout(args.folder))
@@ -117,17 +111,17 @@ def _check(args: argparse.Namespace) -> int:
     print_findings("cannot be read", list(bad.values()))
     records = records.drop(index=list(bad)).reset_index(drop=True)
 
-    clusters = splits.near_duplicates(records)
-    print(f"near copies: {len(records) - len(set(clusters))} images beyond the first of each")
+    clusters = near_duplicates.clusters(records)
+    print(f"near duplicates: {len(records) - len(set(clusters))} images beyond the first of each")
     names = [_relative(path, args.folder) for path in records["path"]]
     findings = [
-        ("near copies under two labels", clusters, records["label"]),
-        ("near copies in two groups", clusters, records["group"]),
+        ("near duplicates under two labels", clusters, records["label"]),
+        ("near duplicates in two groups", clusters, records["group"]),
     ]
     if "published_split" in records.columns:
         sides = records["published_split"]
         findings += [
-            ("near copies in two published parts", clusters, sides),
+            ("near duplicates in two published parts", clusters, sides),
             ("groups in two published parts", records["group"], sides),
         ]
     leaks = False
@@ -167,8 +161,8 @@ def _split(args: argparse.Namespace) -> int:
 
     from thyro_demo.cli.results import check_writable
     from thyro_demo.cli.sets import readable
-    from thyro_demo.data import splits
-    from thyro_demo.files import whole
+    from thyro_demo.data import near_duplicates, splits
+    from thyro_demo.files import atomic_write
 
     check_writable(Path(args.out), folder=False)
     records, _ = readable(args.folder)
@@ -180,7 +174,7 @@ def _split(args: argparse.Namespace) -> int:
         print(f"Left out: {unlabelled} images without a label.")
         records = records[labels.notna()].reset_index(drop=True)
     if not args.image_level:
-        records = splits.group_near_duplicates(records)
+        records = near_duplicates.group(records)
     if args.folds is not None:
         column = "fold"
         records = splits.kfold(records, args.folds, args.seed, args.image_level)
@@ -196,7 +190,7 @@ def _split(args: argparse.Namespace) -> int:
             _relative(path, args.folder) if isinstance(path, str) else path
             for path in records[column]
         ]
-    with whole(args.out) as temporary:
+    with atomic_write(args.out) as temporary:
         records.drop(columns=lists).to_csv(temporary, index=False)
     print(f"Wrote {args.out}; its paths are relative to {args.folder}.")
     return 0

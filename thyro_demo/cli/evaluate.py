@@ -1,4 +1,4 @@
-"""``python -m thyro_demo evaluate``: measure a bundle on labelled or outlined images."""
+"""`evaluate`: measure a bundle on labelled or outlined images."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from thyro_demo.bundle.manifest import OPERATING_POINTS
 from thyro_demo.cli.results import check_writable, write_json
 from thyro_demo.errors import DataError
-from thyro_demo.models.manifest import OPERATING_POINTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from thyro_demo.models.bundle import Bundle
-    from thyro_demo.models.ensemble import Ensemble
+    from thyro_demo.bundle.bundle import Bundle
+    from thyro_demo.bundle.ensemble import Ensemble
 
 HELP = "measure every head and map of a bundle on a folder of images"
 
@@ -25,13 +25,7 @@ _SHOWN = ("auroc", "sensitivity", "specificity", "brier")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The parser of this command.
-    """
+    """Declare the options."""
     parser.add_argument("bundle", metavar="BUNDLE", help="name or folder of a bundle")
     parser.add_argument(
         "--data",
@@ -54,28 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--operating-point",
         choices=OPERATING_POINTS,
         default="youden",
-        help="threshold the scores are read at (default: %(default)s)",
+        help="threshold that the scores are compared with (default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score the folder, measure the maps on outlined nodules, and keep training images apart.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options of `add_arguments`.
-
-    Raises
-    ------
-    ThyroError
-        If the bundle or the folder cannot be read, no image is readable, no image has a
-        label of the bundle or the outline of a nodule, the set names no groups and
-        ``--image-level`` is missing, or a result cannot be written where it should go. Nothing
-        is written then.
-    """
+    """Score the folder, measure maps on outlined nodules, and keep training images apart."""
+    from thyro_demo.bundle import manifest
     from thyro_demo.evaluate import report
-    from thyro_demo.models import manifest
 
     for path, is_folder in ((args.json, False), (args.report, True)):
         if path is not None:
@@ -86,15 +66,15 @@ def run(args: argparse.Namespace) -> None:
     chosen = _choose(args.data, manifest.read_manifest(folder))
     records = _grouped(chosen.records, args.image_level)
 
-    from thyro_demo.models import ensemble, provenance
+    from thyro_demo.bundle import ensemble, training_set
 
     judged = ensemble.load_any(folder)
     thresholds = {head: points[args.operating_point] for head, points in judged.thresholds.items()}
-    predictions, localisation = _read(judged, chosen, records, thresholds)
+    predictions, localisation = _measure(judged, chosen, records, thresholds)
     manifests = [judged.manifest, *(network.manifest for network in judged.networks)]
-    # Groups say which phantoms were trained on, also where each image is to count as one case.
+    # Groups name the phantoms that were trained on, also where each image is to count as one case.
     known = chosen.records[chosen.labelled]
-    trained = known.loc[provenance.seen(known, manifests), "path"]
+    trained = known.loc[training_set.seen(known, manifests), "path"]
     seen = predictions["path"].isin(trained)
     content = _figures(judged, predictions[~seen], thresholds, localisation, args.report)
     content["operating_point"] = args.operating_point
@@ -108,15 +88,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _bundle_folder(asked: str) -> Path:
-    from thyro_demo.models import manifest
+    from thyro_demo.bundle import manifest
 
     if Path(asked).is_dir():
         return Path(asked)
     known = manifest.names()
     if asked not in known:
         raise DataError(
-            f"A bundle has to be a folder, or one of {', '.join(known) or 'none in weights'}. "
-            f"Received: {asked!r}."
+            f"The bundle must be a folder, or one of {', '.join(known) or 'none in weights'}. "
+            f"Received: bundle={asked!r}."
         )
     return manifest.weights_root() / asked
 
@@ -133,10 +113,10 @@ class _Chosen(NamedTuple):
 
 def _choose(data: Path, facts: dict[str, Any]) -> _Chosen:
     """Choose the images, and count those that are not scored (by label) or have neither."""
+    from thyro_demo.bundle import manifest
     from thyro_demo.cli.sets import readable
     from thyro_demo.data import masks
-    from thyro_demo.explain import located
-    from thyro_demo.models import manifest
+    from thyro_demo.explain import localise_records
 
     records, unreadable = readable(data)
     labelled = records["label"].isin(facts["classes"])
@@ -145,7 +125,7 @@ def _choose(data: Path, facts: dict[str, Any]) -> _Chosen:
     reads_nodules = manifest.kind(facts) == "roi"
     records = records if reads_nodules else masks.with_outlines(records, data)
     # Of labelled images the outline is read when their maps are measured.
-    nodules = located.has_nodule(records[~labelled & (not reads_nodules)])
+    nodules = localise_records.has_nodule(records[~labelled & (not reads_nodules)])
     if not labelled.any() and not nodules.eq(True).any():
         first = ", ".join(map(str, others.index[:_NAMED])) + ", …" * (len(others) > _NAMED)
         also = "" if reads_nodules else ", or have an outlined nodule,"
@@ -162,28 +142,30 @@ def _choose(data: Path, facts: dict[str, Any]) -> _Chosen:
     )
 
 
-def _read(
+def _measure(
     judged: Bundle | Ensemble,
     chosen: _Chosen,
     records: pd.DataFrame,
     thresholds: dict[str, float],
 ) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     """Score the labelled images, and measure the maps where nobody learned the outline."""
+    from thyro_demo.bundle import manifest, training_set
     from thyro_demo.engine import score_records
-    from thyro_demo.explain import located
-    from thyro_demo.models import manifest, provenance
+    from thyro_demo.explain import localise_records
 
     if manifest.kind(judged.manifest) == "roi":
         return score_records(judged, records), None
-    learned = provenance.learned(chosen.records, [network.manifest for network in judged.networks])
+    learned = training_set.learned(
+        chosen.records, [network.manifest for network in judged.networks]
+    )
     needed = chosen.labelled | ~learned
-    predictions, found = located.read(judged, records[needed], learned)
+    predictions, found = localise_records.run(judged, records[needed], learned)
     found = found._replace(
         without_outline=found.without_outline + chosen.bare,
         kept_apart=found.kept_apart + int((~needed).sum()),
     )
     scored = predictions["path"].isin(records.loc[chosen.labelled, "path"])
-    return predictions[scored], located.summarise(found, judged, thresholds)
+    return predictions[scored], localise_records.summarise(found, judged, thresholds)
 
 
 def _grouped(records: pd.DataFrame, image_level: bool) -> pd.DataFrame:
@@ -192,8 +174,8 @@ def _grouped(records: pd.DataFrame, image_level: bool) -> pd.DataFrame:
         return records.assign(group=None)
     if records["group"].isna().all():
         raise DataError(
-            "Intervals are drawn over groups (patients, cases), so a set without any needs "
-            f"--image-level. Received: {len(records)} images without a group."
+            "Intervals are drawn over groups (patients, cases): a set without any must be measured "
+            f"with --image-level. Received: {len(records)} images without a group."
         )
     return records
 
@@ -202,12 +184,12 @@ def _outlined(
     records: pd.DataFrame, left_out: dict[str, int]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Keep the images with an outlined nodule, and count the others."""
-    from thyro_demo.data import preprocess
+    from thyro_demo.data.roi import nodule_boxes
 
-    known = [box is not None for box in preprocess.regions(records)]
+    known = [box is not None for box in nodule_boxes(records)]
     if not any(known):
         raise DataError(
-            "A bundle that reads a marked nodule needs images with an outlined one. "
+            "A bundle that reads a marked nodule must have images with an outlined one. "
             f"Received: {len(records)} images without."
         )
     lost = len(records) - sum(known)
@@ -243,7 +225,7 @@ def _figures(
 def _training_figures(
     judged: Bundle | Ensemble, predictions: pd.DataFrame, thresholds: dict[str, float]
 ) -> dict[str, Any]:
-    """Summarise training images: what they score says nothing of other images."""
+    """Summarise training images, whose scores mean nothing for other images."""
     from thyro_demo.evaluate import report
 
     if predictions.empty:
@@ -255,7 +237,7 @@ def _training_figures(
 
 
 def _lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]:
-    """Say what was measured, on what, and what was kept apart."""
+    """Report what was measured, on what, and what was kept apart."""
     from thyro_demo.engine import NOTICE
 
     lines = [
@@ -282,7 +264,7 @@ def _score_lines(content: dict[str, Any], args: argparse.Namespace) -> list[str]
     if training:
         lines.append(
             f"{training} of the images are training images of {content['bundle']}: "
-            "they are reported apart and say nothing of other images."
+            "they are reported apart and mean nothing for other images."
         )
         if not content["n"]:
             lines.append(
@@ -328,9 +310,6 @@ def _groups(content: dict[str, Any]) -> str:
 
 
 def _interval(figure: dict[str, float | None]) -> str:
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    if value is None:
-        return "undefined"
-    if low is None or high is None:
-        return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f}–{high:.3f})"
+    from thyro_demo.evaluate.formatting import with_interval
+
+    return with_interval(figure, 3, dashes=False)

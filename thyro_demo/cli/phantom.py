@@ -1,18 +1,13 @@
 """``phantom``: draw seeded thyroid phantoms into a folder, or a contact sheet of them."""
 
 import argparse
+from typing import Any
 
 HELP = "draw seeded ultrasound phantoms with masks, features and labels"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``phantom``.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The sub-command's parser.
-    """
+    """Declare the options."""
     parser.add_argument(
         "out",
         nargs="?",
@@ -41,44 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw what the options ask for.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        Parsed options.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    DataError
-        If neither a folder nor a contact sheet is asked for, or an option is out of range.
-    """
+    """Draw what the options ask for."""
     import os
     from pathlib import Path
 
-    from PIL import Image
-
     from thyro_demo.cli.results import check_writable
-    from thyro_demo.data.phantom import (
-        EXAMPLES,
-        PITFALLS,
-        cohort,
-        contact_sheet,
-        example,
-        write,
-    )
+    from thyro_demo.data.phantom import cohort, write
     from thyro_demo.errors import DataError
-    from thyro_demo.files import whole
 
     if args.out is None and args.contact_sheet is None:
         raise DataError(
-            "phantom writes into a folder, a contact sheet or both. Received: neither OUT nor "
-            "--contact-sheet FILE"
+            "phantom must have a folder OUT, --contact-sheet FILE or both. Received: neither."
         )
     for path, is_folder in ((args.contact_sheet, False), (args.out, True)):
         if path is not None:
@@ -90,16 +58,25 @@ def run(args: argparse.Namespace) -> int:
         "workers": min(4, os.cpu_count() or 1),
     }
     if args.contact_sheet is not None:
-        if args.out is None:
-            frames = [example(name) for name in (*EXAMPLES, *PITFALLS)]
-        else:
-            frames = list(cohort(min(12, args.patients), 1, **options))
-        sheet = contact_sheet(frames, columns=5 if args.out is None else 4)
-        with whole(args.contact_sheet) as path:
-            Image.fromarray(sheet).save(path, format="PNG")
-        print(f"Contact sheet: {args.contact_sheet}")
+        _write_sheet(args, options)
     if args.out is not None:
         total = args.patients * args.frames
         folder = write(cohort(args.patients, args.frames, **options), args.out, total)
         print(f"{total} frames: {folder}")
     return 0
+
+
+def _write_sheet(args: argparse.Namespace, options: dict[str, Any]) -> None:
+    from PIL import Image
+
+    from thyro_demo.data.phantom import EXAMPLES, PITFALLS, cohort, contact_sheet, example
+    from thyro_demo.files import atomic_write
+
+    if args.out is None:
+        frames = [example(name) for name in (*EXAMPLES, *PITFALLS)]
+    else:
+        frames = list(cohort(min(12, args.patients), 1, **options))
+    sheet = contact_sheet(frames, columns=5 if args.out is None else 4)
+    with atomic_write(args.contact_sheet) as path:
+        Image.fromarray(sheet).save(path, format="PNG")
+    print(f"Contact sheet: {args.contact_sheet}")

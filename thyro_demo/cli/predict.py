@@ -1,4 +1,4 @@
-"""``python -m thyro_demo predict``: score images with every head and draw the overlays."""
+"""`predict`: score images with every head and draw the overlays."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thyro_demo.bundle.manifest import OPERATING_POINTS
 from thyro_demo.cli.results import check_writable, write_json
 from thyro_demo.errors import ImageError, ThyroError
 from thyro_demo.files import is_unicode, printable
-from thyro_demo.models.manifest import OPERATING_POINTS
 
 if TYPE_CHECKING:
-    from thyro_demo.data.preprocess import Box
-    from thyro_demo.engine import Comparison, Engine
+    from thyro_demo.data.scan_area import Box
+    from thyro_demo.engine import Comparison, Engine, Prediction
 
 HELP = "score images with every head of the bundles and draw where each looked"
 
@@ -25,13 +25,7 @@ DEFAULT_FOLDER = Path("out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The parser of this command.
-    """
+    """Declare the options."""
     parser.add_argument(
         "images",
         nargs="+",
@@ -40,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the results to this file")
     parser.add_argument(
-        "--models", nargs="+", metavar="NAME", help="bundles to ask; by default all"
+        "--models", nargs="+", metavar="NAME", help="bundles to compare; by default all"
     )
     parser.add_argument(
         "--heads",
@@ -60,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--operating-point",
         choices=OPERATING_POINTS,
         default="youden",
-        help="threshold the scores are read at (default: %(default)s)",
+        help="threshold that the scores are compared with (default: %(default)s)",
     )
     parser.add_argument(
         "--roi",
@@ -75,24 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check all images, then score them, print a table and write overlays and results.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options of `add_arguments`.
-
-    Raises
-    ------
-    ThyroError
-        If an image cannot be read, the box reaches out of it, a bundle or head is
-        unknown, no bundle can be asked without a box, or a result cannot be written where
-        it should go. Nothing is written then.
-    """
+    """Check all images, then score them, print a table and write overlays and results."""
     from tqdm import tqdm
 
     from thyro_demo.data.images import decode
-    from thyro_demo.data.preprocess import Box, crop
+    from thyro_demo.data.scan_area import Box, crop
     from thyro_demo.engine import NOTICE, Engine
 
     check_writable(args.out, folder=True)
@@ -129,7 +110,7 @@ def _maps(engine: Engine, models: Sequence[str], asked: Sequence[str] | None) ->
     for head in asked or ():
         if head not in known:
             raise ThyroError(
-                f"A head of these models has to be one of {', '.join(known)}. Received: {head!r}."
+                f"The head must be one of {', '.join(known)}. Received: head={head!r}."
             )
     return list(asked or known)
 
@@ -155,7 +136,7 @@ def _expanded(asked: Sequence[str]) -> list[str]:
 
 
 def _stems(paths: Sequence[str]) -> list[str]:
-    """Name the overlays after their images, and tell images of one name apart."""
+    """Name the overlays after their images, and number images of one name."""
     stems: list[str] = []
     taken: set[str] = set()
     for path in paths:
@@ -171,17 +152,17 @@ def _stems(paths: Sequence[str]) -> list[str]:
 
 
 def _write_overlays(comparison: Comparison, folder: Path, stem: str) -> dict[tuple[str, str], Path]:
-    """Write one PNG for each map, and say which is whose."""
+    """Write one PNG for each map, and return them by model and head."""
     from PIL import Image
 
     from thyro_demo.explain.overlay import overlay
-    from thyro_demo.files import whole
+    from thyro_demo.files import atomic_write
 
     written = {}
     for one in comparison.predictions:
         if one.heatmap is not None:
             path = folder / f"{stem}-{one.model}-{one.head}.png"
-            with whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 Image.fromarray(overlay(comparison.frame, one.heatmap)).save(temporary)
             written[one.model, one.head] = path
     return written
@@ -195,8 +176,14 @@ def _with_overlays(comparison: Comparison, overlays: dict[tuple[str, str], Path]
     return content
 
 
+def _row(one: Prediction) -> str:
+    score, threshold = one.rounded(3)
+    side = "above" if one.positive else "below"
+    return f"{one.head:<10}  {score:>11}  {threshold:>9}  {side}  {one.milliseconds:>4.0f}"
+
+
 def _table(path: str, comparison: Comparison, engine: Engine) -> str:
-    """Lay out what one image was given, notices first."""
+    """Lay out the predictions for one image, notices first."""
     height, width = comparison.frame.shape[:2]
     area = f"scan area {_place(comparison.box)}"
     if comparison.roi is not None:
@@ -204,11 +191,10 @@ def _table(path: str, comparison: Comparison, engine: Engine) -> str:
     titles = [engine.title(one.model) for one in comparison.predictions]
     wide = max(map(len, titles))
     rows = [
-        f"  {title:<{wide}}  {one.head:<10}  {one.score:>11.3f}  {one.threshold:>9.3f}"
-        f"  {'above' if one.positive else 'below'}  {one.milliseconds:>4.0f}"
+        f"  {title:<{wide}}  {_row(one)}"
         for title, one in zip(titles, comparison.predictions, strict=True)
     ]
-    head = f"  {'model':<{wide}}  {'head':<10}  model score  threshold  reads    ms"
+    head = f"  {'model':<{wide}}  {'head':<10}  model score  threshold  side     ms"
     return "\n".join(
         [
             f"{path}: {width} × {height}, {area}",

@@ -7,21 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from thyro_demo.errors import ThyroError
-from thyro_demo.files import is_unicode, printable, whole
+from thyro_demo.files import atomic_write, is_unicode, printable
 
-_SHOWN = 5  # lines per finding; the count says how many there are
+_SHOWN = 5  # lines per finding; the others are counted
 
 
 def print_findings(what: str, findings: Sequence[str]) -> None:
-    """Print how many findings there are, and the first few.
-
-    Parameters
-    ----------
-    what : str
-        What was found.
-    findings : sequence of str
-        One line each.
-    """
+    """Print how many findings there are, and the first few."""
     print(f"{what}: {len(findings)}")
     for finding in findings[:_SHOWN]:
         print(f"  {finding}")
@@ -30,54 +22,37 @@ def print_findings(what: str, findings: Sequence[str]) -> None:
 
 
 def check_writable(path: Path, folder: bool) -> None:
-    """Refuse a place for results before any work is done for them.
-
-    Parameters
-    ----------
-    path : Path
-        A file or folder to be written; parents that are missing will be made.
-    folder : bool
-        Whether `path` is to be a folder.
-
-    Raises
-    ------
-    ThyroError
-        If a file stands where a folder should, a folder where a file should, the nearest
-        folder that exists cannot be written to, the name is no Unicode, or the system knows
-        no such name.
-    """
+    """Refuse a place for results that cannot be written to, before any work is done for them."""
     if not is_unicode(path):
-        raise ThyroError(f"Results need a name in Unicode (UTF-8). Received: {printable(path)}.")
+        raise ThyroError(
+            f"Results must have a name in Unicode (UTF-8). Received: {printable(path)}."
+        )
     try:
-        _check_standing(path, folder)
+        _check_existing(path, folder)
     except OSError as error:
         raise ThyroError(
-            f"Results need a place that can be written to. Received: {path} ({error.strerror})."
+            f"Results must go to a place that can be written to. Received: {path} "
+            f"({error.strerror})."
         ) from error
 
 
-def _check_standing(path: Path, folder: bool) -> None:
-    """Refuse what stands there already, or above."""
+def _check_existing(path: Path, folder: bool) -> None:
+    """Refuse what is there already, or above."""
     if path.exists() and path.is_dir() != folder:
         wanted, found = ("folder", "file") if folder else ("file", "folder")
-        raise ThyroError(f"Results of this kind go to a {wanted}. Received: the {found} {path}.")
-    standing = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if not os.access(standing, os.W_OK) or not (standing.is_dir() or standing == path):
         raise ThyroError(
-            f"Results need a place that can be written to. Received: {path}, below {standing}."
+            f"Results of this kind must go to a {wanted}. Received: the {found} {path}."
+        )
+    existing = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(existing, os.W_OK) or not (existing.is_dir() or existing == path):
+        raise ThyroError(
+            f"Results must go to a place that can be written to. Received: {path}, below "
+            f"{existing}."
         )
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    content : dict
-        Plain values without NaN.
-    """
-    with whole(path) as temporary:
+    """Write a JSON file of plain values without NaN, whole or not at all."""
+    with atomic_write(path) as temporary:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -10,33 +10,15 @@ from thyro_demo.errors import DataError
 
 
 def readable(folder: str | Path) -> tuple[pd.DataFrame, int]:
-    """Read a set without the images that cannot be read; these are named and counted.
-
-    Parameters
-    ----------
-    folder : str or Path
-        In a layout that is known.
-
-    Returns
-    -------
-    records : DataFrame
-        Record table of the images that can be read.
-    unreadable : int
-        How many cannot.
-
-    Raises
-    ------
-    DataError
-        If the set is missing or damaged, or no image can be read.
-    """
+    """Read a set without the images that cannot be read; these are named, and counted."""
     records = datasets.load(folder, quiet=True)
     for sentence in datasets.notes(records):
         print(sentence)
     bad = images.unreadable(records["path"])
     if len(bad) == len(records):
         raise DataError(
-            f"A set has at least one image that can be read. Received: {folder} with {len(bad)} "
-            f"that cannot; the first: {bad[0]}"
+            f"A set must have at least one image that can be read. Received: {folder} with "
+            f"{len(bad)} that cannot; the first: {bad[0]}"
         )
     if bad:
         print_findings("Left out, as they cannot be read", list(bad.values()))

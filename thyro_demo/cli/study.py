@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thyro_demo.cli.results import check_writable
 from thyro_demo.errors import DataError, RecipeError, ThyroError
-from thyro_demo.study.published import PROTOCOLS
+from thyro_demo.study.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
+    from thyro_demo.evaluate.results import Result
     from thyro_demo.study.setting import Setting
 
 HELP = "run a published protocol, or measure what a part of the chain does"
@@ -21,221 +24,257 @@ STUDIES = {
     "all": "the six protocols, one after the other, and their page",
     "report": "the page of all protocols that were run, with CLAIM 2024 and TRIPOD+AI filled",
     "cv": "out-of-fold scores of RECIPE, or of the ensemble of the shipped networks, as oof.csv",
-    "middle": "does the middle stage help? every chain on every network, frozen or tuned",
+    "middle": "does the middle stage help? every chain on every network, frozen or fine-tuned",
     "shortcuts": "what each means against the source shortcut does within the sources",
     "card": "complete the card of a bundle: heatmaps against outlines, failures on phantoms",
 }
 
+FAILED = 1
+"""Exit code when parts of a protocol failed; its report names them, and holds the others."""
+
+_ALL_SETS = "the folder that holds all sets by name"
+_INITIAL_WEIGHTS = ("--initial-weights", "--start")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `study`.
+    """Declare the sub-commands of `study` and their options."""
+    studies = parser.add_subparsers(title="studies", dest="study", metavar="STUDY", required=True)
 
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The sub-command's parser.
-    """
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "\n".join(f"{name:10} {what}" for name, what in STUDIES.items())
-    parser.add_argument("study", choices=tuple(STUDIES))
-    parser.add_argument(
-        "what",
-        nargs="?",
-        help="cv: a recipe or 'ensemble'; shortcuts and card: name or folder of a bundle",
+    def study(name: str, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        purpose = STUDIES[name]
+        known = studies.add_parser(name, help=purpose, description=f"{purpose}.")
+        known.set_defaults(command=command)
+        return known
+
+    for name in (*PROTOCOLS, "all"):
+        _add_protocol(study(name, _protocols))
+    page = study("report", _report)
+    _add_out(page, "runs/study", "of the reports")
+    page.add_argument("--fast", action="store_true", help="take the rehearsals' folder")
+    cv = study("cv", _cv)
+    cv.add_argument("what", metavar="RECIPE", help="a recipe, or 'ensemble'")
+    cv.add_argument("--backbone", help="the network, the recipe's first one without it")
+    cv.add_argument(
+        *_INITIAL_WEIGHTS,
+        metavar="WEIGHTS",
+        help="as for `train`, the shipped bundle without it; from a bundle the last stage alone "
+        "is run",
     )
-    parser.add_argument(
-        "--backbone",
-        help="cv of a recipe: the network, its first one without it; middle: one network alone",
-    )
-    parser.add_argument(
-        "--data",
-        default=os.environ.get("THYRO_DATA"),
-        help="the thyroid set, or the folder that holds all sets by name (middle and card need "
-        "that); the environment variable THYRO_DATA without it",
-    )
-    parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="protocols: rehearse them on phantoms, in minutes and without --data",
-    )
-    parser.add_argument(
-        "--start",
-        help="cv of a recipe: first weights as for `train`, the shipped bundle without it; from a "
-        "bundle the last stage alone is run; protocols: 'imagenet' takes published weights in "
-        "place of networks of the natural stage",
-    )
-    parser.add_argument(
+    cv.add_argument(
         "--repeats",
         type=int,
         default=1,
         metavar="N",
-        help="cv: so many splits into folds, and the mean over them (default: %(default)s)",
+        help="so many splits into folds, and the mean over them (default: %(default)s)",
+    )
+    middle = study("middle", _middle)
+    middle.add_argument("--backbone", help="one network alone")
+    _add_natural(middle)
+    shortcuts, card = study("shortcuts", _shortcuts), study("card", _card)
+    for one in (shortcuts, card):
+        one.add_argument("what", metavar="BUNDLE", help="its name, or its folder")
+    for one in (cv, shortcuts):
+        _add_data(one, f"the thyroid set, or {_ALL_SETS}")
+    for one in (middle, card):
+        _add_data(one, _ALL_SETS)
+    for one, folder in ((cv, "cv-…"), (middle, "middle"), (shortcuts, "shortcuts-…")):
+        _add_out(one, f"runs/study-{folder}", "of the results")
+
+
+def _add_protocol(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser, _ALL_SETS)
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="rehearse it on phantoms, in minutes and without --data",
     )
     parser.add_argument(
-        "--natural",
-        default="runs/{backbone}-natural-64.keras",
-        metavar="FILE",
-        help="middle and protocols: networks of the natural stage (default: %(default)s)",
+        *_INITIAL_WEIGHTS,
+        metavar="WEIGHTS",
+        help="'imagenet' takes published weights in place of networks of the natural stage",
     )
+    _add_natural(parser)
     parser.add_argument(
         "--workers",
         type=int,
         default=2,
         metavar="N",
-        help="protocols: processes on this machine (default: %(default)s)",
+        help="processes on this host (default: %(default)s)",
     )
+    parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster that computes the parts")
+    _add_out(parser, "runs/study", "of the report and its parts, which a later run finds again")
+
+
+def _add_data(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
-        "--ray", metavar="ADDRESS", help="protocols: a Ray cluster that computes the parts"
+        "--data",
+        default=os.environ.get("THYRO_DATA"),
+        help=f"{what}; the environment variable THYRO_DATA without it",
     )
+
+
+def _add_natural(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder of the results; without it runs/study for protocols, whose parts a later "
-        "run finds there again, and runs/study-… for the others",
+        "--natural",
+        default="runs/{backbone}-natural-64.keras",
+        metavar="FILE",
+        help="networks of the natural stage (default: %(default)s)",
     )
+
+
+def _add_out(parser: argparse.ArgumentParser, folder: str, what: str) -> None:
+    parser.add_argument("--out", type=Path, help=f"folder {what}; {folder} without it")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `study`.
-
-    Parameters
-    ----------
-    args : Namespace
-        Parsed options.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    ThyroError
-        If recipe, network and data do not fit together.
-    """
-    if args.study in (*PROTOCOLS, "all", "report"):
-        return _protocols(args)
-    data = _data(args)
-    if args.study != "middle" and not args.what:
-        raise RecipeError(f"The study {args.study} has to be told of what. Received: nothing.")
-    out = args.out or Path("runs") / "-".join(
-        ["study", args.study, *([Path(args.what).name] if args.what else [])]
-    )
-    check_writable(out, folder=True)
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
-    for line in _STUDIES[args.study](args, data, out):
-        print(line)
-    return 0
+    """Run a sub-command of `study`."""
+    code: int = args.command(args)
+    return code
 
 
 def _data(args: argparse.Namespace) -> Path:
     if not args.data or not Path(args.data).is_dir():
-        raise DataError(f"A study needs --data, a folder of images. Received: {args.data}.")
+        raise DataError(f"The option --data must name a folder of images. Received: {args.data}.")
     return Path(args.data)
 
 
-FAILED = 1
-"""Exit code when parts of a protocol failed; its report says which, and holds the others."""
+def _protocols_folder(args: argparse.Namespace) -> Path:
+    out: Path = args.out or Path("runs") / ("study-fast" if args.fast else "study")
+    check_writable(out, folder=True)
+    return out
 
 
 def _protocols(args: argparse.Namespace) -> int:
-    out = args.out or Path("runs") / ("study-fast" if args.fast else "study")
-    if args.workers < 1:
-        raise RecipeError(f"A study has at least one worker. Received: --workers {args.workers}.")
-    check_writable(out, folder=True)
-    failures: dict[str, str] = {}
-    if args.study != "report":
-        data = None if args.fast else _data(args)
-        failures = _run_protocols(args, data, out)
-    if args.study in ("all", "report"):
-        from thyro_demo.study import collect
+    from thyro_demo.study.setting import Setting
 
-        print(f"Wrote {collect.collect(out)}.")
+    if args.workers < 1:
+        raise RecipeError(f"There must be at least 1 worker. Received: --workers {args.workers}.")
+    out = _protocols_folder(args)
+    data = None if args.fast else _data(args)
+    weights = args.initial_weights or "offline"
+    setting = Setting(data, out / "parts", args.workers, args.ray, weights, args.natural)
+    failures: dict[str, str] = {}
+    if args.study != "all":
+        failures = _run_protocol(args.study, setting, out)
+    else:
+        for key in PROTOCOLS:
+            try:
+                failures |= _run_protocol(key, setting, out)
+            except ThyroError as error:
+                # A set that one protocol lacks is no reason to leave the others out.
+                failures[key] = str(error)
+        _report(args)
     for part, why in failures.items():
         print(f"Failed: {part}: {why}")
     return FAILED if failures else 0
 
 
-def _run_protocols(args: argparse.Namespace, data: Path | None, out: Path) -> dict[str, str]:
-    from thyro_demo.study.setting import Setting
-
-    setting = Setting(
-        data, out / "parts", args.workers, args.ray, args.start or "offline", args.natural
-    )
-    if args.study != "all":
-        return _run_protocol(args.study, setting, out)
-    failures: dict[str, str] = {}
-    for key in PROTOCOLS:
-        try:
-            failures |= _run_protocol(key, setting, out)
-        except ThyroError as error:
-            # A set that one protocol lacks is no reason to leave the others out.
-            failures[key] = str(error)
-    return failures
-
-
 def _run_protocol(key: str, setting: Setting, out: Path) -> dict[str, str]:
-    from thyro_demo.study import protocols, report
+    from thyro_demo.study.report import report
 
-    found = protocols.run(key, setting)
+    plan = import_module(f"thyro_demo.study.protocols.{key.lower()}.plan")
+    found: report.Report = plan.run(setting)
     report.write(found, out / key)
-    print(f"Wrote {out / key / 'report.md'}.")
+    for name in ("report.md", *(f"{result}.json" for result in found.results)):
+        print(f"Wrote {out / key / name}.")
     return {f"{key}, {part}": why for part, why in found.failures.items()}
 
 
-def _cv(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
-    from thyro_demo.models.manifest import weights_root
-    from thyro_demo.study import crossval, ensembles
+def _report(args: argparse.Namespace) -> int:
+    from thyro_demo.study.report import page
+
+    out = _protocols_folder(args)
+    for file in (page.collect(out), *page.gather_results(out)):
+        print(f"Wrote {file}.")
+    return 0
+
+
+def _work(args: argparse.Namespace) -> Path:
+    """Check the folder of a study's results, and make what it computes repeatable."""
+    name = [Path(args.what).name] if "what" in args else []
+    out: Path = args.out or Path("runs") / "-".join(["study", args.study, *name])
+    check_writable(out, folder=True)
+    _be_deterministic()
+    return out
+
+
+def _be_deterministic() -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def _cv(args: argparse.Namespace) -> int:
+    data, out = _data(args), _work(args)
+    from thyro_demo.bundle.manifest import weights_root
+    from thyro_demo.study.questions import cross_validation, ensembles
 
     if args.repeats < 1:
-        raise RecipeError(f"Folds are split once or more. Received: --repeats {args.repeats}.")
-    if args.what == "ensemble" and (args.start or args.backbone):
+        raise RecipeError(f"Folds must be split at least once. Received: --repeats {args.repeats}.")
+    if args.what == "ensemble" and (args.initial_weights or args.backbone):
         raise RecipeError(
-            "An ensemble is made of the shipped networks as they are, without --start and "
-            f"--backbone. Received: {args.start or args.backbone}."
+            "An ensemble must be made of the shipped networks as they are, without "
+            f"--initial-weights and --backbone. Received: {args.initial_weights or args.backbone}."
         )
     tables = []
     for seed in range(args.repeats):
         work = out if seed == 0 else out / f"split-{seed}"
         if args.what == "ensemble":
-            root = weights_root()
-            tables.append(ensembles.cross_validate(root, data, work, fold_seed=seed))
+            tables.append(ensembles.cross_validate(weights_root(), data, work, fold_seed=seed))
         else:
-            tables.append(crossval.run(args.what, args.backbone, data, args.start, work, seed))
-    averaged = crossval.repeated_lines(tables) if args.repeats > 1 else []
-    return [*crossval.lines(tables[0]), *averaged, f"Wrote {out / 'oof.csv'}."]
+            tables.append(
+                cross_validation.run(
+                    args.what, args.backbone, data, args.initial_weights, work, seed
+                )
+            )
+    averaged = cross_validation.repeated_lines(tables) if args.repeats > 1 else []
+    print(*cross_validation.lines(tables[0]), *averaged, sep="\n")
+    print(f"Wrote {out / 'oof.csv'}.")
+    return 0
 
 
-def _middle(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
-    from thyro_demo.study import middle
+def _publish(result: Result, file: Path) -> None:
+    """Print a table and write its result, which a README shows once it is in weights/results."""
+    from thyro_demo.evaluate import results
+
+    results.write(result, file)
+    print(result.markdown())
+    print(f"Wrote {file}.")
+
+
+def _middle(args: argparse.Namespace) -> int:
+    data, out = _data(args), _work(args)
+    from thyro_demo.study.questions import middle
 
     names = (args.backbone,) if args.backbone else middle.BACKBONES
     files = {name: Path(args.natural.replace("{backbone}", name)) for name in names}
-    table = middle.run(data, out, files)
-    return [middle.markdown(table), f"Wrote {out / 'middle.csv'} and {out / 'middle.png'}."]
+    _publish(middle.result(middle.run(data, out, files)), out / "middle_stage.json")
+    print(f"Wrote {out / 'middle.csv'} and {out / 'middle.png'}.")
+    return 0
 
 
-def _shortcuts(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
-    from thyro_demo.study import shortcuts
+def _shortcuts(args: argparse.Namespace) -> int:
+    data, out = _data(args), _work(args)
+    from thyro_demo.study.questions import shortcuts
 
     table = shortcuts.run(_bundle(args.what), data, out)
-    return [shortcuts.markdown(table), f"Wrote {out / 'shortcuts.csv'}."]
+    _publish(shortcuts.result(table), out / "source_shortcut.json")
+    print(f"Wrote {out / 'shortcuts.csv'}.")
+    return 0
 
 
-def _card(args: argparse.Namespace, data: Path, out: Path) -> list[str]:
-    from thyro_demo.study import cards
+def _card(args: argparse.Namespace) -> int:
+    data = _data(args)
+    _be_deterministic()
+    from thyro_demo.study.report import cards
 
     folder = _bundle(args.what)
     cards.complete(folder, data)
-    return [f"Wrote {folder / 'README.md'} and {folder / 'manifest.json'}."]
+    print(f"Wrote {folder / 'README.md'} and {folder / 'manifest.json'}.")
+    return 0
 
 
 def _bundle(asked: str) -> Path:
-    from thyro_demo.models.manifest import weights_root
+    from thyro_demo.bundle.manifest import weights_root
 
     return Path(asked) if Path(asked).is_dir() else weights_root() / asked
-
-
-_STUDIES = {"cv": _cv, "middle": _middle, "shortcuts": _shortcuts, "card": _card}

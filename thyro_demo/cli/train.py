@@ -1,4 +1,4 @@
-"""`train`: run a recipe and write a bundle; a killed run goes on where it stood."""
+"""`train`: run a recipe and write a bundle; a killed run goes on where it was."""
 
 import argparse
 import os
@@ -10,19 +10,13 @@ from thyro_demo.cli.results import check_writable
 from thyro_demo.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
-    from thyro_demo.models.recipes import Recipe
+    from thyro_demo.training.recipes import Recipe
 
 HELP = "train a network and its heads with a named recipe"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `train`.
-
-    Parameters
-    ----------
-    parser : ArgumentParser
-        The sub-command's parser.
-    """
+    """Declare the options."""
     parser.add_argument("recipe", help="name of a recipe, or 'list' to see them all")
     parser.add_argument("--backbone", help="network; the recipe's first one without it")
     parser.add_argument(
@@ -32,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the environment variable THYRO_DATA without it",
     )
     parser.add_argument(
+        "--initial-weights",
         "--start",
+        metavar="WEIGHTS",
         default="none",
-        help="first weights: none, imagenet, noisy-student, a .keras file or a bundle's folder; "
+        help="initial weights: none, imagenet, noisy-student, a .keras file or a bundle's folder; "
         "a recipe that ends on thyroid frames takes no bundle that was trained on them beyond its "
         "heads",
     )
@@ -52,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        help="folder of the bundle, weights/BACKBONE without it; or, for a recipe that gives a "
+        help="folder of the bundle, weights/BACKBONE without it; or, for a recipe that trains a "
         "network alone, its .keras file, runs/BACKBONE-RECIPE.keras without it",
     )
     parser.add_argument(
@@ -62,90 +58,86 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run `train`.
-
-    Parameters
-    ----------
-    arguments : Namespace
-        Parsed options.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    ThyroError
-        If the recipe, the network or the data do not fit together.
-    """
-    from thyro_demo.models.recipes import RECIPES, recipe
-
+    """Train what the options ask for, and write it."""
     if arguments.recipe == "list":
-        for known in RECIPES.values():
-            print(f"{known.name:23} {known.summary} ({', '.join(known.backbones)})")
-        print(
-            "ensemble                joined heads on the shipped vgg16, resnet50, efficientnet-b0"
-        )
-        return 0
+        return _list()
     if arguments.recipe == "ensemble":
         return _ensemble(arguments)
-    if arguments.recipe not in RECIPES:
-        raise RecipeError(
-            f"A recipe has to be one of {', '.join([*RECIPES, 'ensemble'])}. "
-            f"Received: {arguments.recipe!r}."
-        )
-    chosen = recipe(arguments.recipe, arguments.backbone, arguments.start)
-    if arguments.heads and not chosen.gives_bundle:
-        raise RecipeError(
-            f"The recipe {chosen.name} gives a network without other heads, so that it takes no "
-            f"--heads. Received: {' '.join(arguments.heads)}."
-        )
-    if arguments.heads:
-        kept = tuple(dict.fromkeys(arguments.heads))
-        primary = chosen.primary if chosen.primary in kept else kept[0]
-        chosen = replace(chosen, heads=kept, primary=primary)
-    if arguments.mlp:
-        chosen = replace(chosen, network_head="mlp")
-    if not arguments.data or not Path(arguments.data).is_dir():
-        raise DataError(
-            "Training needs --data, a folder of images (draw one with the sub-command phantom). "
-            f"Received: {arguments.data}."
-        )
+    chosen = _chosen(arguments)
+    data = _data(arguments)
     backbone = arguments.backbone or chosen.backbones[0]
-    work = Path(arguments.work or f"runs/{backbone}-{chosen.name}")
-    bundle = chosen.gives_bundle
+    bundle = chosen.writes_bundle
     roi = "-roi" if chosen.name == "nodule" else ""
     usual = f"weights/{backbone}{roi}" if bundle else f"runs/{backbone}-{chosen.name}.keras"
+    work = Path(arguments.work or f"runs/{backbone}-{chosen.name}")
     out = Path(arguments.out or usual)
     check_writable(work, folder=True)
     check_writable(out, folder=bundle)
     import tensorflow as tf
 
-    from thyro_demo.models.chain import Job
-    from thyro_demo.models.chain import run as run_job
+    from thyro_demo.training.job import Job
+    from thyro_demo.training.run import run as run_job
 
-    # The same command gives the same weights, and a resumed run those of one never killed.
+    # The same command trains the same weights, and a resumed run those of one never killed.
     tf.config.experimental.enable_op_determinism()
-    data = Path(arguments.data)
-    if arguments.start == "none" and chosen.stages[0][1].trainable != "all":
-        print("Without --start the frozen part of the network is random: a control, no more.")
+    if arguments.initial_weights == "none" and chosen.stages[0][1].trainable != "all":
+        print("Without --initial-weights the frozen part of the network is random: a control.")
     _print_left_out(chosen, data)
-    run_job(Job(chosen, backbone, data, work, out, arguments.start, arguments.epochs))
+    run_job(Job(chosen, backbone, data, work, out, arguments.initial_weights, arguments.epochs))
     parts = ": model.keras, heads.skops, manifest.json and the model card README.md"
     print(f"Wrote {out}{parts if bundle else ''}.")
     return 0
 
 
+def _list() -> int:
+    from thyro_demo.training.recipes import RECIPES
+
+    for known in RECIPES.values():
+        print(f"{known.name:23} {known.summary} ({', '.join(known.backbones)})")
+    print("ensemble                joined heads on the shipped vgg16, resnet50, efficientnet-b0")
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> "Recipe":
+    """Look the recipe up, and change its heads and its network's head as the options ask."""
+    from thyro_demo.training.recipes import RECIPES, recipe
+
+    if arguments.recipe not in RECIPES:
+        raise RecipeError(
+            f"The recipe must be one of {', '.join([*RECIPES, 'ensemble'])}. "
+            f"Received: recipe={arguments.recipe!r}."
+        )
+    chosen = recipe(arguments.recipe, arguments.backbone, arguments.initial_weights)
+    if arguments.heads and not chosen.writes_bundle:
+        raise RecipeError(
+            f"The recipe {chosen.name} trains a network without other heads: --heads must be "
+            f"left out. Received: {' '.join(arguments.heads)}."
+        )
+    if arguments.heads:
+        kept = tuple(dict.fromkeys(arguments.heads))
+        primary = chosen.primary if chosen.primary in kept else kept[0]
+        chosen = replace(chosen, heads=kept, primary=primary)
+    return replace(chosen, network_head="mlp") if arguments.mlp else chosen
+
+
+def _data(arguments: argparse.Namespace) -> Path:
+    if not arguments.data or not Path(arguments.data).is_dir():
+        raise DataError(
+            "--data must name a folder of images (draw one with the sub-command phantom). "
+            f"Received: {arguments.data}."
+        )
+    return Path(arguments.data)
+
+
 def _print_left_out(chosen: "Recipe", data: Path) -> None:
-    """Say which images of the user's set have no label that a bundle knows."""
+    """Print which images of the user's set have no label that a bundle knows."""
     from thyro_demo.data import datasets
-    from thyro_demo.models.recipes import SOURCES
+    from thyro_demo.training.sources import SOURCES
 
     source = SOURCES[chosen.stages[-1][0]]
     named = data / source.folder
     root = data if len(chosen.stages) == 1 and not named.is_dir() else named
-    if not chosen.gives_bundle or not source.folder or datasets.layout(root) is None:
+    if not chosen.writes_bundle or not source.folder or datasets.layout(root) is None:
         return
     labels = datasets.load(root, quiet=True)["label"]
     others = labels[~labels.isin([datasets.BENIGN, datasets.MALIGNANT])]
@@ -155,25 +147,24 @@ def _print_left_out(chosen: "Recipe", data: Path) -> None:
 
 def _ensemble(arguments: argparse.Namespace) -> int:
     """Fit an ensemble of the bundles beside its own folder."""
-    given = {
+    options = {
         "--backbone": arguments.backbone,
-        "--start": arguments.start != "none",
+        "--initial-weights": arguments.initial_weights != "none",
         "--heads": arguments.heads,
         "--mlp": arguments.mlp,
         "--epochs": arguments.epochs,
     }
-    if useless := [option for option, value in given.items() if value]:
+    if useless := [option for option, value in options.items() if value]:
         raise RecipeError(
-            "An ensemble joins shipped bundles as they are, and takes --data, --out and --work "
-            f"alone. Received: {', '.join(useless)}."
+            "An ensemble joins shipped bundles as they are: its options must be --data, --out and "
+            f"--work. Received: {', '.join(useless)}."
         )
-    if not arguments.data or not Path(arguments.data).is_dir():
-        raise DataError(f"Training needs --data, a folder of images. Received: {arguments.data}.")
+    data = _data(arguments)
     out, work = Path(arguments.out or "weights/ensemble"), Path(arguments.work or "runs/ensemble")
     for folder in (work, out):
         check_writable(folder, folder=True)
-    from thyro_demo.study import ensembles
+    from thyro_demo.study.questions import ensembles
 
-    ensembles.train(out.absolute().parent, Path(arguments.data), work, out)
+    ensembles.train(out.absolute().parent, data, work, out)
     print(f"Wrote {out}: heads.skops, manifest.json and the model card README.md.")
     return 0

@@ -1,11 +1,11 @@
-"""``python -m thyro_demo ui`` and ``python app.py``: open the app."""
+"""`ui`, and `app.py` in the project: open the app."""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,7 @@ _STOP = (*_END, "SIGINT", "SIGBREAK")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        The parser of this command.
-    """
+    """Declare the options."""
     parser.add_argument(
         "--share", action="store_true", help="make a public link; asks first if without --auth"
     )
@@ -40,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen at; by default %(default)s, which this computer alone can reach. "
-        "With 0.0.0.0, as a container needs it, everybody who can reach the machine can use the "
+        "With 0.0.0.0, as a container needs it, everybody who can reach it can use the "
         "page and its networks: add --auth",
     )
     parser.add_argument("--port", type=int, help="port; by default the first free one from 7860")
@@ -57,19 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Open the app and return when it has been stopped.
-
-    Parameters
-    ----------
-    args : argparse.Namespace
-        The options of `add_arguments`.
-
-    Raises
-    ------
-    ThyroError
-        If the page cannot be served at that address, port or path, the folder of bundles
-        does not exist, or a public link without a password is asked for and nobody confirms it.
-    """
+    """Open the app and return when it has been stopped."""
     if args.weights is not None and not args.weights.is_dir():
         raise ThyroError(f"--weights must name a folder of bundles. Received: {args.weights}.")
     if args.share and args.auth is None:
@@ -90,12 +72,13 @@ def run(args: argparse.Namespace) -> None:
         browser=not args.no_browser,
         prevent_thread_lock=True,
     )
-    stopped = threading.Event()
-    # From now on a signal raises nothing, so that no further one can interrupt the removal.
-    _on_signals(_STOP, lambda *_: stopped.set())
+    # From now on a signal raises nothing, so that no further one can interrupt the removal. It is
+    # only noted: two that come at once would wait for each other at the lock of an Event.
+    noted: list[int] = []
+    _on_signals(_STOP, lambda number, _: noted.append(number))
     print("Press Ctrl+C to stop it.", flush=True)
-    while app.is_running and not stopped.wait(0.1):
-        pass
+    while app.is_running and not noted:
+        time.sleep(0.1)
     # First of all: whoever ends a program may not wait for long.
     remove_uploads()
     app.close(verbose=False)
@@ -121,7 +104,7 @@ def _confirm_open_link() -> None:
     """Ask on the terminal before the app is opened to anyone."""
     if not sys.stdin.isatty():
         raise ThyroError(
-            "A public link needs --auth USER:PASSWORD where nobody can be asked to confirm an "
+            "A public link must have --auth USER:PASSWORD where nobody can be asked to confirm an "
             "open one. Received: --share alone."
         )
     print("Anyone who knows the link will be able to use this app; add --auth USER:PASSWORD.")

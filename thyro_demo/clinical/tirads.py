@@ -94,12 +94,13 @@ class Features:
         _known("margin", self.margin, MARGIN)
         if isinstance(self.foci, str):
             raise DataError(
-                f"foci is a tuple of names, empty when there are none. Received: foci={self.foci!r}"
+                "foci must be a tuple of names, empty when there are none. "
+                f"Received: foci={self.foci!r}."
             )
         for focus in self.foci:
             _known("foci", focus, FOCI)
         if len(set(self.foci)) != len(self.foci):
-            raise DataError(f"Each kind of focus is named once. Received: foci={self.foci!r}")
+            raise DataError(f"Each kind of focus must be named once. Received: foci={self.foci!r}.")
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,12 @@ def points(features: Features) -> int:
     -------
     int
         Points, 0–17. A spongiform nodule has 0 whatever else is named.
+
+    Examples
+    --------
+    >>> solid = "solid or almost completely solid"
+    >>> points(Features(solid, "hypoechoic", "taller than wide", "smooth"))
+    7
     """
     if features.composition == "spongiform":
         return 0
@@ -167,9 +174,14 @@ def level(points: int) -> str | None:
     ------
     DataError
         If `points` is negative.
+
+    Examples
+    --------
+    >>> [level(points) for points in (0, 1, 2, 3, 4, 7)]
+    ['TR1', None, 'TR2', 'TR3', 'TR4', 'TR5']
     """
     if points < 0:
-        raise DataError(f"TI-RADS points are 0 or more. Received: points={points}")
+        raise DataError(f"TI-RADS points must be 0 or more. Received: points={points}.")
     if points >= 7:
         return "TR5"
     if points >= 4:
@@ -196,9 +208,14 @@ def recommendation(points: int, size_mm: float) -> Recommendation:
     ------
     DataError
         If `points` is negative or `size_mm` is not above 0.
+
+    Examples
+    --------
+    >>> recommendation(7, 10.0).sentence
+    'TR5, 10 mm or more: FNA.'
     """
     if not size_mm > 0:
-        raise DataError(f"The longest diameter is above 0 mm. Received: size_mm={size_mm}")
+        raise DataError(f"The longest diameter must be above 0 mm. Received: size_mm={size_mm}.")
     name = level(points)
     if name is None:
         return Recommendation(
@@ -220,7 +237,7 @@ def recommendation(points: int, size_mm: float) -> Recommendation:
 
 def _known(field: str, name: str, table: Mapping[str, int]) -> None:
     if name not in table:
-        raise DataError(f"{field} is one of {', '.join(table)}. Received: {field}={name!r}")
+        raise DataError(f"{field} must be one of {', '.join(table)}. Received: {field}={name!r}.")
 
 
 def _listed(years: tuple[int, ...]) -> str:

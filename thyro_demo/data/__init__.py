@@ -1,1 +1,1 @@
-"""Images and record tables: phantoms, loaders, preprocessing and splits, no Keras."""
+"""Images and record tables: phantoms, loaders, crops and splits, no Keras."""

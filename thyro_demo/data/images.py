@@ -37,7 +37,7 @@ _ARCHIVE_MEMBER = "::"
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339
 _WHITE_IS_ZERO, _UNSIGNED, _SIGNED = 0, (1,), (2,)
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# Of a PNG the chunks that make its pixels, and the one that tells an animation.
+# Of a PNG the chunks that make its pixels, and the one that marks an animation.
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PIXEL_CHUNK = re.compile(rb"IHDR|PLTE|tRNS|acTL|IDAT|IEND")
 # What a PNG with an orientation holds somewhere; chance may put it into the pixels as well.
@@ -73,6 +73,13 @@ def decode(source: str | Path | bytes) -> np.ndarray:
         If the source is missing, empty, a folder, of another format, animated,
         damaged, smaller than `MIN_SIDE`, larger than `MAX_PIXELS`, or holds values
         that are not finite.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (64, 48), 90).save(file, "PNG")
+    >>> decode(file.getvalue()).shape
+    (48, 64, 3)
     """
     content, name = read(source)
     if not content:
@@ -91,23 +98,7 @@ def decode(source: str | Path | bytes) -> np.ndarray:
 
 
 def size(source: str | Path | bytes) -> tuple[int, int]:
-    """Read the size of an image as `decode` returns it, without decoding the pixels.
-
-    Parameters
-    ----------
-    source : str, Path or bytes
-        As `decode` takes it.
-
-    Returns
-    -------
-    tuple of int
-        Width and height in pixels, turned as the EXIF data says.
-
-    Raises
-    ------
-    ImageError
-        If the source cannot be read.
-    """
+    """Read width and height of an image as `decode` returns it, without decoding the pixels."""
     content, _ = read(source)
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -119,13 +110,13 @@ def size(source: str | Path | bytes) -> tuple[int, int]:
                 if image.format != "TIFF" or turn == 1:  # Pillow's versions turn it here or later
                     return image.size[::-1] if turn in _ON_ITS_SIDE else image.size
         except Exception:
-            pass  # `decode` may still read it, or says in one sentence why not.
+            pass  # `decode` may still read it, or reports in one sentence why not.
     height, width = decode(source).shape[:2]
     return width, height
 
 
 def unreadable(sources: Sequence[str | Path]) -> dict[int, str]:
-    """Decode all images of a set, and tell which cannot be read.
+    """Decode all images of a set, and report which cannot be read.
 
     Parameters
     ----------
@@ -135,7 +126,7 @@ def unreadable(sources: Sequence[str | Path]) -> dict[int, str]:
     Returns
     -------
     dict of int to str
-        By position the sentence that says what is wrong.
+        By position one sentence on what is wrong.
     """
     bad = {}
     for row, path in enumerate(tqdm(sources, "decoding", unit="image", leave=False, disable=None)):
@@ -160,7 +151,7 @@ def _pixels(content: bytes, name: str) -> np.ndarray:
 
 
 def _is_misread(image: Image.Image, content: bytes) -> bool:
-    """Tell a compressed TIFF whose bytes Pillow swaps, though libtiff has done so already."""
+    """Recognise a compressed TIFF whose bytes Pillow swaps, though libtiff has done so already."""
     return (
         content.startswith(b"MM")
         and image.mode in _DEEP_MODES
@@ -170,7 +161,7 @@ def _is_misread(image: Image.Image, content: bytes) -> bool:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation of the EXIF data; damaged data say nothing of one."""
+    """Apply the orientation of the EXIF data; damaged data have none."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
@@ -178,7 +169,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rescued(content: bytes, name: str, error: Exception) -> np.ndarray:
-    """Decode what is whole in a file that Pillow refuses, or say why it is refused."""
+    """Decode what is whole in a file that Pillow refuses, or report why it is refused."""
     bare = _without_notes(content)
     if bare is not None:
         with contextlib.suppress(Exception):
@@ -197,11 +188,9 @@ def _rescued(content: bytes, name: str, error: Exception) -> np.ndarray:
 
 
 def _without_notes(content: bytes) -> bytes | None:
-    """Leave of a PNG what its pixels need; None where that is damaged, or it is no PNG.
-
-    A chunk of text, time or EXIF data may be damaged in any place, its length too: what is
-    kept is found by its name and its checksum.
-    """
+    """Leave of a PNG what its pixels need; None where that is damaged, or it is no PNG."""
+    # A chunk of text, time or EXIF data may be damaged in any place, its length too: what is
+    # kept is found by its name and its checksum.
     if not content.startswith(_PNG):
         return None
     kept, place = [_PNG], len(_PNG)
@@ -249,25 +238,7 @@ def _by_tifffile(content: bytes, name: str) -> np.ndarray:
 
 
 def read(source: str | Path | bytes) -> tuple[bytes, str]:
-    """Read the content of an image file, and name it as messages should.
-
-    Parameters
-    ----------
-    source : str, Path or bytes
-        As `decode` takes it.
-
-    Returns
-    -------
-    content : bytes
-        What is in the file.
-    name : str
-        Its name without folders.
-
-    Raises
-    ------
-    ImageError
-        If the source is missing, a folder, or no member of a whole archive.
-    """
+    """Read the content of an image file, and name it as messages should."""
     if isinstance(source, bytes):
         return source, f"{len(source):,} bytes"
     archive, mark, member = str(source).partition(_ARCHIVE_MEMBER)
@@ -349,7 +320,7 @@ def _too_large(name: str, pixels: str) -> ImageError:
 
 
 def _deep_values(image: Image.Image, tags: dict[int, Any]) -> np.ndarray | None:
-    """Give the grey values, (H, W), of an image with other than 8 bits; else None."""
+    """Return the grey values, (H, W), of an image with other than 8 bits; else None."""
     kinds = tags.get(_SAMPLE_FORMAT, _UNSIGNED)
     if image.mode in _DEEP_MODES:
         values = np.asarray(image)
@@ -395,7 +366,7 @@ def _own_range(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _kind(content: bytes) -> str:
-    """Say in words what the content of a file that is no image seems to be."""
+    """Describe what the content of a file that is no image seems to be."""
     head = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
     if b"<svg" in head.lower():
         return "an SVG drawing, which has no pixels"

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from thyro_demo.data import images
 from thyro_demo.data.loaders.ddti import ddti
-from thyro_demo.data.preprocess import polygon_mask
 from thyro_demo.errors import ImageError
 
 # Labels of frames in which there is no nodule, nor a lesion.
@@ -27,14 +26,14 @@ def nodule_mask(record: pd.Series | Mapping[str, Any]) -> np.ndarray | None:
     record : Series or mapping
         A row of a record table: `path` and, in this order, `polygons` (list of (n, 2), x and
         y in pixels), `mask_paths` (list of str) or `mask_path`; `label` and `nodule_share`
-        may say that there is none.
+        may state that there is none.
 
     Returns
     -------
     ndarray or None
-        bool (H, W), True on the nodule, of the size that `images.decode` gives the frame;
+        bool (H, W), True on the nodule, of the size of the frame as `images.decode` returns it;
         several outlines or masks are united, and a mask of another size is resized to the
-        nearest pixel. All False where the set says that there is no nodule; None where
+        nearest pixel. All False where the set states that there is no nodule; None where
         nothing is known.
 
     Raises
@@ -57,25 +56,55 @@ def nodule_mask(record: pd.Series | Mapping[str, Any]) -> np.ndarray | None:
     return mask
 
 
-def read_mask(path: str) -> np.ndarray:
-    """Read the file of a mask.
+def polygon_mask(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Fill a polygon.
 
     Parameters
     ----------
-    path : str
-        A file that `images.decode` takes; of any depth and size, drawn in white, in numbers
-        from 1 on, or in colours on black.
+    polygon : np.ndarray
+        float (n, 2), the corners as x, y in pixels; at least three.
+    shape : tuple of int
+        Height and width of the frame in pixels.
 
     Returns
     -------
-    ndarray
-        bool (H, W), True on what is drawn.
+    np.ndarray
+        bool (H, W), True on the polygon and its outline.
 
     Raises
     ------
     ImageError
-        If the file cannot be read.
+        If the polygon has fewer than three corners or corners that are not finite.
+
+    Examples
+    --------
+    >>> int(polygon_mask(np.array([[1, 1], [3, 1], [3, 2], [1, 2]]), (4, 5)).sum())
+    6
     """
+    points = corners(polygon)
+    canvas = Image.new("1", (shape[1], shape[0]))
+    ImageDraw.Draw(canvas).polygon([(x, y) for x, y in points.tolist()], fill=1, outline=1)
+    return np.array(canvas)
+
+
+def corners(polygon: np.ndarray) -> np.ndarray:
+    """Check a polygon and return its corners, float64 (n, 2)."""
+    corners = np.asarray(polygon, np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise ImageError(
+            "A polygon must have at least three corners of x and y. "
+            f"Received: an array of shape {corners.shape}."
+        )
+    if not np.isfinite(corners).all():
+        raise ImageError(
+            "The corners of a polygon must be finite numbers of pixels. "
+            f"Received: {corners[~np.isfinite(corners).all(axis=1)][0].tolist()}."
+        )
+    return corners
+
+
+def read_mask(path: str) -> np.ndarray:
+    """Read a mask, drawn in white, in numbers from 1 on, or in colours on black: bool (H, W)."""
     content, name = images.read(path)
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -101,7 +130,7 @@ def _list(record: pd.Series | Mapping[str, Any], column: str) -> list[Any]:
 
 
 def _is_without(record: pd.Series | Mapping[str, Any]) -> bool:
-    """Tell whether the set says that a frame shows no nodule."""
+    """Check whether the set states that a frame shows no nodule."""
     return record.get("label") in _WITHOUT or record.get("nodule_share") == 0
 
 

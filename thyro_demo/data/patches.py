@@ -1,8 +1,8 @@
 """Cut patches from mammograms and phantoms: around a mass, or from tissue without one.
 
 A patch is a square within its film. Both kinds are drawn alike, so that neither size nor black
-border tells the label: a patch without a mass is about as large as that of a mass drawn at
-random, and lies where it holds about as much tissue.
+border reveals the label: a patch without a mass is about as large as that of a mass drawn at
+random, at a place with about as much tissue.
 """
 
 import re
@@ -16,12 +16,13 @@ from PIL import Image
 from scipy import ndimage
 from tqdm.auto import tqdm
 
-from thyro_demo.data import preprocess
+from thyro_demo.data import scan_area
 from thyro_demo.data.datasets import Abnormality
 from thyro_demo.data.images import decode
-from thyro_demo.data.preprocess import NODULE_MARGIN, Box
+from thyro_demo.data.roi import NODULE_MARGIN, nodule_boxes
+from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import DataError
-from thyro_demo.files import whole
+from thyro_demo.files import atomic_write
 
 MASS, NORMAL = "mass", "normal"
 
@@ -32,11 +33,12 @@ Calcifications are none, nor are architectural distortion (ARCH) and asymmetry (
 tissue is drawn together, or more on one side than on the other, without a mass.
 """
 
-_BACKGROUND = 20  # grey level of what lies outside the breast, at most
+_BACKGROUND = 20  # grey level outside the breast, at most
 _THIN = 0.006  # of the film's width: half of what labels and edges measure across
-# Deviation of the logarithm of a side from that of the mass. With the very side of one mass, folds
-# without that mass would know the side for a normal one, and size alone would tell the label.
-_UNLIKE_SIDE = 0.15
+# Standard deviation of the logarithm of a side around that of the mass. With the very side of one
+# mass, folds without that mass would know the side for a normal one, and size alone would separate
+# the labels.
+_SIDE_SPREAD = 0.15
 _PLACES = 64  # places that are tried for each patch without a mass
 _RIVALS = 8  # of these, how many a false positive is chosen from
 _ALIKE = 0.05  # largest difference of the shares of tissue in two patches that are alike
@@ -48,12 +50,12 @@ def mini_mias(
     """Choose patches around the masses of mini-MIAS, and as large ones of normal tissue.
 
     Patches without a mass come from films without any abnormality: a film with
-    calcifications, a distortion or an asymmetry alone gives none of either kind.
+    calcifications, a distortion or an asymmetry alone yields none of either kind.
 
     Parameters
     ----------
     films : DataFrame
-        As `datasets.mini_mias` gives it.
+        As `datasets.mini_mias` returns it.
     per_film : int
         Patches of each film without abnormality, 1 or more.
     seed : int
@@ -92,8 +94,8 @@ def phantoms(
     Parameters
     ----------
     frames : DataFrame
-        As `datasets.phantoms` gives it: frames with a nodule, and glands. Autoimmune glands
-        give no patch.
+        As `datasets.phantoms` returns it: frames with a nodule, and glands. Autoimmune glands
+        yield no patch.
     per_film : int
         Patches of each normal gland, 1 or more.
     seed : int
@@ -104,7 +106,7 @@ def phantoms(
     Returns
     -------
     DataFrame
-        As `mini_mias` gives it; a "mass" is a nodule.
+        As `mini_mias` returns it; a "mass" is a nodule.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def phantoms(
     sizes = frames[["height", "width"]].itertuples(index=False)
     marked = [
         [] if box is None else [_square(*_middle(box), max(box.width, box.height), shape)]
-        for box, shape in zip(preprocess.regions(frames), sizes, strict=True)
+        for box, shape in zip(nodule_boxes(frames), sizes, strict=True)
     ]
     bare = [label == "normal" for label in frames["label"]]
     return _Cutter(_everywhere, seed, false_positives).choose(frames, marked, bare, per_film)
@@ -126,7 +128,7 @@ def write(patches: pd.DataFrame, folder: str | Path, side: int) -> pd.DataFrame:
     Parameters
     ----------
     patches : DataFrame
-        As `mini_mias` gives it.
+        As `mini_mias` returns it.
     folder : str or Path
         A new or empty folder, or patches written before, which are replaced.
     side : int
@@ -145,43 +147,31 @@ def write(patches: pd.DataFrame, folder: str | Path, side: int) -> pd.DataFrame:
     folder = Path(folder)
     if folder.exists() and not _replaceable(folder):
         raise DataError(
-            "Patches are written into a new or empty folder, or over patches written before. "
-            f"Received: folder={str(folder)!r}"
+            "The folder of patches must be new, empty or hold patches alone, which are replaced. "
+            f"Received: folder={str(folder)!r}."
         )
     number = patches.groupby("film").cumcount() + 1
     names = [f"{film}-{n}.png" for film, n in zip(patches["film"], number, strict=True)]
     rows = patches.assign(name=names).groupby("path", sort=False)
-    with whole(folder) as temporary:
+    with atomic_write(folder) as temporary:
         temporary.mkdir(parents=True)
         for film, cuts in tqdm(rows, "patches", unit="film"):
             image = decode(film)
             for name, box in zip(cuts["name"], cuts["roi"], strict=True):
-                square = preprocess.prepare(image, side, box)[0]
+                square = scan_area.prepare(image, side, box)[0]
                 Image.fromarray(np.round(square[..., 0]).astype(np.uint8)).save(temporary / name)
     return patches.drop(columns="roi").assign(path=[str(folder / name) for name in names])
 
 
 def _replaceable(folder: Path) -> bool:
-    """Tell whether a folder holds nothing but files that are named as `write` names them."""
+    """Check whether a folder holds nothing but files that are named as `write` names them."""
     return folder.is_dir() and all(
         entry.is_file() and re.fullmatch(r".+-\d+\.png", entry.name) for entry in folder.iterdir()
     )
 
 
 def breast(film: np.ndarray) -> np.ndarray:
-    """Find the breast on a film: the largest thing brighter than the background.
-
-    Parameters
-    ----------
-    film : ndarray of uint8 (H, W, 3)
-        Mammogram.
-
-    Returns
-    -------
-    ndarray of bool (H, W)
-        True on the breast, with the chest muscle where that is on the film, and without
-        labels and edges of the film.
-    """
+    """Find the breast on a film, the largest bright thing without labels: bool (H, W)."""
     bright = film[..., 0] > _BACKGROUND
     width = max(1, round(_THIN * film.shape[1]))
     regions, _ = ndimage.label(ndimage.binary_opening(bright, iterations=width))
@@ -191,43 +181,17 @@ def breast(film: np.ndarray) -> np.ndarray:
 
 
 def around(found: Abnormality, shape: tuple[int, int]) -> Box:
-    """Give the square around an abnormality, with the margin that nodules have.
-
-    Parameters
-    ----------
-    found : Abnormality
-        With a place.
-    shape : tuple of int
-        Height and width of the film in pixels.
-
-    Returns
-    -------
-    Box
-        Square; moved into the film where it would stray over its edge.
-    """
+    """Return the square around an abnormality, with the margin of nodules, moved into the film."""
     return _square(found.x, found.y, 2 * found.radius, shape)
 
 
 def contrast(film: np.ndarray, box: Box) -> float:
-    """Measure how much the middle of a patch stands out: what a simple detector looks for.
-
-    Parameters
-    ----------
-    film : ndarray of uint8 (H, W, 3)
-        The film, or the frame.
-    box : Box
-        A patch with the margin that `around` gives.
-
-    Returns
-    -------
-    float
-        Mean grey level of the middle less that of the margin, −255 to 255; pixels as dark as
-        the background are left out.
-    """
-    grey = preprocess.crop(film, box)[..., 0].astype(np.float64)
+    """Measure how much brighter the middle of a patch is (−255 to 255) than its margin."""
+    grey = scan_area.crop(film, box)[..., 0].astype(np.float64)
     margin = max(1, round(NODULE_MARGIN / (1 + 2 * NODULE_MARGIN) * box.width))
     middle = np.zeros(grey.shape, bool)
     middle[margin:-margin, margin:-margin] = True
+    # What is as dark as the background is no tissue.
     lit = grey > _BACKGROUND
     if not (lit & middle).any() or not (lit & ~middle).any():
         return 0.0
@@ -235,7 +199,7 @@ def contrast(film: np.ndarray, box: Box) -> float:
 
 
 def _is_mass(found: Abnormality) -> bool:
-    """Tell whether an abnormality is a mass that can be found on the film."""
+    """Check whether an abnormality is a mass that can be found on the film."""
     return found.kind in MASSES and bool(np.isfinite([found.x, found.y, found.radius]).all())
 
 
@@ -280,17 +244,17 @@ class _Cutter:
         bare: Sequence[bool],
         per_film: int,
     ) -> pd.DataFrame:
-        """Give one row a patch: those that are marked, then `per_film` of each bare film."""
+        """Return one row a patch: those that are marked, then `per_film` of each bare film."""
         masses = [(row, box) for row, boxes in enumerate(marked) for box in boxes]
         if not masses or per_film < 1:
             raise DataError(
-                "Patches need films with a mass, and one patch or more of each film without. "
+                "Films must show at least one mass, and per_film must be 1 or more. "
                 f"Received: {len(masses)} masses, per_film={per_film}."
             )
         found, shares = [], []
         for row, box in masses:
             film = decode(films["path"].iloc[row])
-            shares.append(float(preprocess.crop(self.tissue(film), box).mean()))
+            shares.append(float(scan_area.crop(self.tissue(film), box).mean()))
             found.append(_Patch(row, box, MASS, contrast(film, box)))
         empty = np.flatnonzero(bare)
         for row in tqdm(empty, "Normal tissue", unit="film", disable=len(empty) < 50):
@@ -298,25 +262,25 @@ class _Cutter:
             tissue = self.tissue(film)
             if not tissue.any():
                 raise DataError(
-                    "Normal tissue is taken from films that show some. "
+                    "A film without an abnormality must show tissue, of which patches are cut. "
                     f"Received: {films['path'].iloc[row]}, all dark."
                 )
             for like in self.rng.integers(len(masses), size=per_film):
-                side = masses[like][1].width * np.exp(self.rng.normal(0, _UNLIKE_SIDE))
+                side = masses[like][1].width * np.exp(self.rng.normal(0, _SIDE_SPREAD))
                 box = self._place(film, tissue, side, shares[like])
                 found.append(_Patch(int(row), box, NORMAL, contrast(film, box)))
         return _table(films, found)
 
     def _place(self, film: np.ndarray, tissue: np.ndarray, side: float, share: float) -> Box:
-        """Find a place with as much tissue in it; of several, perhaps that which stands out."""
+        """Find a place with as much tissue in it; of several, perhaps the brightest inside."""
         rows, columns = np.nonzero(tissue)
         boxes = [
             _square(columns[at], rows[at], side / (1 + 2 * NODULE_MARGIN), tissue.shape)
             for at in self.rng.integers(len(rows), size=_PLACES)
         ]
-        unlike = np.array([abs(preprocess.crop(tissue, box).mean() - share) for box in boxes])
-        order = np.argsort(unlike, kind="stable")
-        alike = [boxes[at] for at in order if unlike[at] <= _ALIKE] or [boxes[order[0]]]
+        apart = np.array([abs(scan_area.crop(tissue, box).mean() - share) for box in boxes])
+        order = np.argsort(apart, kind="stable")
+        alike = [boxes[at] for at in order if apart[at] <= _ALIKE] or [boxes[order[0]]]
         if not self.false_positives:
             return alike[0]
         return max(alike[:_RIVALS], key=lambda box: contrast(film, box))

@@ -1,4 +1,4 @@
-"""How far the class can be told without looking: the size of the image alone.
+"""How well the size of the image alone predicts the class, without a look at it.
 
 Sets put together from several places often have one image size per place, and a
 different share of malignant nodules in each. A network that beats this baseline by
@@ -63,23 +63,23 @@ def _check(records: pd.DataFrame, positive: str) -> None:
     missing = [name for name in _COLUMNS if name not in records]
     if missing:
         raise DataError(
-            f"The image size baseline needs the columns {', '.join(_COLUMNS)}. "
-            f"Received: a table without {', '.join(missing)}"
+            f"A table for the image size baseline must have the columns {', '.join(_COLUMNS)}. "
+            f"Received: a table without {', '.join(missing)}."
         )
     for name in ("width", "height", "fold"):
         unknown = int(records[name].isna().sum())
         if unknown:
             raise DataError(
-                f"The image size baseline needs a {name} for every image. "
-                f"Received: {unknown} of {len(records)} without one"
+                f"Every image of the image size baseline must have a {name}. "
+                f"Received: {unknown} of {len(records)} without one."
             )
     if records["fold"].nunique() < 2:
         raise DataError(
-            "Scores out of fold need at least two folds. "
-            f"Received: {records['fold'].nunique()} over {len(records)} images"
+            "Scores out of fold must come from at least two folds. "
+            f"Received: {records['fold'].nunique()} over {len(records)} images."
         )
     if not (records["label"] == positive).any():
         raise DataError(
-            f"At least one record has the positive label {positive!r}. "
-            f"Received: labels {sorted(records['label'].astype(str).unique())}"
+            f"At least one record must have the positive label {positive!r}. "
+            f"Received: labels {sorted(records['label'].astype(str).unique())}."
         )

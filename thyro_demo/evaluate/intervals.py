@@ -2,7 +2,7 @@
 
 Frames of one patient resemble each other, so the patient (case, near-duplicate
 cluster), not the frame, is drawn with replacement. Resampling frames would count
-copies as evidence and give intervals that are too narrow.
+copies as evidence and make intervals too narrow.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from thyro_demo.errors import DataError
-from thyro_demo.evaluate import metrics
+from thyro_demo.evaluate import curves
 
 Statistic = Callable[..., Any]
 
@@ -34,7 +34,7 @@ class Interval(NamedTuple):
     Attributes
     ----------
     value : float
-        The figure on the data as given.
+        The figure on the data as they are.
     low, high : float
         2.5th and 97.5th percentile over the resamples. NaN where the value is NaN, where
         there is one group alone, and where the figure is undefined in half of the
@@ -45,8 +45,8 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    def told(self) -> dict[str, float | None]:
-        """Give the figure as reports and pictures take it, with None in place of NaN."""
+    def to_dict(self) -> dict[str, float | None]:
+        """Return the figure as reports and pictures take it, with None in place of NaN."""
         return {
             name: None if math.isnan(number) else float(number)
             for name, number in self._asdict().items()
@@ -54,7 +54,7 @@ class Interval(NamedTuple):
 
 
 def share(count: int, total: int, method: str = "wilson") -> Interval:
-    """Give a share of independent cases with its 95 % interval.
+    """Compute a share of independent cases with its 95 % interval.
 
     Parameters
     ----------
@@ -67,6 +67,11 @@ def share(count: int, total: int, method: str = "wilson") -> Interval:
     -------
     Interval
         0–1.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in share(3, 40)]
+    [0.07, 0.03, 0.2]
     """
     ends = binomtest(count, total).proportion_ci(LEVEL, method)
     return Interval(count / total, float(ends.low), float(ends.high))
@@ -85,7 +90,7 @@ def group_bootstrap(
     Parameters
     ----------
     statistic : callable
-        ``statistic(labels, scores)`` gives a float. Where it also takes ``weights`` of the
+        ``statistic(labels, scores)`` returns a float. Where it also takes ``weights`` of the
         shape (r, n), as all of `metrics` do, it is called once for many resamples;
         otherwise once per resample, on repeated rows.
     labels : (n,) bool or int
@@ -114,6 +119,16 @@ def group_bootstrap(
     Davison and Hinkley, *Bootstrap Methods and their Application* (1997), section 3.8 for
     groups and 5.3 for percentiles. A resample that leaves the figure undefined (no
     positive was drawn) is set aside.
+
+    Examples
+    --------
+    >>> from thyro_demo.evaluate import metrics
+    >>> patients = np.repeat(np.arange(20), 2)
+    >>> labels = patients % 2
+    >>> scores = np.linspace(0, 0.3, 40) + 0.1 * labels
+    >>> found = group_bootstrap(metrics.auroc, labels, scores, patients)
+    >>> [round(end, 2) for end in found]
+    [0.8, 0.58, 0.96]
     """
     every = group_bootstraps({"": statistic}, labels, scores, groups, resamples, seed)
     return every[""]
@@ -133,16 +148,8 @@ def group_bootstraps(
     ----------
     statistics : mapping of str to callable
         Name and statistic, as in `group_bootstrap`.
-    labels : (n,) bool or int
-        True or 1 for the positive class.
-    scores : (n,) float
-        Model scores.
-    groups : (n,) of str or int
-        Patient, case or cluster of each row.
-    resamples : int
-        Number of draws.
-    seed : int
-        Of the draw.
+    labels, scores, groups, resamples, seed : array_like or int
+        As in `group_bootstrap`.
 
     Returns
     -------
@@ -183,18 +190,12 @@ def paired_group_bootstrap(
 
     Parameters
     ----------
-    statistic : callable
+    statistic, labels : callable, array_like
         As in `group_bootstrap`.
-    labels : (n,) bool or int
-        True or 1 for the positive class.
     scores_a, scores_b : (n,) float
         Scores of the two models, row by row for the same images.
-    groups : (n,) of str or int
-        Patient, case or cluster of each row.
-    resamples : int
-        Number of draws.
-    seed : int
-        Of the draw.
+    groups, resamples, seed : array_like or int
+        As in `group_bootstrap`.
 
     Returns
     -------
@@ -205,12 +206,22 @@ def paired_group_bootstrap(
     ------
     DataError
         When the arrays differ in length, or fewer than one resample is asked for.
+
+    Examples
+    --------
+    >>> from thyro_demo.evaluate import metrics
+    >>> patients = np.repeat(np.arange(20), 2)
+    >>> labels, scores = patients % 2, np.linspace(0, 0.3, 40)
+    >>> better = scores + 0.1 * labels
+    >>> found = paired_group_bootstrap(metrics.auroc, labels, better, scores, patients)
+    >>> [round(end, 2) for end in found]
+    [0.25, 0.13, 0.38]
     """
     y, a, b = np.asarray(labels), np.asarray(scores_a), np.asarray(scores_b)
     if a.shape != b.shape:
         raise DataError(
-            "Two models are compared on the same rows. "
-            f"Received: scores of shapes {a.shape} and {b.shape}"
+            "Two models must be compared on the same rows. "
+            f"Received: scores of shapes {a.shape} and {b.shape}."
         )
     drawn = [
         _over_resamples(statistic, y, a, weights) - _over_resamples(statistic, y, b, weights)
@@ -233,16 +244,8 @@ def roc_band(
 
     Parameters
     ----------
-    labels : (n,) bool or int
-        True or 1 for the positive class.
-    scores : (n,) float
-        Model scores.
-    groups : (n,) of str or int
-        Patient, case or cluster of each row.
-    resamples : int
-        Number of draws.
-    seed : int
-        Of the draw.
+    labels, scores, groups, resamples, seed : array_like or int
+        As in `group_bootstrap`.
     points : int
         Number of false positive rates, evenly from 0 to 1.
 
@@ -259,10 +262,10 @@ def roc_band(
     """
     y, s = np.asarray(labels), np.asarray(scores)
     rates = np.linspace(0, 1, points)
-    reading = partial(metrics.sensitivity_at, false_positive_rates=rates)
+    along = partial(curves.sensitivity_at, false_positive_rates=rates)
     drawn = np.concatenate(
         [
-            reading(y, s, weights=weights)
+            along(y, s, weights=weights)
             for weights in _resampled_weights(groups, s.shape, resamples, seed)
         ]
     )
@@ -293,11 +296,11 @@ def _resampled_weights(
     codes = _group_codes(groups)
     if codes.shape != shape:
         raise DataError(
-            "Every row has a group, so groups and scores have one length. "
-            f"Received: shapes {codes.shape} and {shape}"
+            "Groups and scores must have the same length. "
+            f"Received: shapes {codes.shape} and {shape}."
         )
     if resamples < 1:
-        raise DataError(f"At least one resample is needed. Received: resamples={resamples!r}")
+        raise DataError(f"resamples must be 1 or more. Received: resamples={resamples!r}.")
     count = int(codes.max(initial=-1)) + 1
     generator = np.random.default_rng(seed)
     at_once = max(1, _WEIGHTS_AT_ONCE // max(1, codes.size))

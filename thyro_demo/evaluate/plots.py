@@ -15,36 +15,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from thyro_demo.evaluate import intervals, metrics
+from thyro_demo.evaluate import curves, intervals
+from thyro_demo.evaluate.formatting import with_interval
+from thyro_demo.evaluate.palette import BLUE, COLOURS, GREY, LINE_STYLES, ORANGE
 
 FIGURES = ("roc", "pr", "calibration", "confusion", "sources")
 
 _WIDTH = 4.8
 _DPI = 200
-# Okabe and Ito, "Color universal design" (2008): told apart with any colour vision. Line
-# styles tell them apart in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_STYLES = ("-", "--", "-.", ":")
-_NEGATIVE, _POSITIVE = "#0072B2", "#D55E00"
-_GREY = "#666666"
 
 
 def draw(table: pd.DataFrame, summary: Mapping[str, Any]) -> dict[str, bytes]:
-    """Draw every figure of a report.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row per image and head: ``head``, ``positive`` (bool), ``label``, ``score``,
-        ``source``, ``group``.
-    summary : mapping
-        What `report.summarise` made of the same table.
-
-    Returns
-    -------
-    dict of str to bytes
-        PNG files by the names in `FIGURES`.
-    """
+    """Draw every figure of a report: PNG files by the names in `FIGURES`."""
     painters: dict[str, Callable[[pd.DataFrame, Mapping[str, Any]], Figure]] = {
         "roc": _roc,
         "pr": _pr,
@@ -53,33 +35,6 @@ def draw(table: pd.DataFrame, summary: Mapping[str, Any]) -> dict[str, bytes]:
         "sources": _sources,
     }
     return {name: _png(painters[name](table, summary)) for name in FIGURES}
-
-
-def with_interval(figure: Mapping[str, float | None], decimals: int = 2) -> str:
-    """Write a figure and its interval for a reader.
-
-    Parameters
-    ----------
-    figure : mapping
-        ``value``, ``low`` and ``high``, each a float or None.
-    decimals : int
-        Digits after the point.
-
-    Returns
-    -------
-    str
-        Such as "0.84 (0.80–0.88)" or "0.01 (−0.02 to 0.04)"; "–" for what is undefined.
-    """
-    value, low, high = (figure[key] for key in ("value", "low", "high"))
-    if value is None:
-        return "–"
-    point = f"{value:.{decimals}f}".replace("-", "−")
-    if low is None or high is None:
-        return f"{point} (–)"
-    # A dash between two signed numbers would read as a minus.
-    between = " to " if low < 0 else "–"
-    bracket = f"({low:.{decimals}f}{between}{high:.{decimals}f})".replace("-", "−")
-    return f"{point} {bracket}"
 
 
 def _png(figure: Figure) -> bytes:
@@ -94,8 +49,8 @@ def _heads(table: pd.DataFrame) -> list[tuple[int, str, pd.DataFrame]]:
 
 def _line(index: int) -> dict[str, Any]:
     return {
-        "color": _COLOURS[index % len(_COLOURS)],
-        "linestyle": _STYLES[index % len(_STYLES)],
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
         "linewidth": 2,
     }
 
@@ -130,10 +85,10 @@ def _legend(figure: Figure, axes: Axes) -> None:
 def _roc(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     heads = _heads(table)
     figure, axes = _square(len(heads))
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="guessing  0.50")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="guessing  0.50")
     for index, head, rows in heads:
         labels, scores = rows["positive"].to_numpy(), rows["score"].to_numpy()
-        points = metrics.roc_points(labels, scores)
+        points = curves.roc_points(labels, scores)
         rates, low, high = intervals.roc_band(
             labels,
             scores,
@@ -161,13 +116,13 @@ def _pr(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     prevalence = summary["positives"] / summary["n"]
     axes.axhline(
         prevalence,
-        color=_GREY,
+        color=GREY,
         linewidth=1,
         linestyle=":",
         label=f"guessing (prevalence)  {prevalence:.2f}",
     )
     for index, head, rows in heads:
-        points = metrics.pr_points(rows["positive"], rows["score"])
+        points = curves.pr_points(rows["positive"], rows["score"])
         axes.step(
             points.recall,
             points.precision,
@@ -189,9 +144,9 @@ def _calibration(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     left, width = 0.7 / _WIDTH, 3.9 / _WIDTH
     axes = figure.add_axes((left, (1.65 + legend) / height, width, 3.5 / height))
     histogram = figure.add_axes((left, (0.6 + legend) / height, width, 0.9 / height))
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="perfect  ECE 0.00")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect  ECE 0.00")
     for index, head, rows in heads:
-        bins = metrics.calibration_bins(rows["positive"], rows["score"])
+        bins = curves.calibration_bins(rows["positive"], rows["score"])
         filled = bins.rows > 0
         axes.plot(
             bins.score[filled],
@@ -231,7 +186,7 @@ def _confusion(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     names = [str(others.iloc[0]) if len(others) else "other", summary["positive"]]
     for axes, head in zip(panels.flat, heads, strict=False):
         counts, threshold = (summary["heads"][head][key] for key in ("confusion", "threshold"))
-        _matrix(axes, np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]]))
+        draw_matrix(axes, np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]]))
         axes.set_title(textwrap.fill(f"{head} ≥ {threshold:.2f}", 20), fontsize=11)
         axes.set_xticks([0, 1], names, fontsize=10)
         axes.set_yticks([0, 1], names, fontsize=10, rotation=90, va="center")
@@ -242,7 +197,8 @@ def _confusion(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _matrix(axes: Axes, counts: np.ndarray) -> None:
+def draw_matrix(axes: Axes, counts: np.ndarray) -> None:
+    """Draw a confusion matrix: counts, and shares of each row, of ((tn, fp), (fn, tp))."""
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros((2, 2)), where=totals > 0)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -294,7 +250,7 @@ def _sources(table: pd.DataFrame, summary: Mapping[str, Any]) -> Figure:
 def _strips(axes: Axes, rows: pd.DataFrame, sources: list[str]) -> None:
     generator = np.random.default_rng(0)
     for place, source in enumerate(sources):
-        for shift, colour, positive in ((-0.2, _NEGATIVE, False), (0.2, _POSITIVE, True)):
+        for shift, colour, positive in ((-0.2, BLUE, False), (0.2, ORANGE, True)):
             part = rows[(rows["source"] == source) & (rows["positive"] == positive)]
             if part.empty:
                 continue

@@ -24,6 +24,8 @@ from thyro_demo.evaluate import intervals, metrics, page, plots
 COLUMNS = ("path", "group", "source", "label", "head", "score")
 UNKNOWN_SOURCE = "unknown"
 
+_METHOD = {"method": "percentile bootstrap", "level": intervals.LEVEL}
+
 
 def summarise(
     predictions: pd.DataFrame,
@@ -44,42 +46,44 @@ def summarise(
         none), ``source``, ``label`` (two values), ``head``, ``score`` (P(positive), 0–1),
         and ``fold`` where the scores are out of fold.
     thresholds : mapping of str to float
-        Operating point of each head, chosen on other images than these; NaN for a head
-        without one (a baseline), whose figures at a threshold are then null.
+        Operating point of each head, chosen on other images; NaN for a head without one,
+        whose figures at a threshold are then null.
     positive : str
         The label that counts as positive.
-    bundle : str, optional
-        Name of the bundle that was scored.
-    split : str, optional
-        Which images these are, such as "test" or "out-of-fold"; by default "out-of-fold"
+    bundle, split : str, optional
+        Name of the bundle that was scored, and which images these are; by default "out-of-fold"
         where there is a column ``fold``, and otherwise "all images given".
-    resamples : int
-        Bootstrap resamples.
-    seed : int
+    resamples, seed : int
         Of the bootstrap.
 
     Returns
     -------
     dict
         Ready for JSON, null for what is undefined: ``bundle``, ``n`` (images), ``groups``,
-        ``positives``, ``positive``, ``split``, ``unit`` ("group" or, where the set has no
-        groups, "image": what the bootstrap resamples), ``interval`` and ``heads``. Each
-        head has its ``threshold``; ``auroc``, ``average_precision``, ``accuracy``,
-        ``sensitivity``, ``specificity``, ``f1``, ``ece`` and ``brier``, each as ``value``,
-        ``low`` and ``high``; ``confusion``; and the same again ``by_source``. Last,
-        ``auroc_differences``: for each pair of heads ``a`` and ``b``, AUROC of a minus
-        that of b on the same resamples.
+        ``positives``, ``positive``, ``split``, ``unit`` (what is resampled: "group" or, in a
+        set without any, "image"), ``interval``, ``heads`` and ``auroc_differences`` (for each
+        pair of heads, AUROC of ``a`` minus that of ``b``). A head has its ``threshold``,
+        `page.METRICS`, each as ``value``, ``low`` and ``high``, ``confusion``, and the same
+        again ``by_source``.
 
     Raises
     ------
     DataError
         When a column, a threshold or a label is missing, a score is no probability, or
         the heads did not score the same images.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(
+    ...     {"path": list("abcd"), "group": list("1234"), "source": "clinic", "head": "svm"}
+    ... ).assign(label=["benign", "benign", "malignant", "malignant"], score=[0.1, 0.4, 0.3, 0.9])
+    >>> summary = summarise(table, {"svm": 0.5}, resamples=100)
+    >>> summary["unit"], summary["heads"]["svm"]["auroc"]["value"]
+    ('group', 0.75)
     """
     table = _checked(predictions, thresholds, positive)
     images = table.drop_duplicates("path")
     grouped = bool(images["group"].notna().any())
-    progress = tqdm(table.groupby("head", sort=False), desc="heads", leave=False, disable=None)
     return {
         "bundle": bundle,
         "n": len(images),
@@ -88,16 +92,8 @@ def summarise(
         "positive": positive,
         "split": split or ("out-of-fold" if "fold" in table else "all images given"),
         "unit": "group" if grouped else "image",
-        "interval": {
-            "method": "percentile bootstrap",
-            "level": intervals.LEVEL,
-            "resamples": resamples,
-            "seed": seed,
-        },
-        "heads": {
-            str(head): _summarise_head(rows, thresholds[str(head)], resamples, seed)
-            for head, rows in progress
-        },
+        "interval": _METHOD | {"resamples": resamples, "seed": seed},
+        "heads": _summarise_heads(table, thresholds, resamples, seed),
         "auroc_differences": _differences(table, resamples, seed),
     }
 
@@ -127,18 +123,12 @@ def write(
         A new or empty folder, or an earlier report, which is replaced.
     title : str
         Heading of the page.
-    positive : str
-        The label that counts as positive.
-    bundle : str, optional
-        Name of the bundle that was scored.
-    split : str, optional
+    positive, bundle, split : str, optional
         As in `summarise`.
     more : mapping, optional
-        Further entries of the summary; the page shows ``localisation``, as `explain.located`
-        measures it.
-    resamples : int
-        Bootstrap resamples.
-    seed : int
+        Further entries of the summary; the page shows ``localisation``, as
+        `explain.localise_records` measures it.
+    resamples, seed : int
         Of the bootstrap.
 
     Returns
@@ -163,19 +153,9 @@ def write(
         seed=seed,
     ) | dict(more or {})
     table = _checked(predictions, thresholds, positive)
-    figures = plots.draw(table, summary)
-    with files.whole(folder) as temporary:
+    with files.atomic_write(folder) as temporary:
         temporary.mkdir()
-        (temporary / "report.json").write_text(
-            json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
-        predictions.to_csv(temporary / "predictions.csv", index=False)
-        for name, png in figures.items():
-            (temporary / f"{name}.png").write_bytes(png)
-        (temporary / "index.html").write_text(
-            page.render(title, summary, figures), encoding="utf-8"
-        )
+        _write_files(temporary, title, summary, predictions, plots.draw(table, summary))
     return folder / "index.html"
 
 
@@ -198,24 +178,40 @@ def check_place(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise DataError(f"A report is written to a folder. Received: the file {folder}")
+        raise DataError(f"A report must be written to a folder. Received: the file {folder}.")
     foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in _FILES)
     if foreign:
         raise DataError(
-            "A report replaces its folder, which is new, empty or an earlier report. "
-            f"Received: {folder} with {', '.join(foreign[:3])}"
+            "The folder of a report must be new, empty or an earlier report, which is replaced. "
+            f"Received: {folder} with {', '.join(foreign[:3])}."
         )
+
+
+def _write_files(
+    folder: Path,
+    title: str,
+    summary: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    figures: Mapping[str, bytes],
+) -> None:
+    """Write numbers, predictions, figures and page into a folder."""
+    numbers = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
+    (folder / "report.json").write_text(numbers + "\n", encoding="utf-8")
+    predictions.to_csv(folder / "predictions.csv", index=False)
+    for name, png in figures.items():
+        (folder / f"{name}.png").write_bytes(png)
+    (folder / "index.html").write_text(page.render(title, summary, figures), encoding="utf-8")
 
 
 def _checked(
     predictions: pd.DataFrame, thresholds: Mapping[str, float], positive: str
 ) -> pd.DataFrame:
-    """Give the table with a boolean column ``positive``, or say what is wrong with it."""
+    """Check the table and add the boolean column ``positive``."""
     missing = [name for name in COLUMNS if name not in predictions]
     if missing or predictions.empty:
         raise DataError(
-            f"Predictions are a table of the columns {', '.join(COLUMNS)}, one row per image "
-            f"and head. Received: {len(predictions)} rows without {', '.join(missing) or 'any'}"
+            f"Predictions must be a table of the columns {', '.join(COLUMNS)}, one row per image "
+            f"and head. Received: {len(predictions)} rows without {', '.join(missing) or 'any'}."
         )
     _check_labels(predictions, positive)
     _check_scores(predictions)
@@ -223,8 +219,8 @@ def _checked(
     without = [head for head in heads if head not in thresholds]
     if without:
         raise DataError(
-            "Every head has a threshold (NaN where it has no operating point). "
-            f"Received: none for {', '.join(without)}"
+            "Every head must have a threshold (NaN where it has no operating point). "
+            f"Received: none for {', '.join(without)}."
         )
     _check_images(predictions)
     return predictions.assign(
@@ -239,8 +235,8 @@ def _check_labels(predictions: pd.DataFrame, positive: str) -> None:
     others = sorted(labels[labels != positive].astype(str).unique())
     if labels.isna().any() or len(others) > 1:
         raise DataError(
-            f"Every label is {positive!r} or one other. "
-            f"Received: {', '.join(sorted(labels.astype(str).unique())[:5])}"
+            f"Every label must be {positive!r} or one other. "
+            f"Received: {', '.join(sorted(labels.astype(str).unique())[:5])}."
         )
 
 
@@ -249,9 +245,9 @@ def _check_scores(predictions: pd.DataFrame) -> None:
     wrong = ~scores.between(0, 1)
     if wrong.any():
         raise DataError(
-            "Every score is a probability from 0 to 1. "
+            "Every score must be a probability from 0 to 1. "
             f"Received: {predictions['score'][wrong].iloc[0]} for "
-            f"{predictions['path'][wrong].iloc[0]}, and {int(wrong.sum()) - 1} more"
+            f"{predictions['path'][wrong].iloc[0]}, and {int(wrong.sum()) - 1} more."
         )
 
 
@@ -261,15 +257,25 @@ def _check_images(predictions: pd.DataFrame) -> None:
     if not ((paths.nunique() == images) & (paths.size() == images)).all():
         counts = ", ".join(f"{head}: {count}" for head, count in paths.size().items())
         raise DataError(
-            f"Every head scores each of the {images} images once. Received: {counts} rows"
+            f"Every head must score each of the {images} images once. Received: {counts} rows."
         )
     facts = predictions[["path", "label", "group", "source"]].drop_duplicates()
     if len(facts) > images:
         twice = facts["path"][facts["path"].duplicated()].iloc[0]
         raise DataError(
-            "An image has one label, group and source, the same for every head. "
-            f"Received: two for {twice}"
+            "An image must have one label, group and source, the same for every head. "
+            f"Received: two for {twice}."
         )
+
+
+def _summarise_heads(
+    table: pd.DataFrame, thresholds: Mapping[str, float], resamples: int, seed: int
+) -> dict[str, Any]:
+    progress = tqdm(table.groupby("head", sort=False), desc="heads", leave=False, disable=None)
+    return {
+        str(head): _summarise_head(rows, thresholds[str(head)], resamples, seed)
+        for head, rows in progress
+    }
 
 
 def _summarise_head(
@@ -312,7 +318,7 @@ def _figures(rows: pd.DataFrame, threshold: float, resamples: int, seed: int) ->
         statistics, labels, scores, rows["group"].to_numpy(), resamples, seed
     )
     figures: dict[str, Any] = {
-        name: found[name].told() if name in found else {"value": None, "low": None, "high": None}
+        name: found[name].to_dict() if name in found else {"value": None, "low": None, "high": None}
         for name in page.METRICS
     }
     figures["confusion"] = (
@@ -335,7 +341,7 @@ def _differences(table: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
             resamples,
             seed,
         )
-        differences.append({"a": a, "b": b, **found.told()})
+        differences.append({"a": a, "b": b, **found.to_dict()})
     return differences
 
 

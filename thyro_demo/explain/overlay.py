@@ -1,4 +1,4 @@
-"""Lay a heatmap over its frame, and give the colour scales that do so."""
+"""Lay a heatmap over its frame, in colours that the page and every picture share."""
 
 from __future__ import annotations
 
@@ -41,8 +41,14 @@ def overlay(
     Raises
     ------
     ThyroError
-        If frame and heatmap differ in height or width, the opacity lies outside 0–1,
+        If frame and heatmap differ in height or width, the opacity is outside 0–1,
         or the colour scale is unknown.
+
+    Examples
+    --------
+    >>> frame, heatmap = np.full((1, 2, 3), 100, np.uint8), np.array([[0.0, 1.0]])
+    >>> overlay(frame, heatmap, opacity=1.0).tolist()
+    [[[100, 100, 100], [252, 255, 164]]]
     """
     if frame.shape != (*heatmap.shape, 3):
         raise ThyroError(
@@ -50,7 +56,7 @@ def overlay(
             f"Received: frame {frame.shape}, heatmap {heatmap.shape}."
         )
     if not 0 <= opacity <= 1:
-        raise ThyroError(f"The opacity must lie between 0 and 1. Received: opacity={opacity}.")
+        raise ThyroError(f"The opacity must be between 0 and 1. Received: opacity={opacity}.")
     heat = np.clip(heatmap, 0, 1).astype(np.float32)
     colours = colour_table(colormap)[np.rint(heat * 255).astype(np.uint8)]
     cover = opacity * heat[..., np.newaxis]
@@ -59,19 +65,17 @@ def overlay(
 
 
 @functools.cache
-def colour_table(colormap: str, steps: int = 256) -> np.ndarray:
-    """Sample a colour scale at equal steps.
+def colour_table(colormap: str) -> np.ndarray:
+    """Return the colour of each grey level of a heatmap.
 
     Parameters
     ----------
     colormap : str
         One of `COLOUR_SCALES`.
-    steps : int, optional
-        Number of samples, at least 2.
 
     Returns
     -------
-    ndarray of float32, shape (steps, 3)
+    ndarray of float32, shape (256, 3)
         RGB, 0–1, from the coldest colour to the hottest. Read-only.
 
     Raises
@@ -84,6 +88,6 @@ def colour_table(colormap: str, steps: int = 256) -> np.ndarray:
             f"The colour scale must be one of {', '.join(COLOUR_SCALES)}. "
             f"Received: colormap={colormap}."
         )
-    table = colormaps[colormap](np.linspace(0, 1, steps))[:, :3].astype(np.float32)
+    table = colormaps[colormap](np.linspace(0, 1, 256))[:, :3].astype(np.float32)
     table.flags.writeable = False
     return table

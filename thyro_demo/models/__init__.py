@@ -1,1 +1,1 @@
-"""Backbones, heads, staged training, features and bundles."""
+"""Backbones and their architectures, the nodule map, features and heads."""

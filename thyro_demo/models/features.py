@@ -14,19 +14,19 @@ from thyro_demo.models.pooling import FLOOR, POOLINGS
 
 
 def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTensor:
-    """Give the tensor that machines and forests read.
+    """Return the tensor that SVMs and forests read.
 
     The standard deviation of each channel over the feature map, second-order pooling cut
-    down to its diagonal (Carreira et al. 2012), tells how much of a pattern stands out
+    down to its diagonal (Carreira et al. 2012), measures how much of a pattern is seen
     somewhere, whatever its average: texture, rather than brightness.
 
     Parameters
     ----------
     network : keras.Model
-        Network from `backbones.build`.
+        Network from `networks.build`.
     cam_layer : str
         Its last feature map.
-    pooling : {"average", "deviation", "nodule"}
+    pooling : {"average", "std", "nodule"}
         "average" and "nodule" are the network's own layer "features".
 
     Returns
@@ -41,7 +41,7 @@ def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTe
     """
     if pooling not in POOLINGS:
         raise RecipeError(
-            f"Heads read one of {', '.join(POOLINGS)} of a feature map. Received: {pooling!r}."
+            f"The pooling must be one of {', '.join(POOLINGS)}. Received: pooling={pooling!r}."
         )
     if pooling in ("average", "nodule"):
         return network.get_layer("features").output
@@ -52,7 +52,7 @@ def readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.KerasTe
 def whole_frame(cells: keras.KerasTensor) -> keras.KerasTensor:
     """Average a feature map over the whole frame, beside its standard deviation.
 
-    What tells a chest film from a scan lies outside the nodule too.
+    The difference between a chest film and a scan is outside the nodule too.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def ood_readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.Ker
     Parameters
     ----------
     network : keras.Model
-        Network from `backbones.build`.
+        Network from `networks.build`.
     cam_layer, pooling : str
         As for `readout`.
 
@@ -85,7 +85,7 @@ def ood_readout(network: keras.Model, cam_layer: str, pooling: str) -> keras.Ker
         else what the heads read.
     """
     if pooling == "nodule":
-        return whole_frame(network.get_layer(nodule_map.READ).input[0])
+        return whole_frame(network.get_layer(nodule_map.READ).output)
     return readout(network, cam_layer, pooling)
 
 
@@ -102,11 +102,11 @@ def pooled(
     Parameters
     ----------
     network : keras.Model
-        Network from `backbones.build`.
+        Network from `networks.build`.
     images : ndarray of uint8 (n, s, s, 3)
         RGB.
     tensors : sequence of KerasTensor, optional
-        What to give, each (n, d); the layer "features" without it.
+        What to return, each (n, d); the layer "features" without it.
     batch : int
         Images a forward pass.
     seed, how : tuple of int and Augmentation, optional
@@ -142,9 +142,9 @@ def pooled_above(
     Parameters
     ----------
     network : keras.Model
-        Network from `backbones.build`.
+        Network from `networks.build`.
     cut : str
-        Layer that gave the activations.
+        Layer whose output the activations are.
     activations : ndarray of float32 (n, …)
         Output of `cut` for every image.
     tensors : sequence of KerasTensor
@@ -155,7 +155,7 @@ def pooled_above(
     Returns
     -------
     list of ndarray of float32 (n, d)
-        As `pooled` gives them.
+        From `pooled`.
     """
     part = keras.Model(network.get_layer(cut).output, list(tensors))
     run = tf.function(lambda x: tf.nest.flatten(part(x, training=False)), reduce_retracing=True)

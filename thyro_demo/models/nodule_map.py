@@ -1,7 +1,7 @@
 """The nodule map: a network's second output, and the pooling that is weighted with it.
 
 A network that is asked for a label alone may lean on anything in the frame. Here the last
-layers first draw where the nodule is, cell by cell, and every head reads what lies there:
+layers first draw where the nodule is, cell by cell, and every head reads what is there:
 the features are means and standard deviations of the feature maps, weighted with the drawn
 map. A heatmap through such a pooling cannot leave what the network takes for the nodule.
 Standard Keras layers alone, so that `keras.saving.load_model` opens the file.
@@ -20,31 +20,18 @@ LOGITS = "nodule_logits"
 """Layer below it, before the sigmoid: the loss reads this one."""
 
 READ = "read_map"
-"""Layer of what is pooled, (n, h, w, c): the finer map and the enlarged last one side by side."""
+"""Layer of what is pooled, float32 (n, h, w, c): the finer map. The last map draws the nodule, but
+is not read: it learns the labels of its stage by heart, and reads real frames worse than the frozen
+map below it."""
 
 _WIDTH = 64
 
 
 def check(title: str, fine_layer: str | None, side: int) -> None:
-    """Refuse a network without a finer map, or a size at which the two maps don't fit.
-
-    Parameters
-    ----------
-    title : str
-        The network, for the message.
-    fine_layer : str or None
-        Of its `BackboneSpec`.
-    side : int
-        Side of the input, pixels.
-
-    Raises
-    ------
-    RecipeError
-        If there is no nodule map for it.
-    """
+    """Refuse a network without a finer map, or a size at which the two maps don't fit."""
     if fine_layer is None:
         raise RecipeError(
-            "A nodule map needs a network whose row names a finer map, as those of "
+            "A network with a nodule map must be one whose row names a finer map, as those of "
             f"EfficientNet-B0, ResNet-50 and VGG-16 do. Received: head='nodule' for {title}."
         )
     if side % 32:
@@ -89,46 +76,32 @@ def draw(fine: keras.KerasTensor, last: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Activation("sigmoid", name=OUTPUT, dtype="float32")(x)
 
 
-def join(fine: keras.KerasTensor, last: keras.KerasTensor) -> keras.KerasTensor:
-    """Put the finer map and the enlarged last one side by side.
-
-    Parameters
-    ----------
-    fine, last : KerasTensor
-        As for `draw`.
-
-    Returns
-    -------
-    KerasTensor
-        float32 (n, k h, k w, c + d).
-    """
-    last = layers.UpSampling2D(
-        _factor(fine, last), interpolation="bilinear", name="last_up", dtype="float32"
-    )(last)
-    return layers.Concatenate(name=READ, dtype="float32")([ops.cast(fine, "float32"), last])
+def read(fine: keras.KerasTensor) -> keras.KerasTensor:
+    """Name the map that is pooled, apart from the branch that draws the nodule from it."""
+    return layers.Activation("linear", name=READ, dtype="float32")(fine)
 
 
-def pool(read: keras.KerasTensor, nodule: keras.KerasTensor) -> keras.KerasTensor:
+def pool(features: keras.KerasTensor, nodule: keras.KerasTensor) -> keras.KerasTensor:
     """Pool a feature map with the nodule map as weights: mean and standard deviation.
 
     Parameters
     ----------
-    read : KerasTensor
+    features : KerasTensor
         float32 (n, h, w, c).
     nodule : KerasTensor
-        float32 (n, h, w, 1), 0–1. Its square is the weight, so that a wide faint
-        surrounding does not outweigh a small nodule.
+        float32 (n, h, w, 1), 0–1. The weight is this and a little everywhere
+        (`pooling.EVERYWHERE`): what surrounds a nodule tells its margin and its echogenicity.
 
     Returns
     -------
     KerasTensor
         float32 (n, 2c): means, then standard deviations, each over its own spread in training.
     """
-    weight = nodule * nodule + EVERYWHERE
+    weight = nodule + EVERYWHERE
     share = weight / ops.sum(weight, axis=(1, 2), keepdims=True)
-    mean = ops.sum(share * read, axis=(1, 2), keepdims=True)
+    mean = ops.sum(share * features, axis=(1, 2), keepdims=True)
     # About the mean: squares less the squared mean would lose all digits of a flat channel.
-    spread = ops.sqrt(ops.sum(share * (read - mean) ** 2, axis=(1, 2)) + FLOOR)
+    spread = ops.sqrt(ops.sum(share * (features - mean) ** 2, axis=(1, 2)) + FLOOR)
     pooled = layers.Concatenate(name="pooled", dtype="float32")([mean[:, 0, 0], spread])
     return layers.BatchNormalization(center=False, scale=False, name="features", dtype="float32")(
         pooled
@@ -136,5 +109,5 @@ def pool(read: keras.KerasTensor, nodule: keras.KerasTensor) -> keras.KerasTenso
 
 
 def _factor(fine: keras.KerasTensor, last: keras.KerasTensor) -> int:
-    """Tell how many cells of the finer map lie along one of the last."""
+    """Compute how many cells of the finer map span one of the last."""
     return fine.shape[1] // last.shape[1]

@@ -1,4 +1,4 @@
-"""Out of distribution: how far a frame lies from every kind of training image."""
+"""Out of distribution: how far a frame is from every kind of training image."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,10 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from thyro_demo.models.heads import rounded
+
 COMPONENTS = 32
-"""Most principal components of a kind; what lies outside them is the residual."""
+"""Most principal components of a kind; what is outside them is the residual."""
 
 FOLDS = 5
 """Parts in which the groups of a kind are left out in turn, to find its limit."""
@@ -27,7 +29,7 @@ def fit(
 ) -> tuple[dict[str, Pipeline], dict[str, float]]:
     """Fit the space of each kind of training image, and the distance that few of them exceed.
 
-    One Gaussian over sources as unlike as photographs of two scanners and drawn phantoms is wide
+    One Gaussian over sources as different as photographs of two scanners and drawn phantoms is wide
     enough for a black frame, so each kind has its own. Distance is the Mahalanobis distance in
     the leading principal components together with the residual outside them (Lee et al. 2018,
     "A simple unified framework for detecting out-of-distribution samples", section 2.1; there
@@ -73,25 +75,15 @@ def _fit_one(features: np.ndarray, groups: np.ndarray) -> tuple[Pipeline, float]
 
 def _space(features: np.ndarray) -> Pipeline:
     parts = max(min(COMPONENTS, features.shape[1], len(features) // 4), 1)
-    return make_pipeline(StandardScaler(), PCA(parts, random_state=0)).fit(features)
+    space = make_pipeline(StandardScaler(), PCA(parts, random_state=0)).fit(features)
+    if parts < features.shape[1]:
+        # Without a residual, what rounding leaves of it would be all there is.
+        space[-1].components_ = rounded(space[-1].components_)
+    return space
 
 
 def distance(space: Pipeline, features: np.ndarray) -> np.ndarray:
-    """Measure how far features lie from the training images of one kind.
-
-    Parameters
-    ----------
-    space : Pipeline
-        From `fit`.
-    features : ndarray of float32 (n, d)
-        Features.
-
-    Returns
-    -------
-    ndarray of float64 (n,)
-        Root of the mean squared standardised coordinate, residual included; about 1 for a
-        training image.
-    """
+    """Measure how far features (n, d) are from the training images of a kind; about 1 for those."""
     scaler, pca = space.steps[0][1], space.steps[1][1]
     scaled = scaler.transform(np.asarray(features, np.float64))
     along = pca.transform(scaled)
@@ -119,5 +111,13 @@ def score(
     -------
     ndarray of float64 (n,)
         Least distance over its limit; above 1 is out of distribution.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.normal(size=(60, 4))
+    >>> spaces, limits = fit(features, [f"{row // 2}" for row in range(60)], ["ours"] * 60)
+    >>> score(spaces, limits, np.array([[0.0] * 4, [9.0] * 4])) > 1
+    array([False,  True])
     """
     return np.min([distance(spaces[kind], features) / limits[kind] for kind in spaces], axis=0)

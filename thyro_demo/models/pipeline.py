@@ -1,8 +1,10 @@
 """From record tables to batches: decode and crop once, augment in the graph."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from thyro_demo.data.images import decode
-from thyro_demo.data.preprocess import NODULE_MARGIN, Box, crop, prepare, widen
+from thyro_demo.data.roi import NODULE_MARGIN, widen
+from thyro_demo.data.scan_area import Box, crop, prepare
 from thyro_demo.errors import DataError
 
 
@@ -34,7 +37,7 @@ class Augmentation:
         Standard deviation of brightness (share of 255) and of the logarithm of contrast.
     speckle : float
         Largest standard deviation of multiplicative noise; each view has its own between
-        zero and this, so that frames without added noise stay familiar.
+        zero and this, so that frames without added noise occur as well.
     gamma : float
         Standard deviation of the logarithm of the exponent of a grey curve.
     depth : float
@@ -114,7 +117,7 @@ def load_frames(
     unknown = sorted(set(records["label"]) - set(classes))
     if unknown:
         raise DataError(
-            f"Every label has to be one of {', '.join(classes)}. Received: {', '.join(unknown)}."
+            f"Every label must be one of {', '.join(classes)}. Received: {', '.join(unknown)}."
         )
     images = np.empty((len(records), size, size, 3), np.uint8)
 
@@ -255,6 +258,14 @@ def _as_scanned(
     return views, (1.0 - share) * noise + share * smooth
 
 
+@functools.cache
+def _drawing(augmentation: Augmentation, channels: int) -> Any:
+    """Trace `augment` once for all epochs, which takes longer than to draw a small batch."""
+    draw = tf.function(functools.partial(augment, augmentation=augmentation), autograph=False)
+    frames = tf.TensorSpec((None, None, None, channels), tf.float32)
+    return draw.get_concrete_function(frames, tf.TensorSpec((2,), tf.int64))
+
+
 def batches(
     images: np.ndarray,
     order: np.ndarray,
@@ -263,20 +274,20 @@ def batches(
     augmentation: Augmentation | None = None,
     side: int | None = None,
 ) -> tf.data.Dataset:
-    """Give the images of one epoch in a fixed order, batch by batch.
+    """Yield the images of one epoch in a fixed order, batch by batch.
 
     Parameters
     ----------
     images : ndarray of uint8 (n, s, s, 3 or 4)
         All images, decoded and cropped.
     order : ndarray of int64 (m,)
-        Rows of `images` to give.
+        Rows of `images`.
     batch : int
         Batch size.
     seed : tuple of int
         Run and epoch; with the number of the batch it fixes every view.
     augmentation : Augmentation, optional
-        None gives the images as they are.
+        None leaves the images as they are.
     side : int, optional
         Shrink to this side by area averages; None leaves the size.
 
@@ -287,13 +298,14 @@ def batches(
     """
     held = tf.constant(images)
     run, epoch = seed
+    draw = None if augmentation is None else _drawing(augmentation, images.shape[3])
     rows = tf.data.Dataset.from_tensor_slices(np.asarray(order, np.int64)).batch(batch)
 
     def view(number: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
         picked = tf.cast(tf.gather(held, chosen), tf.float32)
-        if augmentation is not None:
+        if draw is not None:
             key = tf.stack([tf.constant(run, tf.int64), number + 100_003 * epoch])
-            picked = augment(picked, key, augmentation)
+            picked = draw(picked, key)
         if side is not None and side != images.shape[1]:
             picked = tf.image.resize(picked, (side, side), "area")
         return picked

@@ -1,1 +1,1 @@
-"""Questions asked of whole chains: cross-validation, ensembles, the middle stage, shortcuts."""
+"""Studies: graphs of jobs, the steps they are made of, questions, protocols and reports."""

@@ -1,17 +1,27 @@
-"""What a study runs on: real sets or phantoms, how many workers, which first weights."""
+"""What a study runs on: real sets or phantoms, how many workers, which initial weights."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from thyro_demo.bundle import card
+from thyro_demo.bundle.manifest import weights_root
 from thyro_demo.data import datasets, phantom, splits
 from thyro_demo.errors import DataError
-from thyro_demo.models.manifest import weights_root
-from thyro_demo.study import differences
+from thyro_demo.study import graph
+from thyro_demo.study.graph import Job, Outcome
+from thyro_demo.training import out_of_fold, stage_images, thyroid_set
 
 FOLDS = 5
 """Grouped folds of every protocol on thyroid frames."""
+
+SPLIT = "five grouped folds, out of fold"
+"""The same in the words of a published table."""
+
+SOURCES = {key: title.partition(" (")[0] for key, title in card.SOURCES.items()}
+"""Titles of the sources of the thyroid frames, in the order of published tables."""
 
 _SCANNERS = {"scanner A": (120, 160), "scanner B": (132, 132), "scanner C": (108, 156)}
 """Rows and columns of the frames of each simulated source."""
@@ -34,18 +44,18 @@ class Setting:
         Local processes.
     ray : str or None
         Address of a Ray cluster, which then computes the parts.
-    start : str
+    weights : str
         "offline" takes the networks of the natural stage that are at hand and random weights
         for the others; "imagenet" takes published weights.
     natural : str
-        Where the networks of the natural stage lie, "{backbone}" for the network's key.
+        Where the networks of the natural stage are, "{backbone}" for the network's key.
     """
 
     data: Path | None
     work: Path
     workers: int = 2
     ray: str | None = None
-    start: str = "offline"
+    weights: str = "offline"
     natural: str = "runs/{backbone}-natural-64.keras"
 
     @property
@@ -54,7 +64,7 @@ class Setting:
         return self.data is None
 
     def folder(self, name: str) -> Path:
-        """Give the folder of one real set.
+        """Find the folder of one real set.
 
         Parameters
         ----------
@@ -75,13 +85,13 @@ class Setting:
             return self.data
         if self.data is None or not (self.data / name).is_dir():
             raise DataError(
-                f"This study reads the set {name} in the folder given by --data. "
+                f"The folder --data must hold the set {name}, which this study reads. "
                 f"Received: {self.data}, without it."
             )
         return self.data / name
 
-    def first(self, backbone: str) -> str:
-        """Choose the first weights of a network, as `starts.apply` takes them.
+    def initial_weights(self, backbone: str) -> str:
+        """Choose the initial weights of a network, as `initial_weights.load` takes them.
 
         Parameters
         ----------
@@ -93,8 +103,8 @@ class Setting:
         str
             Path of a network of the natural stage, "imagenet" or "none".
         """
-        if self.start != "offline":
-            return self.start
+        if self.weights != "offline":
+            return self.weights
         places = (
             Path(self.natural.replace("{backbone}", backbone)),
             weights_root() / backbone / "natural-64.keras",
@@ -102,14 +112,50 @@ class Setting:
         found = [str(place) for place in places if place.is_file()]
         return found[0] if found and not self.fast else "none"
 
+    def compute(self, jobs: Iterable[Job]) -> Outcome:
+        """Compute jobs, or read what an earlier run has computed.
+
+        Parameters
+        ----------
+        jobs : iterable of Job
+            What is wanted.
+
+        Returns
+        -------
+        Outcome
+            Of the graph.
+
+        Raises
+        ------
+        StudyError
+            If the cluster does not answer.
+        """
+        return graph.run(jobs, self.work / "jobs", self.workers, self.ray)
+
+    def published(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """Choose the columns of `oof.csv`, with paths relative to this study's folders.
+
+        Parameters
+        ----------
+        scores : DataFrame
+            Out-of-fold scores.
+
+        Returns
+        -------
+        DataFrame
+            As from `out_of_fold.published`.
+        """
+        folders = (self.work,) if self.data is None else (self.work, self.data)
+        return out_of_fold.published(scores, folders)
+
 
 def thyroid(setting: Setting) -> pd.DataFrame:
-    """Read thyroid frames, dealt to grouped folds; phantoms of three scanners when fast.
+    """Read thyroid frames, assigned to grouped folds; phantoms of three scanners when fast.
 
     Parameters
     ----------
     setting : Setting
-        Where they lie.
+        Where they are.
 
     Returns
     -------
@@ -122,9 +168,29 @@ def thyroid(setting: Setting) -> pd.DataFrame:
         If the set is missing, or not in the layout that is read.
     """
     if setting.data is not None:
-        return differences.frames(setting.folder("thyroid_us"), setting.work)
+        return thyroid_frames(setting.folder("thyroid_us"), setting.work)
     records = scanners(setting.work / "phantoms", _PATIENTS)
     return splits.kfold(records, FOLDS, seed=0)
+
+
+def thyroid_frames(data: Path, work: Path) -> pd.DataFrame:
+    """Read the thyroid frames, without phantoms, assigned to grouped folds of their own.
+
+    These are not the folds of the shipped chain, which splits its phantoms along with them.
+
+    Parameters
+    ----------
+    data : Path
+        The thyroid set, or the folder that holds all sets by name.
+    work : Path
+        Where the note of the set goes.
+
+    Returns
+    -------
+    DataFrame
+        Record table with a column `fold`.
+    """
+    return thyroid_set.assemble(stage_images.thyroid(data), work / "thyroid")
 
 
 def scanners(folder: Path, patients: int, seed: int = 0, scale: int = 1) -> pd.DataFrame:
@@ -148,13 +214,44 @@ def scanners(folder: Path, patients: int, seed: int = 0, scale: int = 1) -> pd.D
     """
     parts = []
     for number, (source, shape) in enumerate(_SCANNERS.items(), start=seed):
+        larger = (scale * shape[0], scale * shape[1])
         place = folder / source.replace(" ", "-")
-        if not (place / "index.csv").exists():
-            larger = (scale * shape[0], scale * shape[1])
-            drawn = phantom.cohort(patients, frames_per_patient=2, seed=number, shape=larger)
-            phantom.write(drawn, place, total=2 * patients)
-        records = datasets.phantoms(place)
+        records = drawn(place, patients, 2, seed=number, shape=larger)
         # Each cohort counts its patients from one.
         groups = source[-1] + "-" + records["group"].astype(str)
         parts.append(records.assign(source=source, group=groups))
     return pd.concat(parts, ignore_index=True)
+
+
+def drawn(
+    folder: Path,
+    patients: int,
+    frames: int,
+    seed: int,
+    shape: tuple[int, int],
+    diffuse: bool = False,
+) -> pd.DataFrame:
+    """Draw phantoms, or read those that were drawn before.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are kept.
+    patients, frames : int
+        Patients, and frames of each.
+    seed : int
+        Of the cohort.
+    shape : tuple of int
+        Rows and columns of a frame.
+    diffuse : bool
+        Glands, half of them autoimmune, in place of nodules.
+
+    Returns
+    -------
+    DataFrame
+        Record table.
+    """
+    if not (folder / "index.csv").exists():
+        cohort = phantom.cohort(patients, frames, seed=seed, shape=shape, diffuse=diffuse)
+        phantom.write(cohort, folder, total=patients * frames)
+    return datasets.phantoms(folder)

@@ -6,10 +6,10 @@ import os
 from thyro_demo.ui.direct import direct
 from thyro_demo.ui.uploads import private_folder
 
-# Gradio reads these when it is imported: nothing about a user leaves the machine.
+# Gradio reads these when it is imported: nothing about a user leaves the computer.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-# Its folder, too; the usual one may belong to another user of the machine.
+# Its folder, too; the usual one may belong to another user of the computer.
 private_folder()
 with direct():
     importlib.import_module("gradio")

@@ -10,15 +10,9 @@ from thyro_demo.engine import Engine
 from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.examples import Example, collect
 from thyro_demo.ui.gate import GatedBlocks
-from thyro_demo.ui.results import colour_filters
+from thyro_demo.ui.html import html_block, render
+from thyro_demo.ui.results import filters
 from thyro_demo.ui.warmup import WarmUp
-
-_MASTHEAD = """
-<header class="thyro-masthead"><div><h1>ThyroDemo</h1>
-<p>One thyroid ultrasound frame, several networks: compare what each head reads and where
-it looks.</p></div>
-<span class="thyro-badge">Teaching and research only, never a diagnosis</span></header>
-"""
 
 
 def build_ui(
@@ -29,21 +23,21 @@ def build_ui(
     Parameters
     ----------
     engine : Engine
-        What compares and explains; a stand-in with the same methods will do.
+        What compares and explains; any object with the same methods serves.
     examples : sequence of Example, optional
         Frames on offer; by default `thyro_demo.ui.examples.collect`.
     warm_up : WarmUp, optional
-        The loading of the networks that a comparison waits for, begun when the page
-        stands in a browser; by default the engine loads them when first asked.
+        The loading of the networks that a comparison waits for, begun when the page is open
+        in a browser; by default the engine loads them when first asked.
 
     Returns
     -------
     gr.Blocks
-        The app; `thyro_demo.ui.launch.launch` gives it its look and its limits.
+        The app; `thyro_demo.ui.launch.launch` adds its look and its limits.
     """
     offered = collect() if examples is None else examples
     with GatedBlocks(title="ThyroDemo · Compare", analytics_enabled=False) as app:
-        gr.HTML(_MASTHEAD + colour_filters(), apply_default_css=False)
+        html_block(render("masthead", scales=filters()))
         ComparePage(engine, offered, warm_up).build()
         if warm_up is not None:
             app.load(warm_up.start, api_visibility="private", show_progress="hidden")

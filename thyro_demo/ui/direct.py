@@ -1,4 +1,4 @@
-"""Reach this machine itself without the proxies and certificates meant for others."""
+"""Reach this computer itself without the proxies and certificates meant for others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def direct() -> Iterator[None]:
     """Set the environment's network settings aside for a while.
 
     Gradio makes HTTP clients while it is imported, and asks its own server whether it
-    answers while it launches. Neither leaves the machine, so a proxy can only hinder them:
+    answers while it launches. Neither leaves the computer, so a proxy can only hinder them:
     it refuses private addresses, or is of a kind that the client does not know. Downloads
     and public links happen outside of this block, and use the settings.
     """

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from thyro_demo.clinical.tirads import level
+from thyro_demo.course.lecture import slug
 from thyro_demo.data import datasets, images, phantom
-from thyro_demo.data.preprocess import Box, mask_box
+from thyro_demo.data.roi import mask_box
+from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import ThyroError
-from thyro_demo.teach.lecture import slug
+from thyro_demo.ui.html import render
+from thyro_demo.ui.pictures import THUMBNAIL, thumbnail
 
 FETCHED = Path(__file__).resolve().parents[2] / "data" / "p1"
 """Where ``python -m thyro_demo data fetch p1`` puts the real frames."""
 
 REAL_FRAMES = 6
-_THUMBNAIL = (176, 132)
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,13 @@ class Example:
         One sentence on what is known of the frame, shown beside the scores so that a
         reader sees which heads are wrong.
     read : callable
-        Gives the frame, uint8 (H, W, 3), RGB.
+        Returns the frame, uint8 (H, W, 3), RGB.
     roi : Box or None
         Box around the nodule, where it is known.
     mask : ndarray of bool, shape (H, W), or None
         The nodule, where it is known to the pixel.
+    label : str
+        Its label, such as "malignant"; "" where it has none.
     """
 
     name: str
@@ -53,21 +53,11 @@ class Example:
     read: Callable[[], np.ndarray]
     roi: Box | None = None
     mask: np.ndarray | None = None
+    label: str = ""
 
 
 def collect(fetched: Path = FETCHED) -> list[Example]:
-    """Gather all examples.
-
-    Parameters
-    ----------
-    fetched : Path, optional
-        Folder of real frames; none are offered where it does not exist.
-
-    Returns
-    -------
-    list of Example
-        Phantoms first, then the test chart, then real frames.
-    """
+    """Gather all examples: phantoms, the test chart, and real frames if they were fetched."""
     chart = Example(
         name="test chart",
         caption="Not ultrasound",
@@ -93,30 +83,15 @@ def draw_chart() -> np.ndarray:
 
 
 def gallery(examples: Sequence[Example]) -> str:
-    """Write the examples as a row of buttons.
-
-    Parameters
-    ----------
-    examples : sequence of Example
-        What is on offer.
-
-    Returns
-    -------
-    str
-        HTML; a button carries the name of its example in ``data-example``, and the name that an
-        address ending in ``?case=…`` gives it in ``data-case``.
-    """
-    buttons = "".join(
-        f'<button type="button" class="thyro-example" data-example="{escape(example.name)}" '
-        f'data-case="{slug(example.name)}" aria-pressed="false">'
-        f'<img src="{_thumbnail(example.read())}" alt="" '
-        f'width="{_THUMBNAIL[0]}" height="{_THUMBNAIL[1]}">'
-        f"<span>{_breakable(escape(example.caption))}</span></button>"
-        for example in examples
-    )
-    return (
-        '<div class="thyro-examples" lang="en" role="group" aria-label="Example frames">'
-        f"{buttons}</div>"
+    """Write the examples as a row of buttons, named for the page and for ``?case=…`` addresses."""
+    return render(
+        "examples",
+        examples=examples,
+        slug=slug,
+        thumbnail=thumbnail,
+        caption=_breakable,
+        width=THUMBNAIL[0],
+        height=THUMBNAIL[1],
     )
 
 
@@ -135,7 +110,8 @@ def _phantom(name: str) -> Example:
             f"Phantom, drawn with {points}{f' ({grade})' if grade else ''} and "
             f"the label {drawn.label}; the label is a draw that the points make likelier."
         )
-    return Example(name, name, truth, lambda: drawn.rgb, mask_box(drawn.mask), drawn.mask)
+    box = mask_box(drawn.mask)
+    return Example(name, name, truth, lambda: drawn.rgb, box, drawn.mask, drawn.label)
 
 
 @functools.cache
@@ -157,11 +133,12 @@ def _real_frames(folder: Path) -> list[Example]:
     chosen = shuffled.groupby("label").head(REAL_FRAMES // 2).sort_values("label")
     return [
         Example(
-            # Sets give one file name to frames of several folders.
+            # Sets have one file name for frames of several folders.
             name=f"real: {Path(path).relative_to(folder).as_posix()}",
             caption=f"Real frame, {label}",
             truth=f"Real frame of the fetched set {folder.name}, labelled {label} there.",
             read=functools.partial(images.decode, path),
+            label=label,
         )
         for path, label in zip(chosen["path"], chosen["label"], strict=True)
         if _is_whole(path)
@@ -178,13 +155,5 @@ def _is_whole(path: str) -> bool:
 
 
 def _breakable(caption: str) -> str:
-    """Let the one word that is longer than a thumbnail is wide break where it should."""
-    return caption.replace("calcification", "calci&shy;fication")
-
-
-def _thumbnail(frame: np.ndarray) -> str:
-    image = Image.fromarray(frame)
-    image.thumbnail((2 * _THUMBNAIL[0], 2 * _THUMBNAIL[1]))
-    stream = io.BytesIO()
-    image.save(stream, "WEBP", quality=70)
-    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
+    """Let words that are wider than a thumbnail break where they should."""
+    return caption.replace("calcification", "calci\N{SOFT HYPHEN}fication")

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure, SubFigure
 
 from thyro_demo.engine import NOTICE, Comparison, Prediction
 from thyro_demo.explain.overlay import overlay
-from thyro_demo.ui.results import head_title, reading, score
+from thyro_demo.ui.pictures import blank
+from thyro_demo.ui.results import wording
 
 _ABOVE, _BELOW, _INK = "#b4530a", "#0f6b74", "#16232b"
 _WIDTH = 12.0
@@ -25,26 +26,7 @@ def compose(
     opacity: float,
     colormap: str,
 ) -> bytes:
-    """Draw frame, heatmaps and scores in one figure.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        What the engine answered.
-    maps : sequence of Prediction
-        The heatmaps to show, in order; those without a heatmap are passed over.
-    titles : mapping of str to str
-        Display name of each model.
-    opacity : float
-        How far the hottest colour covers the frame, 0–1.
-    colormap : str
-        One of `thyro_demo.explain.overlay.COLOUR_SCALES`.
-
-    Returns
-    -------
-    bytes
-        A PNG file, 1,800 pixels wide.
-    """
+    """Draw frame, heatmaps in their order, and scores as a PNG file, 1,800 pixels wide."""
     pictures = _pictures(comparison, maps, titles, opacity, colormap)
     columns = min(len(pictures), 4)
     rows = -(-len(pictures) // columns)
@@ -75,7 +57,8 @@ def _pictures(
 ) -> list[tuple[str, np.ndarray]]:
     return [("Frame", comparison.frame)] + [
         (
-            f"{titles[shown.model]} · {head_title(shown.head)} · {score(shown)}",
+            f"{titles[shown.model]} · {wording(shown).head} · {wording(shown).score}"
+            + (" · no evidence" if blank(shown.heatmap) else ""),
             overlay(comparison.frame, shown.heatmap, opacity, colormap),
         )
         for shown in maps
@@ -99,16 +82,20 @@ def _draw_pictures(places: Sequence[Axes], pictures: Sequence[tuple[str, np.ndar
 
 
 def _draw_scores(axes: Axes, predictions: Sequence[Prediction], titles: Mapping[str, str]) -> None:
-    """Draw one bar a head, with its threshold marked and its reading in words."""
+    """Draw one bar a head, with its threshold marked and its side of it in words."""
     lines = np.arange(len(predictions))
     colours = [_ABOVE if shown.positive else _BELOW for shown in predictions]
     axes.barh(lines, [shown.score for shown in predictions], 0.55, color=colours)
     axes.vlines(
         [shown.threshold for shown in predictions], lines - 0.4, lines + 0.4, _INK, linewidth=2
     )
-    for line, shown in enumerate(predictions):
-        axes.text(1.01, line, f"{score(shown)}  {reading(shown)}", fontsize=8.5, va="center")
-    names = [f"{titles[shown.model]} · {head_title(shown.head)}" for shown in predictions]
+    words = [wording(shown) for shown in predictions]
+    for line, each in enumerate(words):
+        axes.text(1.01, line, f"{each.score}  {each.side}", fontsize=8.5, va="center")
+    names = [
+        f"{titles[shown.model]} · {each.head}"
+        for shown, each in zip(predictions, words, strict=True)
+    ]
     axes.set_yticks(lines, names, fontsize=8.5)
     axes.set_xlim(0, 1)
     axes.invert_yaxis()

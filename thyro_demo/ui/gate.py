@@ -14,48 +14,37 @@ from starlette.middleware import Middleware
 from thyro_demo.ui.guard import Guard
 from thyro_demo.ui.limits import Limits
 from thyro_demo.ui.place import Place
+from thyro_demo.ui.preview import Preview
 from thyro_demo.ui.uploads import private_folder
 
 NOT_AN_UPLOAD = (
     "An image must be a file that was uploaded to this page in the last ten minutes; choose or "
     "upload it again. Received: another path."
 )
-"""What is said of every other path, the same whether it is a file, a folder, or not there."""
+"""The answer for every other path, the same whether it is a file, a folder, or not there."""
 
 
 class GatedBlocks(gr.Blocks):
     """Blocks whose handlers, named endpoints and private ones alike, open uploads alone.
 
-    Gradio checks only values that say of themselves that they are files (`meta`). Its own
-    client leaves that out for names without extension, so it cannot be demanded; and a
-    value without it reaches the component, and the handler, with any path of the machine.
+    Gradio checks only values that are marked as files (`meta`). Its own client leaves that out
+    for names without extension, so it cannot be demanded; and a value without it reaches the
+    component, and the handler, with any path of the computer.
     """
 
     limits: Limits
     """Those of the running app."""
 
     def launch(self, *args: Any, app_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Launch as Gradio does, behind `Guard`.
-
-        Parameters
-        ----------
-        *args : object
-            As for `gr.Blocks.launch`.
-        app_kwargs : dict, optional
-            As for `gr.Blocks.launch`.
-        **kwargs : object
-            As for `gr.Blocks.launch`.
-
-        Returns
-        -------
-        tuple
-            As `gr.Blocks.launch` does.
-        """
+        """Launch as `gr.Blocks.launch` does, behind `Guard`."""
         settings = app_kwargs or {}
         self.limits = Limits()
         self._embedded = colab_check() or ipython_check() or get_space() is not None
-        guard = Middleware(Guard, place=self._place, limits=self.limits)
-        first = [guard, *settings.get("middleware", [])]
+        guard = Middleware(
+            Guard, place=self._place, limits=self.limits, is_full=self._queue_is_full
+        )
+        preview = Middleware(Preview, title=str(self.title), place=self._place)
+        first = [guard, preview, *settings.get("middleware", [])]
         return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
 
     def _place(self) -> Place:
@@ -67,6 +56,10 @@ class GatedBlocks(gr.Blocks):
             embedded=self._embedded,
         )
 
+    def _queue_is_full(self) -> bool:
+        most = self._queue.max_size
+        return most is not None and len(self._queue) >= most
+
     async def preprocess_data(
         self,
         block_fn: BlockFunction,
@@ -74,29 +67,7 @@ class GatedBlocks(gr.Blocks):
         state: SessionState | None,
         explicit_call: bool = False,
     ) -> list[Any]:
-        """Refuse paths that are no uploads, then go on as Gradio does.
-
-        Parameters
-        ----------
-        block_fn : BlockFunction
-            The handler asked for.
-        inputs : list
-            What the request brings, as it came.
-        state : SessionState or None
-            Of the visitor.
-        explicit_call : bool, optional
-            Whether this process calls the handler itself.
-
-        Returns
-        -------
-        list
-            What the handler is given.
-
-        Raises
-        ------
-        gr.Error
-            If a value names a path that does not lead into the upload folder.
-        """
+        """Refuse values with a path outside the upload folder, then go on as Gradio does."""
         _check_paths(inputs, private_folder().resolve())
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
@@ -113,7 +84,7 @@ def _check_paths(value: Any, folder: Path) -> None:
 
 
 def _leads_into(folder: Path, path: Any) -> bool:
-    """Tell whether a path, its links followed, leads to a place below a folder."""
+    """Check whether a path, its links followed, leads to a place below a folder."""
     if path is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What every request to the running app passes first, and what every answer wears."""
+"""What every request to the running app passes first, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thyro_demo.ui.limits import Limits, Refused
@@ -24,22 +24,28 @@ OF_ANOTHER_SITE = (
     "A request must come from this page or from a program of the user's own. Received: one from "
     "the page of another site."
 )
-"""What is said to a page elsewhere that acts through the browser of a visitor."""
+"""The answer to a page elsewhere that uses the browser of a visitor."""
 
 NOT_SERVED = "An address must be one that the page or its client uses. Received: another."
 NO_FILE = "A file must be one of the last ten minutes' uploads. Received: another path."
 DEFECT = "An answer must not fail like this; it is a defect of ThyroDemo. Received: an error."
 
+QUEUE_FULL = (
+    "A job must find a free place in the queue; try again in a few seconds. Received: one more "
+    "than there is room for."
+)
+"""The answer to whoever comes when as many wait as may."""
+
 _API = "/gradio_api"
 _FILE = f"{_API}/file="
-_UPLOAD, _JOIN = f"{_API}/upload", f"{_API}/queue/join"
+_UPLOAD, _JOIN, _CALL = f"{_API}/upload", f"{_API}/queue/join", f"{_API}/call/"
 _READ, _WRITE = ("GET", "HEAD"), ("POST",)
 
 # All that page, `gradio_client` and a container's question need. Gradio answers at many more
 # addresses: proxies, functions of components, streams, deep links, monitoring, code editing.
 _SERVED = {
     _READ: re.compile(
-        rf"/(config/?|healthz|logout|theme\.css|favicon\.ico|robots\.txt|manifest\.json|"
+        rf"/(config/?|healthz|logout|theme\.css|favicon\.ico|robots\.txt|manifest\.json|preview\.png|"
         rf"(assets|static)/.+)|{_API}/(info/?|app_id/?|startup-events|theme\.css|queue/data|"
         r"upload_progress|heartbeat/[^/]+|call/(v2/)?[^/]+/[^/]+|file=.*)",
         re.DOTALL,
@@ -65,8 +71,9 @@ _OF_A_FILE = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-# Read and thrown away after a refusal, for a browser hears nothing before it has sent all.
+# Read and thrown away after a refusal, for a browser reads no answer before it has sent all.
 _DRAINED_BYTES, _DRAINED_S = 2**26, 30.0
+_QUEUE_WAIT_S = 5.0
 
 
 @dataclass
@@ -78,7 +85,7 @@ class _Visit:
     path: str
     place: Place
     begun: bool = False
-    heard: bool = False
+    received: bool = False
     refused: tuple[int, dict[str, str]] | None = None
 
     @property
@@ -115,18 +122,26 @@ class Guard:
         Returns the `Place` of the app at this moment.
     limits : Limits
         Shared by all requests.
+    is_full : callable
+        Checks whether as many jobs wait as may.
     """
 
-    def __init__(self, app: ASGIApp, place: Callable[[], Place], limits: Limits) -> None:
-        self._app, self._place, self._limits = app, place, limits
+    def __init__(
+        self,
+        app: ASGIApp,
+        place: Callable[[], Place],
+        limits: Limits,
+        is_full: Callable[[], bool],
+    ) -> None:
+        self._app, self._place, self._limits, self._is_full = app, place, limits, is_full
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request in one sentence, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = _Visit(scope, Headers(scope=scope), _path(scope), self._place())
-        send = functools.partial(_dress, visit, send)
+        visit = _Visit(scope, Headers(scope=scope), path_of(scope), self._place())
+        send = functools.partial(_add_headers, visit, send)
         try:
             _check_route(visit)
             _check_site(visit)
@@ -143,8 +158,7 @@ class Guard:
                 raise
             if refusal.status != 408:
                 await _drain(visit, receive)
-            answer = PlainTextResponse(refusal.sentence, refusal.status, refusal.headers)
-            await answer(scope, receive, send)
+            await _answer(visit, refusal)(scope, receive, send)
         except Exception:
             if not visit.begun:
                 await PlainTextResponse(DEFECT, 500)(scope, receive, send)
@@ -154,6 +168,9 @@ class Guard:
         if visit.path.startswith(_SCRIPTS):
             return
         self._limits.address.take(visit.address)
+        if not visit.reads and visit.path.startswith((_JOIN, _CALL)) and self._is_full():
+            # Gradio's own answer (503) would reach the reader as a sentence of Gradio's.
+            raise Refused(429, QUEUE_FULL, _QUEUE_WAIT_S)
         if visit.path == _UPLOAD:
             self._limits.uploads.take(visit.address)
         elif visit.path.rstrip("/") == "/login":
@@ -166,10 +183,10 @@ class Guard:
         limit, body = self._limits.body_bytes, bytearray()
         try:
             async with asyncio.timeout(self._limits.body_s):
-                while not visit.heard:
+                while not visit.received:
                     message = await receive()
                     body += message.get("body", b"")
-                    visit.heard = not message.get("more_body", False)
+                    visit.received = not message.get("more_body", False)
                     if len(body) > limit:
                         raise Refused(
                             413,
@@ -205,7 +222,7 @@ class Guard:
             message = await receive()
             piece = len(message.get("body", b""))
             come += piece
-            visit.heard = not message.get("more_body", False)
+            visit.received = not message.get("more_body", False)
             try:
                 if come > limits.upload_bytes:
                     raise over
@@ -223,7 +240,7 @@ class Guard:
             quota.end(size)
 
     async def _within(self, limit: float, visit: _Visit, receive: Receive, send: Send) -> None:
-        """Pass a request on, and give up on an answer that does not begin in time."""
+        """Pass a request on, unless its answer does not begin in time."""
         begun = asyncio.Event()
 
         async def noted(message: Message) -> None:
@@ -257,8 +274,8 @@ def _forget(work: asyncio.Future[None]) -> None:
         work.exception()
 
 
-def _path(scope: Scope) -> str:
-    """Take what a proxy in front has added off a path, as the app's own router does."""
+def path_of(scope: Scope) -> str:
+    """Remove from a path what a proxy in front has added, as the app's own router does."""
     path, root = scope["path"], scope.get("root_path", "")
     return path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path
 
@@ -273,11 +290,9 @@ def _check_route(visit: _Visit) -> None:
 
 
 def _check_site(visit: _Visit) -> None:
-    """Refuse what the page of another site sends, or wants to read, through a browser.
-
-    Browsers report in `Sec-Fetch-Site` whose page asks, or only in `Origin` if they are old;
-    neither can be written by a page. Programs send neither.
-    """
+    """Refuse what the page of another site sends, or wants to read, through a browser."""
+    # Browsers report in `Sec-Fetch-Site` whose page asks, or only in `Origin` if they are old;
+    # neither can be written by a page. Programs send neither.
     site = visit.headers.get("sec-fetch-site")
     if site in ("same-origin", "none"):
         return
@@ -293,7 +308,7 @@ def _check_site(visit: _Visit) -> None:
 
 
 def _check_file(visit: _Visit) -> None:
-    """Refuse all but uploads, in the same words whatever lies there."""
+    """Refuse all but uploads, in the same words whatever is there."""
     if not visit.path.startswith(_FILE):
         return
     try:
@@ -306,8 +321,8 @@ def _check_file(visit: _Visit) -> None:
     raise Refused(403, NO_FILE)
 
 
-async def _dress(visit: _Visit, send: Send, message: Message) -> None:
-    """Put the headers on an answer that begins."""
+async def _add_headers(visit: _Visit, send: Send, message: Message) -> None:
+    """Add the headers to an answer that begins."""
     if message["type"] == "http.response.start":
         visit.begun = True
         status, further = visit.refused or (message["status"], {})
@@ -320,17 +335,15 @@ async def _dress(visit: _Visit, send: Send, message: Message) -> None:
         if "X-Frame-Options" in headers:
             secure = visit.place.is_secure(visit.scope, visit.headers)
             message["headers"] = [
-                (name, _baked(value, secure) if name.lower() == b"set-cookie" else value)
+                (name, _own_cookie(value, secure) if name.lower() == b"set-cookie" else value)
                 for name, value in message["headers"]
             ]
     await send(message)
 
 
-def _baked(cookie: bytes, secure: bool) -> bytes:
-    """Keep a cookie to this site, out of the reach of scripts, and on https where it began so.
-
-    Gradio lets pages of all sites send its own, for frames; ours is in none by then.
-    """
+def _own_cookie(cookie: bytes, secure: bool) -> bytes:
+    """Keep a cookie to this site, out of the reach of scripts, and on https where it began so."""
+    # Gradio lets pages of all sites send its own, for frames; ours is in none by then.
     parts = [part.strip() for part in cookie.decode("latin-1").split(";")]
     plain = [part for part in parts if not re.match(r"(?i)samesite|httponly$", part)]
     if secure and not any(part.lower() == "secure" for part in plain):
@@ -343,16 +356,23 @@ async def _drain(visit: _Visit, receive: Receive) -> None:
     left = _DRAINED_BYTES
     try:
         async with asyncio.timeout(_DRAINED_S):
-            while not (visit.heard or visit.reads) and left > 0:
+            while not (visit.received or visit.reads) and left > 0:
                 message = await receive()
                 left -= len(message.get("body", b""))
-                visit.heard = not message.get("more_body", False)
+                visit.received = not message.get("more_body", False)
     except TimeoutError:
         return
 
 
+def _answer(visit: _Visit, refusal: Refused) -> Response:
+    """Write a refusal in the form that its reader shows: the page reads jobs as JSON."""
+    if visit.path == _JOIN:
+        return JSONResponse({"detail": refusal.sentence}, refusal.status, refusal.headers)
+    return PlainTextResponse(refusal.sentence, refusal.status, refusal.headers)
+
+
 def _too_slow(visit: _Visit, limit: float) -> Refused:
-    if visit.reads or visit.heard:
+    if visit.reads or visit.received:
         return Refused(503, f"An answer must begin within {limit:g} s. Received: none.", limit)
     return Refused(408, f"A request must come within {limit:g} s. Received: a part of one.")
 

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from thyro_demo.engine import Engine
 from thyro_demo.errors import ThyroError
+from thyro_demo.ui import preview
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.direct import direct
 from thyro_demo.ui.style import STYLE_SHEET, theme
@@ -27,10 +29,12 @@ from thyro_demo.ui.warmup import WarmUp
 MAX_FILE_SIZE = "20mb"
 MAX_QUEUE = 32
 
+FAVICON = Path(__file__).with_name("favicon.svg")
+
 PORTS = range(7860, 7960)
 
 LOCAL = "127.0.0.1"
-"""The address that this machine alone can reach."""
+"""The address that this computer alone can reach."""
 
 _LAST_PORT = 65_535
 _PATIENCE_S = 10.0
@@ -56,22 +60,20 @@ def launch(
     engine : Engine
         What compares and explains.
     share : bool, optional
-        Whether to ask Gradio's tunnel for a public link; where that fails the app runs
-        on locally.
+        Whether to ask Gradio's tunnel for a public link; without one the app runs on locally.
     auth : tuple of str, optional
         User and password.
     host : str, optional
-        Address of this machine to listen at; at "0.0.0.0", all of them, everybody who can
-        reach the machine can use the page. By default this machine alone.
+        Address of this computer to listen at; at "0.0.0.0", all of them, everybody who can
+        reach it can use the page. By default this computer alone.
     port : int, optional
         By default the first free one from 7860.
     root_path : str, optional
-        Path, or whole address, under which a proxy in front shows the page, as "/thyro".
+        Path or address under which a proxy in front shows the page, such as "/thyro".
     browser : bool, optional
-        Whether to open the page in the system's browser.
+        Whether to open the page in a browser.
     prevent_thread_lock : bool, optional
-        Whether to return at once, as a notebook wants; else this returns when the app
-        has been stopped.
+        Whether to return at once, as a notebook wants, and not when the app was stopped.
 
     Returns
     -------
@@ -81,14 +83,12 @@ def launch(
     Raises
     ------
     ThyroError
-        If the port is taken or reserved, no port has that number, the address is none of
-        this machine, or the path is none.
+        If port, address or path cannot be used.
     """
     _check_root_path(root_path)
     port = _free_port(host, port)
     warm_up = WarmUp(engine)
-    app = build_ui(engine, warm_up=warm_up)
-    app.queue(max_size=MAX_QUEUE)
+    app = build_ui(engine, warm_up=warm_up).queue(max_size=MAX_QUEUE)
     _serve(app, auth=auth, host=host, port=port, root_path=root_path, browser=browser)
     threading.Thread(target=_tidy, args=(app,), name="tidy", daemon=True).start()
     warm_up.start_within(_PATIENCE_S)
@@ -134,7 +134,10 @@ def _serve(
             mcp_server=False,
             theme=theme(),
             css_paths=STYLE_SHEET,
-            app_kwargs={"routes": [Route("/healthz", _health)]},
+            favicon_path=FAVICON,
+            app_kwargs={
+                "routes": [Route("/healthz", _health), Route("/preview.png", preview.serve)]
+            },
         )
 
 
@@ -161,7 +164,7 @@ def _make_public(app: gr.Blocks) -> None:
             share_server_tls_certificate=None,
         )
     except Exception:
-        # Whatever is in the way, the app runs on without; `_sharing` says so.
+        # Whatever is in the way, the app runs on without; `_sharing` reports so.
         return
     # Not `app.share`: with it Gradio's page would take its scripts from a host of Gradio's.
     app.share_url = urlsplit(address)._replace(scheme="https").geturl()  # type: ignore[assignment]
@@ -171,18 +174,18 @@ def _check_root_path(path: str | None) -> None:
     if path is not None and not path.startswith(("/", "http://", "https://")):
         raise ThyroError(
             "--root-path must be a path such as /thyro, or an address that begins with http:// "
-            f"or https://. Received: {path!r}."
+            f"or https://. Received: root_path={path!r}."
         )
 
 
 def _free_port(host: str, port: int | None) -> int:
-    """Find a port before the page is built, so that a taken one is told at once."""
+    """Find a port before the page is built, so that a taken one is reported at once."""
     if port is not None and not 1 <= port <= _LAST_PORT:
-        raise ThyroError(f"A port is a number from 1 to {_LAST_PORT}. Received: {port}.")
+        raise ThyroError(f"A port must be from 1 to {_LAST_PORT}. Received: port={port}.")
     _check_host(host)
     for candidate in PORTS if port is None else (port,):
         try:
-            # Gradio, too, asks for the port on this machine, whatever the address is.
+            # Gradio, too, asks for the port on this computer, whatever the address is.
             for address in {LOCAL, host}:
                 _listen(address, candidate).close()
             return candidate
@@ -202,13 +205,13 @@ def _free_port(host: str, port: int | None) -> int:
 
 
 def _check_host(host: str) -> None:
-    """Refuse an address that is none of this machine; port 0 lets the system choose."""
+    """Refuse an address that is none of this computer; port 0 lets the system choose."""
     try:
         _listen(host, 0).close()
     except (OSError, UnicodeError) as error:
         raise ThyroError(
-            "--host must be an address of this machine, or 0.0.0.0 for all of them. "
-            f"Received: {host!r}."
+            "--host must be an address of this computer, or 0.0.0.0 for all of them. "
+            f"Received: host={host!r}."
         ) from error
 
 
@@ -231,11 +234,11 @@ def _open_to_all(auth: tuple[str, str] | None) -> str:
         if auth
         else "can use this page; add --auth USER:PASSWORD to ask for a password"
     )
-    return f"Everybody who can reach this machine {guard}. No patient's images."
+    return f"Everybody who can reach this computer {guard}. No patient's images."
 
 
 def _sharing(url: str | None, auth: tuple[str, str] | None) -> str:
     if url is None:
-        return "The public link could not be made; the app goes on running on this machine alone."
+        return "The public link could not be made; the app goes on running on this computer alone."
     guard = "asks for the password" if auth else "is open to anyone who knows the address"
     return f"Public link, no patient's images: {url} ({guard}; it lasts up to a week)."

@@ -23,15 +23,7 @@ from starlette.formparsers import MultiPartException
 
 
 class Rate(NamedTuple):
-    """How many requests may come.
-
-    Attributes
-    ----------
-    burst : int
-        At once, after a rest.
-    per_second : float
-        In the long run.
-    """
+    """How many requests may come: a burst at once after a rest, and per second in the long run."""
 
     burst: int
     per_second: float
@@ -82,14 +74,7 @@ _MANY = 10_000
 class Refused(MultiPartException):
     """A request that is not served; of a kind at which Gradio's parser removes its files.
 
-    Parameters
-    ----------
-    status : int
-        Of the answer.
-    sentence : str
-        Its text.
-    wait_s : float, optional
-        Seconds after which the same request may be served.
+    The answer has a status and a sentence, and may be asked for again after `wait_s` seconds.
     """
 
     def __init__(self, status: int, sentence: str, wait_s: float | None = None) -> None:
@@ -99,33 +84,14 @@ class Refused(MultiPartException):
 
 
 class Buckets:
-    """A bucket for each visitor, from which each request takes one, and which fills up again.
-
-    Parameters
-    ----------
-    rate : Rate
-        Size of a bucket, and how quickly it fills.
-    clock : callable, optional
-        Seconds that only grow.
-    """
+    """A bucket for each visitor, from which each request takes one, and which fills up again."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate, self._clock = rate, clock
         self._left: dict[str, tuple[float, float]] = {}
 
     def take(self, visitor: str) -> None:
-        """Take one.
-
-        Parameters
-        ----------
-        visitor : str
-            Whose bucket.
-
-        Raises
-        ------
-        Refused
-            If it is empty.
-        """
+        """Take one for a visitor; refuse them if their bucket is empty."""
         now = self._clock()
         left = self._filled(visitor, now)
         if left < 1:
@@ -149,19 +115,7 @@ class Buckets:
 
 @dataclass
 class Quota:
-    """How many bytes may be uploaded.
-
-    Parameters
-    ----------
-    address_bytes : int
-        From one address within `KEPT_S`.
-    folder_bytes, folder_files : int
-        Kept at any time.
-    free_bytes : int
-        Left free of the disk.
-    clock : callable
-        Seconds that only grow.
-    """
+    """How many bytes may be uploaded from an address, kept in all, and left free of the disk."""
 
     address_bytes: int = ADDRESS_BYTES
     folder_bytes: int = FOLDER_BYTES
@@ -172,20 +126,7 @@ class Quota:
     _under_way: int = 0
 
     async def begin(self, size: int, folder: Path) -> None:
-        """Set the room aside for an upload; `end` must follow.
-
-        Parameters
-        ----------
-        size : int
-            Largest number of bytes it may come to.
-        folder : Path
-            Where uploads are kept.
-
-        Raises
-        ------
-        Refused
-            If there is no such room in the folder or on its disk.
-        """
+        """Reserve room for an upload of at most so many bytes, or refuse it; `end` must follow."""
         held, files = await asyncio.to_thread(_contents, folder)
         asked = self._under_way + size
         if held + asked > self.folder_bytes or files >= self.folder_files:
@@ -205,30 +146,11 @@ class Quota:
         self._under_way = asked
 
     def end(self, size: int) -> None:
-        """Release the room of an upload that is over.
-
-        Parameters
-        ----------
-        size : int
-            As it was set aside.
-        """
+        """Release the room of an upload that is over."""
         self._under_way -= size
 
     def count(self, address: str, size: int) -> None:
-        """Count bytes that have come from an address.
-
-        Parameters
-        ----------
-        address : str
-            Of the visitor.
-        size : int
-            Number of bytes.
-
-        Raises
-        ------
-        Refused
-            If they are more than the address may send within ten minutes.
-        """
+        """Count bytes that have come from an address; refuse more than it may send."""
         now = self.clock()
         for one in [one for one, sent in self._sent.items() if sent[-1][0] <= now - KEPT_S]:
             del self._sent[one]
@@ -264,19 +186,7 @@ def _contents(folder: Path) -> tuple[int, int]:
 
 @dataclass
 class Limits:
-    """All limits of one running app.
-
-    Parameters
-    ----------
-    session, address, uploads, logins : Buckets
-        Requests.
-    quota : Quota
-        Uploaded bytes.
-    upload_bytes, body_bytes : int
-        Largest upload, and largest other body.
-    body_s, answer_s, upload_s : float
-        Longest time for a body, for the answer to begin, and for an upload.
-    """
+    """All limits of one running app: of requests, uploaded bytes, sizes and seconds."""
 
     session: Buckets = field(default_factory=lambda: Buckets(PER_SESSION))
     address: Buckets = field(default_factory=lambda: Buckets(PER_ADDRESS))

@@ -6,12 +6,12 @@ of the frame.
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 
-from thyro_demo.data.preprocess import NODULE_MARGIN, Box, widen
-from thyro_demo.ui.results import jpeg
+from thyro_demo.data.roi import NODULE_MARGIN, widen
+from thyro_demo.data.scan_area import Box
+from thyro_demo.ui.html import render
+from thyro_demo.ui.pictures import frame_address
 
 Mark = tuple[int, ...]
 
@@ -19,82 +19,40 @@ _SHORTEST_SIDE = 8
 
 
 def click(mark: Mark, x: int, y: int) -> Mark:
-    """Take a click on the frame into a mark.
-
-    Parameters
-    ----------
-    mark : tuple of int
-        The mark so far. A box that is complete gives way to a new first corner.
-    x, y : int
-        The pixel that was clicked.
-
-    Returns
-    -------
-    tuple of int
-        The mark now. A second corner too near to the first, as in a double click, is
-        passed over.
-    """
+    """Take a click on the pixel (x, y) into a mark; after a box it is a new first corner."""
     if len(mark) != 2:
         return (x, y)
+    # A second corner too near to the first, as in a double click, is passed over.
     box = Box(min(mark[0], x), min(mark[1], y), max(mark[0], x) + 1, max(mark[1], y) + 1)
     return mark if min(box.width, box.height) < _SHORTEST_SIDE else tuple(box)
 
 
 def region(mark: Mark) -> Box | None:
-    """Give the box of a mark.
-
-    Parameters
-    ----------
-    mark : tuple of int
-        The mark.
-
-    Returns
-    -------
-    Box or None
-        None while the mark is incomplete.
-    """
+    """Return the box of a mark; None while the mark is incomplete."""
     return Box(*mark) if len(mark) == 4 else None
 
 
-def sketch(frame: np.ndarray | None, mark: Mark, readers: str) -> str:
-    """Write what is marked, in a sentence and on a copy of the frame.
-
-    Parameters
-    ----------
-    frame : ndarray of uint8, shape (H, W, 3), or None
-        The frame in the box, RGB.
-    mark : tuple of int
-        What is marked on it.
-    readers : str
-        Titles of the models that read a marked nodule.
-
-    Returns
-    -------
-    str
-        HTML: the mark as a line, what the models see as a dashed one.
-    """
-    box = region(mark)
+def sketch(frame: np.ndarray | None, mark: Mark, models: str) -> str:
+    """Write what is marked, a line, and what models see of it, dashed, on a copy of the frame."""
     if frame is None or not mark:
-        said = (
-            f"For {readers}, mark the nodule: click two opposite corners of a box around it, "
+        sentence = (
+            f"For {models}, mark the nodule: click two opposite corners of a box around it, "
             "on the frame."
         )
-        return f'<p class="thyro-fine">{escape(said)}</p>'
+        return render("mark", sentence=sentence, mark=())
+    box = region(mark)
     if box is None:
-        said = "One corner is set: click the opposite one."
-        lines = f'<path d="M{mark[0] + 0.5} 0V{len(frame)}M0 {mark[1] + 0.5}H{frame.shape[1]}"/>'
+        sentence = "One corner is set: click the opposite one."
     else:
-        said = f"Nodule marked: {readers}, if ticked, will see it with a margin (dashed)."
-        seen = widen(box, NODULE_MARGIN, frame.shape)
-        lines = _rectangle(box) + _rectangle(seen, ' stroke-dasharray="5 4"')
+        sentence = f"Nodule marked: {models}, if ticked, will see it with a margin (dashed)."
     height, width = frame.shape[:2]
-    return (
-        f'<p class="thyro-fine">{escape(said)}</p>'
-        f'<svg class="thyro-sketch" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="The frame with the marked nodule">'
-        f'<image href="{jpeg(frame)}" width="{width}" height="{height}"/>{lines}</svg>'
+    return render(
+        "mark",
+        sentence=sentence,
+        mark=mark,
+        box=box,
+        seen=box and widen(box, NODULE_MARGIN, frame.shape),
+        width=width,
+        height=height,
+        picture=frame_address(frame),
     )
-
-
-def _rectangle(box: Box, style: str = "") -> str:
-    return f'<rect x="{box.left}" y="{box.top}" width="{box.width}" height="{box.height}"{style}/>'

@@ -44,18 +44,7 @@ class Place(NamedTuple):
     embedded: bool = False
 
     def hosts(self, headers: Headers) -> set[str]:
-        """Collect the hosts whose pages are the app's own.
-
-        Parameters
-        ----------
-        headers : Headers
-            Of the request.
-
-        Returns
-        -------
-        set of str
-            With their ports.
-        """
+        """Collect the hosts, with their ports, whose pages are the app's own."""
         named = {headers.get("host", ""), urlsplit(self.link).netloc, urlsplit(self.root).netloc}
         if self.root:
             # Anybody may send this header; a proxy in front replaces it.
@@ -63,21 +52,9 @@ class Place(NamedTuple):
         return {host.lower() for host in named if host}
 
     def frame(self, headers: Headers) -> dict[str, str]:
-        """Choose the headers that bind the page, and those that keep it out of frames.
-
-        A notebook shows the page in a frame of its own page, whose address nobody knows; in
-        Colab the page does not even know its own.
-
-        Parameters
-        ----------
-        headers : Headers
-            Of the request.
-
-        Returns
-        -------
-        dict of str to str
-            Headers of the answer.
-        """
+        """Choose the headers that bind the page, and those that keep it out of frames."""
+        # A notebook shows the page in a frame of its own page, whose address nobody knows; in Colab
+        # the page does not even know its own.
         local = _is_loopback(headers.get("host", ""))
         if not self.root and not self._by_link(headers):
             if local:
@@ -87,22 +64,19 @@ class Place(NamedTuple):
         return _UNFRAMED
 
     def is_secure(self, scope: Scope, headers: Headers) -> bool:
-        """Tell whether the visitor's browser came over https.
-
-        Parameters
-        ----------
-        scope : Scope
-            Of the request.
-        headers : Headers
-            Of the request.
-
-        Returns
-        -------
-        bool
-            True also where only the proxy in front was asked over https.
-        """
+        """Check whether the visitor's browser came over https, to the app or to a proxy."""
         outside = scope.get("scheme") == "https" or self.root.startswith("https://")
         return outside or self._by_link(headers)
+
+    def address(self, scope: Scope, headers: Headers) -> str:
+        """Return the address of the app as its visitor has it, without a slash at its end."""
+        if self.root.startswith("http"):
+            return self.root.rstrip("/")
+        host = headers.get("host", "")
+        if self.root:
+            host = headers.get("x-forwarded-host", host).split(",")[0].strip()
+        scheme = "https" if self.is_secure(scope, headers) else "http"
+        return f"{scheme}://{host}{self.root}".rstrip("/")
 
     def _by_link(self, headers: Headers) -> bool:
         return bool(self.link) and headers.get("host") == urlsplit(self.link).netloc

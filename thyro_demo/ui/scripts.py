@@ -1,29 +1,146 @@
-"""The few lines of JavaScript that the pages run in the browser."""
+"""The few lines of JavaScript that the pages run in the browser.
 
-ON_EXAMPLE = """
+``window.thyro`` holds what the browser alone knows: the name of the example that was touched
+last (``wanted``), whether a frame is still on its way into the box (``loading``), whether it is
+only to be shown, not compared (``quiet``), how many comparisons were asked for (``running``), and
+whether the box was emptied (``cancelled``).
+"""
+
+import json
+
+from thyro_demo.ui.html import message
+
+_STATE = (
+    "window.thyro ??= {wanted: '', loading: false, quiet: false, running: 0, cancelled: false};"
+)
+
+ON_EXAMPLE = (
+    _STATE
+    + """
+const buttons = [...element.querySelectorAll('[data-example]')];
+const choose = (button, quiet) => {
+  buttons.forEach((one) => one.setAttribute('aria-pressed', one === button));
+  Object.assign(window.thyro, {wanted: button.dataset.example, loading: true, quiet});
+  trigger('select');
+};
 element.addEventListener('click', (event) => {
-  const chosen = event.target.closest('[data-example]');
-  if (!chosen) return;
-  element.querySelectorAll('[data-example]').forEach(
-    (button) => button.setAttribute('aria-pressed', button === chosen));
-  trigger('select', {name: chosen.dataset.example});
+  const button = event.target.closest('[data-example]');
+  if (!button) return;
+  const address = new URL(location.href);
+  address.searchParams.set('case', button.dataset.case);
+  history.replaceState(history.state, '', address);
+  choose(button, false);
 });
-const wanted = new URLSearchParams(location.search).get('case');
-if (wanted) {
-  const offered = [...element.querySelectorAll('[data-case]')].find(
-    (button) => button.dataset.case === wanted);
-  if (offered) offered.click();
-  else trigger('select', {name: wanted});
+const asked = new URLSearchParams(location.search).get('case');
+if (asked) {
+  const offered = buttons.find((button) => button.dataset.case === asked);
+  if (offered) choose(offered, true);
+  else {
+    Object.assign(window.thyro, {wanted: asked, quiet: true});
+    trigger('select');
+  }
 }
 """
-"""Mark the example that was pressed and tell the server its name; an address that ends in
-``?case=…`` presses one."""
+)
+"""Choose the example that is touched, and let the address follow. An address that ends in
+``?case=…`` chooses one, but leaves the comparison to the reader: a class is asked first."""
 
-UNPRESS_EXAMPLES = """
-() => document.querySelectorAll('[data-example]').forEach(
-  (button) => button.setAttribute('aria-pressed', false))
+WANTED = "() => window.thyro.wanted"
+"""Name the example that was touched last, also where an earlier one is still on its way."""
+
+TAKEN = """
+(frame, name) => {
+  if (name !== window.thyro.wanted) return;
+  window.thyro.loading = false;
+  if (frame && !window.thyro.quiet) document.dispatchEvent(new Event('thyro-compare'));
+}
 """
-"""Mark no example: the frame in the box is not one of them."""
+"""Compare an example that has come into the box, unless another one was touched meanwhile."""
+
+UPLOADING = """
+(frame) => {
+  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false});
+  return frame;
+}
+"""
+
+UPLOADED = """
+(frame, html) => {
+  window.thyro.loading = false;
+  if (frame) document.dispatchEvent(new Event('thyro-compare'));
+  return !frame && html.includes('thyro-busy') ? '' : html;
+}
+"""
+
+NOT_TAKEN = """
+(html) => {
+  window.thyro.loading = false;
+  return html.includes('thyro-busy') ? '' : html;
+}
+"""
+"""Take the busy note away when a frame did not come: the queue was full, or the line is down."""
+
+NO_EXAMPLE = """
+() => {
+  Object.assign(window.thyro, {wanted: '', loading: false});
+  document.querySelectorAll('[data-example]').forEach(
+    (button) => button.setAttribute('aria-pressed', false));
+  const address = new URL(location.href);
+  address.searchParams.delete('case');
+  history.replaceState(history.state, '', address);
+}
+"""
+"""Mark no example, and name none in the address: the frame in the box is not one of them."""
+
+ASK = """
+() => {
+  window.thyro.quiet = false;
+  if (!window.thyro.loading) document.dispatchEvent(new Event('thyro-compare'));
+}
+"""
+"""Compare what is in the box. A frame on its way is compared when it has come: what is in the
+box until then is not what the reader sees chosen."""
+
+ON_ASK = """
+document.addEventListener('thyro-compare', () => {
+  window.thyro.running += 1;
+  trigger('select');
+});
+"""
+
+COMPARING = f"() => window.thyro.quiet ? undefined : {json.dumps(message('Comparing …', 'busy'))}"
+"""Answer a touch before the server does."""
+
+EMPTYING = "() => { window.thyro.cancelled = true; return []; }"
+
+NOT_COMPARED = """
+(html, frame) => {
+  const page = window.thyro;
+  const again = page.cancelled && !page.loading && frame;
+  page.cancelled = false;
+  page.running = Math.max(0, page.running - 1);
+  if (again) document.dispatchEvent(new Event('thyro-compare'));
+  return html.includes('thyro-busy') && !page.loading && !page.running ? '' : html;
+}
+"""
+"""Take the busy note away after a comparison that was stopped, or not accepted. A frame that came
+into the emptied box meanwhile is asked for again: Gradio loses what is asked for while an event of
+the same kind is being cancelled."""
+
+PLACE_IN_QUEUE = """
+const place = () => {
+  const note = document.querySelector('#thyro-message .thyro-place');
+  if (!note) return;
+  // Gradio writes it into its own progress display, which the style sheet hides.
+  const found = /queue: (\\d+)\\/(\\d+)/.exec(
+    document.querySelector('#thyro-message .progress-text')?.textContent ?? '');
+  const words = found ? ` place ${found[1]} of ${found[2]} in the queue` : '';
+  if (note.textContent !== words) note.textContent = words;
+};
+new MutationObserver(place).observe(
+  document.body, {subtree: true, childList: true, characterData: true});
+"""
+"""Add to the busy note how many comparisons come first, when it is known."""
 
 PASTE_ANYWHERE = """
 if (!window.thyroPaste) {
@@ -55,33 +172,55 @@ SET_COLOUR_SCALE = """
 }
 """
 
-MARK_STALE = """
-(frame, read) => {
-  const stale = Boolean(read) && frame?.path !== read;
-  document.getElementById('thyro-results').toggleAttribute('data-stale', stale);
+_STALE = {
+    "frame": "These are the results of the frame before; press Compare for the one in the box.",
+    "removed": "The frame of these results has been removed from the box.",
+    "models": "Other models are ticked than these results are of; press Compare for those.",
+    "mark": "These results are of another mark than the one on the frame; press Compare for it.",
+}
+_STALE_NOTES = {why: message(sentence, "stale") for why, sentence in _STALE.items()}
+
+MARK_STALE = (
+    f"(frame, ticked, sketch, about) => {{ const notes = {json.dumps(_STALE_NOTES)};"
+    + """
+  const results = document.getElementById('thyro-results');
+  const of = about ? JSON.parse(about) : null;
+  const mark = /data-mark="([\\d,]*)"/.exec(sketch ?? '')?.[1] ?? '';
+  let why = '';
+  if (!of) why = '';
+  else if (!frame) why = 'removed';
+  else if (frame.path !== of.path) why = 'frame';
+  else if ([...ticked].sort().join() !== [...of.models].sort().join()) why = 'models';
+  else if (of.mark !== null && of.mark !== mark) why = 'mark';
+  results.toggleAttribute('data-stale', Boolean(why));
+  return why ? notes[why] : '';
 }
 """
-"""Mark results that are not about the frame in the box, whichever of the two came last."""
+)
+"""Mark results that are not of what is in the box, ticked and marked, whichever came last."""
 
 _SHOW = """
-  if (place && matchMedia('(max-width: 800px)').matches) {
-    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const narrow = matchMedia('(max-width: 960px)').matches;
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  if (place && (narrow || place.getBoundingClientRect().top < 0)) {
     place.scrollIntoView({behavior: still ? 'auto' : 'smooth'});
   }
 }
 """
 
 SHOW_FRAME = "() => { const place = document.getElementById('thyro-frame');" + _SHOW
-"""On a phone the box, with Compare below it, stands above the examples."""
+"""On a narrow page the box, with Compare below it, is above the examples."""
 
 SHOW_RESULTS = (
     """
 () => {
+  window.thyro.running = 0;
   const results = document.getElementById('thyro-results');
   const place = results?.querySelector('.thyro-empty') ? null : results;"""
     + _SHOW
 )
-"""On a phone the results stand below the fold; an error stands beside the button."""
+"""On a narrow page the results are below the fold, and on a wide one the reader may be among the
+maps of the frame before; an error is beside the button."""
 
 SAVE = """
 (address) => {

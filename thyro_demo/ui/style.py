@@ -25,13 +25,7 @@ _TEAL = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """Build the theme.
-
-    Returns
-    -------
-    gr.themes.Base
-        Fonts of the reader's system only: a page asks no other host for one.
-    """
+    """Build the theme, with fonts of the system alone: a page asks no other host for one."""
     return gr.themes.Base(
         primary_hue=_TEAL,
         secondary_hue=_TEAL,
@@ -58,7 +52,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="#ffffff",
         button_primary_text_color_dark="#ffffff",
     )

@@ -21,20 +21,14 @@ _ATTEMPTS = 5
 
 @functools.cache
 def private_folder() -> Path:
-    """Make the folder, tell Gradio of it, and remove those of apps that were killed.
-
-    Returns
-    -------
-    Path
-        The folder, readable by this user alone. It goes when the process ends.
-    """
+    """Make the folder for this user alone, name it to Gradio, and remove those of killed apps."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     # Beside the folder, where nobody who looks for uploads will meet it.
     lock = open(_lock_of(folder), "xb")  # noqa: SIM115
     if _locked(lock):
-        # From now on the folder can be told from one that is still being made.
+        # From now on the folder differs from one that is still being made.
         lock.write(b"locked while the app runs\n")
         lock.flush()
     atexit.register(_leave, folder, lock)
@@ -47,20 +41,11 @@ def remove_uploads() -> None:
 
 
 def remove_old(age_s: float, broken_off_s: float) -> None:
-    """Remove what came long ago, and uploads whose visitor left before their end.
-
-    Gradio forgets about the latter, and its own schedule for the former ends for good when an
-    upload comes while it looks through them.
-
-    Parameters
-    ----------
-    age_s : float
-        Seconds since a file was written; what is younger stays.
-    broken_off_s : float
-        The same for what is no whole upload, since the last of it came.
-    """
+    """Remove files older than `age_s`, and parts of uploads that stopped `broken_off_s` ago."""
+    # Gradio forgets about the latter, and its own schedule for the former ends for good when an
+    # upload comes while it looks through them.
     now = time.time()
-    # Whole uploads lie in folders of their own.
+    # Whole uploads are in folders of their own.
     for path in private_folder().glob("tmp*"):
         _remove_before(path, now - broken_off_s)
     for path in private_folder().rglob("*"):
@@ -122,7 +107,7 @@ def _is_ours(path: Path, is_kind: Callable[[int], bool]) -> bool:
 
 
 def _locked(file: BinaryIO) -> bool:
-    """Take the lock that the system gives back when the process ends, however it ends."""
+    """Take the lock that the system releases when the process ends, however it ends."""
     try:
         if sys.platform == "win32":
             import msvcrt

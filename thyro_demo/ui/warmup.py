@@ -20,7 +20,7 @@ class WarmUp:
     """One background loading of the networks, started at most once.
 
     Importing TensorFlow keeps Python busy for seconds, so it starts when the first
-    page stands in a browser, or after `patience` seconds if none comes.
+    page is open in a browser, or after `patience` seconds if none comes.
 
     Parameters
     ----------
@@ -45,25 +45,19 @@ class WarmUp:
             threading.Thread(target=self._run, name="warm-up", daemon=True).start()
 
     def start_within(self, patience: float) -> None:
-        """Begin to load after a while, unless `start` was called before.
-
-        Parameters
-        ----------
-        patience : float
-            Seconds to wait.
-        """
+        """Begin to load after `patience` seconds, unless `start` was called before."""
         self._timer = threading.Timer(patience, self.start)
         self._timer.daemon = True
         self._timer.start()
 
     def wait(self) -> None:
-        """Return when the networks stand ready; begin to load them if nobody has."""
+        """Return when the networks are ready; begin to load them if nobody has."""
         self.start()
         self._done.wait()
 
     def _run(self) -> None:
         try:
-            # A bundle that cannot be loaded is told by the comparison that asks for it.
+            # A bundle that cannot be loaded is reported by the comparison that asks for it.
             with contextlib.suppress(ThyroError):
                 self._engine.warm_up()
         finally:

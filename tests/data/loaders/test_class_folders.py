@@ -65,7 +65,7 @@ def test_what_is_no_image_is_named_and_counted(classes, capsys):
     draw(classes / "benign" / ".hidden.png")
     draw(classes / "loose.png")
     draw(classes / "_aside" / "1.png")
-    # What lies beside images in any case is nothing to speak of.
+    # What is beside images in any case is not reported.
     for name in ("notes.txt", "1.xml", "Thumbs.db", "desktop.ini", ".DS_Store", "._0.png"):
         (classes / "malignant" / name).write_bytes(b"beside")
     records = datasets.load(classes)
@@ -180,7 +180,7 @@ def test_sets_side_by_side_are_no_classes(tmp_path):
     assert datasets.layout(tmp_path) is None
 
 
-def test_groups_of_a_table_stand_before_folders(classes):
+def test_groups_of_a_table_go_before_folders(classes):
     shutil.rmtree(classes / "malignant")
     draw(classes / "malignant" / "anna" / "0.png")
     rows = [f"benign\\{number}.png;{number}.0" for number in range(3)]

@@ -38,7 +38,7 @@ def test_both_labels_are_read_in_every_spelling(benign, malignant):
     assert unified(malignant, benign, malignant) == ["malignant", "benign", "malignant"]
 
 
-def test_what_was_read_as_what_is_said_with_counts():
+def test_what_was_read_as_what_is_reported_with_counts():
     series = pd.Series(["Benign", "benign", "M", "M"])
     assert labels.unified(series)[1] == [
         "Labels read in another spelling: Benign as benign (1), M as malignant (2)."
@@ -73,5 +73,5 @@ def test_normal_is_read_beside_nodules_and_left_to_other_sets():
     assert unified("Normal", "Covid") == ["Normal", "Covid"]
 
 
-def test_of_spellings_that_differ_in_case_the_commonest_stands_for_all():
+def test_of_spellings_that_differ_in_case_the_commonest_is_used_for_all():
     assert unified("goitre", "Goitre", "goitre", "cyst") == ["goitre", "goitre", "goitre", "cyst"]

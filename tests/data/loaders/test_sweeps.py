@@ -93,18 +93,19 @@ def test_the_layout_of_the_home_is_read(tmp_path, place):
         for number in range(2):
             draw(tmp_path / place / "images" / f"{case}_{number}.jpg", frame(case, number))
     draw(tmp_path / place / "labels" / "12_1_label.jpg", mask(1))
+    draw(tmp_path / place / "labels" / "1_1.label.jpg", mask(1))
     draw(tmp_path / place / "images" / "boxes.jpg", frame(0, 0))
     assert datasets.layout(tmp_path) == "sweeps"
     records = datasets.load(tmp_path, quiet=True)
     assert list(records["group"]) == ["12", "12", "1", "1"]
-    assert list(records["mask_path"].notna()) == [False, True, False, False]
+    assert list(records["mask_path"].notna()) == [False, True, False, True]
     assert "boxes.jpg" in datasets.notes(records)[0]
     # A JPEG smears the edge of a mask; its half is the edge.
     assert nodule_mask(records.iloc[1]).sum() == 40
 
 
 def test_another_layout_is_one_sentence(tmp_path):
-    with pytest.raises(DataError, match=r"thyroid sweeps are .* Received: "):
+    with pytest.raises(DataError, match=r"thyroid sweeps must hold .* Received: "):
         datasets.sweeps(tmp_path)
     draw(tmp_path / "1.png", frame(1, 1))
     (tmp_path / "index.csv").write_text("path,group\n1.png,1\n")
@@ -112,13 +113,13 @@ def test_another_layout_is_one_sentence(tmp_path):
         datasets.sweeps(tmp_path)
 
 
-def test_check_counts_cases_and_near_copies(indexed, capsys):
+def test_check_counts_cases_and_near_duplicates(indexed, capsys):
     assert cli.main(["data", "check", str(indexed)]) == 0
     text = capsys.readouterr().out
     assert "thyroid sweeps, 18 images" in text
     assert "groups: 6; images without a group: 0" in text
-    assert "near copies: 12 images beyond the first of each" in text
-    assert "near copies in two groups: 0" in text
+    assert "near duplicates: 12 images beyond the first of each" in text
+    assert "near duplicates in two groups: 0" in text
 
 
 def test_a_split_keeps_cases_whole_and_the_table_is_read_again(indexed, capsys):

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT, NORMAL
-from thyro_demo.data.loaders.listing import Listing, subfolders
-from thyro_demo.data.loaders.records import ordered, set_folder, to_table
+from thyro_demo.data.loaders.listing import Listing, set_folder, subfolders
+from thyro_demo.data.records import ordered, to_table
 from thyro_demo.errors import DataError
 
 _LABELS = (BENIGN, MALIGNANT, NORMAL)
@@ -28,8 +28,8 @@ def busi(root: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         Record table with `mask_paths` (list of str, one or more a frame; `masks.nodule_mask`
-        unites them). The set gives no patient, so every group is missing; it holds near
-        copies that `splits.group_near_duplicates` finds.
+        unites them). The set states no patient, so every group is missing; it holds near
+        duplicates that `near_duplicates.group` finds.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def busi(root: str | Path) -> pd.DataFrame:
     ----------
     Al-Dhabyani et al., "Dataset of breast ultrasound images", Data in Brief 28, 2020.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_busi)
     classes = _classes(root)
     if not {BENIGN, MALIGNANT} <= {label for label, _ in classes}:
         raise DataError(
-            "BUSI is a folder with benign and malignant, and normal where it is whole. "
-            f"Received: {root}"
+            "A BUSI folder must hold benign and malignant, and normal where it is complete. "
+            f"Received: {root}."
         )
     listing = Listing(root)
     records = to_table(
@@ -63,7 +63,7 @@ def busi(root: str | Path) -> pd.DataFrame:
 
 
 def is_busi(root: Path) -> bool:
-    """Tell whether a folder looks like BUSI: masks beside the frames of its classes."""
+    """Check whether a folder looks like BUSI: masks beside the frames of its classes."""
     return any(any(folder.glob("*_mask*")) for _, folder in _classes(root))
 
 

@@ -11,9 +11,11 @@ from thyro_demo.data.loaders.listing import (
     has_images,
     is_image,
     is_mask_folder,
+    set_folder,
     subfolders,
 )
-from thyro_demo.data.loaders.records import once, ordered, read_table, set_folder, some, to_table
+from thyro_demo.data.loaders.tables import once, read_table
+from thyro_demo.data.records import ordered, some, to_table
 from thyro_demo.errors import DataError
 
 _PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -28,7 +30,7 @@ def class_folders(root: str | Path, groups: str | Path | None = None) -> pd.Data
         Folder whose sub-folders are the classes; their names are the labels, in any case
         or language. A class may hold a folder per patient, whose name is the group (a name
         under two classes is one patient); masks, beside their frames or in a folder
-        ``masks``, are no frames. The classes may also lie in ``train``, ``val`` and ``test``.
+        ``masks``, are no frames. The classes may also be in ``train``, ``val`` and ``test``.
     groups : str or Path, optional
         CSV with columns ``path`` (relative to `root`) and ``group``, one row per
         image, for sets that know their patients; by default ``groups.csv`` in `root`,
@@ -89,18 +91,18 @@ def _parts(root: Path) -> list[Path]:
 
 
 def has_classes(folder: Path) -> bool:
-    """Tell whether two or more folders in a folder hold images."""
+    """Check whether two or more folders in a folder hold images."""
     return sum(map(has_images, subfolders(folder))) > 1
 
 
 def _classes(root: Path, listing: Listing) -> list[Path]:
-    """Find the folders of the classes; what lies beside them is passed over."""
+    """Find the folders of the classes; what is beside them is passed over."""
     inside = subfolders(root)
     classes = [folder for folder in inside if not is_mask_folder(folder)]
     if len(classes) < 2:
         raise DataError(
-            f"A folder of classes holds two or more folders of images. Received: {root} with "
-            f"{len(classes)}"
+            f"A folder of classes must hold two or more folders of images. Received: {root} with "
+            f"{len(classes)}."
         )
     _check_order(classes)
     for path in sorted(set(root.iterdir()) - set(classes)):
@@ -118,9 +120,9 @@ def _check_order(classes: list[Path]) -> None:
     inside = {path.name for folder in classes for path in subfolders(folder) if has_images(path)}
     if len(inside) > 1 and all(map(labels.is_known, inside)):
         raise DataError(
-            "A folder of classes holds a folder per class, and in it one per patient, not the "
+            "A folder of classes must hold a folder per class, and in it one per patient, not the "
             f"other way round. Received: {classes[0].parent} with {classes[0].name} that holds "
-            f"{' and '.join(sorted(inside)[:2])}"
+            f"{' and '.join(sorted(inside)[:2])}."
         )
 
 
@@ -130,12 +132,12 @@ def _groups(root: Path, file: Path, paths: pd.Series) -> list[str | float]:
     known = dict(zip(once(root, table["path"], file), table["group"], strict=True))
     if missing := sorted(set(paths) - set(known)):
         raise DataError(
-            f"The table of groups needs a row for every image. Received: {file} without "
-            f"{missing[0]}"
+            f"The table of groups must have a row for every image. Received: {file} without "
+            f"{missing[0]}."
         )
     return [known[path] for path in paths]
 
 
 def is_in_parts(root: Path) -> bool:
-    """Tell whether a folder holds train, validation or test, each with classes."""
+    """Check whether a folder holds train, validation or test, each with classes."""
     return bool(_parts(root))

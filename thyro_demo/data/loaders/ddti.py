@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
-from thyro_demo.data.loaders.listing import Listing
-from thyro_demo.data.loaders.records import ordered, set_folder, to_table
+from thyro_demo.data.loaders.listing import Listing, set_folder
+from thyro_demo.data.records import ordered, to_table
 from thyro_demo.errors import DataError
 
 # DDTI is labelled by its TI-RADS, not by pathology.
@@ -35,8 +35,8 @@ def ddti(root: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Record table. The label follows the TI-RADS that the set gives (2, 3 benign;
-        4a to 5 malignant; missing where it gives none), which is no pathology; the
+        Record table. The label follows the TI-RADS that the set states (2, 3 benign;
+        4a to 5 malignant; missing where it states none), which is no pathology; the
         group is the case. Free columns: `case`, `image` (int), `age` (years), `sex`,
         `composition`, `echogenicity`, `margins`, `calcifications`, `tirads` (str,
         missing where empty), `polygons` (list of float64 (n, 2), x and y in pixels),
@@ -53,12 +53,12 @@ def ddti(root: str | Path) -> pd.DataFrame:
     Pedraza et al., "An open access thyroid ultrasound image database", Proc. SPIE
     9287, 2015.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_ddti)
     cases = sorted((path for path in root.glob("*.xml") if path.stem.isdecimal()), key=_number)
     if not cases:
         raise DataError(
-            "DDTI is a folder of N.xml beside N.jpg or N_1.jpg, N_2.jpg and so on. "
-            f"Received: {root}"
+            "A DDTI folder must hold N.xml beside N.jpg or N_1.jpg, N_2.jpg and so on. "
+            f"Received: {root}."
         )
     frames: dict[str, list[Path]] = {}
     listing = Listing(root)
@@ -75,19 +75,24 @@ def ddti(root: str | Path) -> pd.DataFrame:
     return ordered(to_table(rows), listing.notes())
 
 
+def is_ddti(root: Path) -> bool:
+    """Check whether a folder looks like DDTI: a numbered XML file for every case."""
+    return any(path.stem.isdecimal() for path in root.glob("*.xml"))
+
+
 def _number(path: Path) -> int:
     return int(path.stem)
 
 
 def _case(xml: Path, frames: list[Path]) -> Iterator[dict[str, Any]]:
-    """Give one row per frame of a DDTI case."""
+    """Yield one row per frame of a DDTI case."""
     if not frames:
-        raise DataError(f"A DDTI case has at least one frame beside it. Received: {xml}")
+        raise DataError(f"A DDTI case must have at least one frame beside it. Received: {xml}.")
     try:
         case = ElementTree.parse(xml).getroot()
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DataError(
-            f"A DDTI case is a well-formed XML file. Received: {xml} ({error})"
+            f"A DDTI case must be a well-formed XML file. Received: {xml} ({error})."
         ) from error
     fields = ("sex", "composition", "echogenicity", "margins", "calcifications", "tirads")
     findings = {field: (case.findtext(field) or "").strip() or np.nan for field in fields}
@@ -123,8 +128,8 @@ def _outlines(svg: str, xml: Path) -> tuple[list[np.ndarray], int, bool]:
             raise ValueError("a point that is not finite")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            "Outlines of DDTI are a list of marks, each with points of x and y. "
-            f"Received: {xml} with {' '.join(svg.split())[:60]}"
+            "Outlines of DDTI must be a list of marks, each with points of x and y. "
+            f"Received: {xml} with {' '.join(svg.split())[:60]}."
         ) from error
     polygons = [array for array in arrays if len(array) >= 3]
     return polygons, len(arrays) - len(polygons), cut

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from thyro_demo.data.loaders.listing import Listing
-from thyro_demo.data.loaders.records import index, ordered, set_folder, with_source
+from thyro_demo.data.loaders.listing import Listing, set_folder
+from thyro_demo.data.loaders.tables import index
+from thyro_demo.data.records import ordered, with_source
 
 
 def index_csv(root: str | Path) -> pd.DataFrame:
@@ -27,8 +28,8 @@ def index_csv(root: str | Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If a column is missing, a label is empty, a path is given twice, is not
-        there or leaves `root`, or a cell of a column of numbers is none.
+        If a column is missing, a label is empty, a path is named twice, does
+        not exist or leaves `root`, or a cell of a column of numbers is none.
     """
     root = set_folder(root)
     records, notes = index(root)

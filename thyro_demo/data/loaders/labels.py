@@ -29,10 +29,10 @@ def _plain(label: str) -> str:
 
 
 def _meaning(label: str) -> str | None:
-    """Tell which label a word means; folders are also called "1_malignant nodules"."""
+    """Find which label a word means; folders are also called "1_malignant nodules"."""
     words = [word for word in re.split(r"[\s_-]+", _plain(label)) if not _BESIDE.fullmatch(word)]
-    telling = [word for word in words if not word.isdecimal()]
-    return _KNOWN.get(telling[0]) if len(telling) == 1 else None
+    meaningful = [word for word in words if not word.isdecimal()]
+    return _KNOWN.get(meaningful[0]) if len(meaningful) == 1 else None
 
 
 # Through the same function, because it also takes the letters of Korean apart.
@@ -40,28 +40,14 @@ _KNOWN = {_plain(word): label for label, words in _WORDS.items() for word in wor
 
 
 def is_known(label: str) -> bool:
-    """Tell whether a label means benign, malignant or normal in a language known here."""
+    """Check whether a label means benign, malignant or normal in a language known here."""
     return _meaning(label) is not None
 
 
 def unified(labels: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Write labels in one way: "benign", "malignant", and "normal" beside them.
-
-    Any other label stays as it is; of several spellings that differ in case or accents
-    alone, the commonest stands for all.
-
-    Parameters
-    ----------
-    labels : Series of str
-        Labels of a set; none is missing.
-
-    Returns
-    -------
-    labels : Series of str
-        The same in one spelling.
-    sentences : list of str
-        What was read as what, with counts; none where nothing was changed.
-    """
+    """Write labels in one way, and report, with counts, what was read as what."""
+    # Benign, malignant and, beside them, normal in any language; of other labels that differ in
+    # case or accents alone, the commonest spelling.
     counts = {str(label): int(count) for label, count in labels.value_counts().items()}
     meant = {label: _meaning(label) for label in counts}
     if all(meant[label] or _plain(label) in _SHORT for label in counts):

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from thyro_demo.data import images
-from thyro_demo.data.loaders.records import some
+from thyro_demo.data.records import some
 from thyro_demo.errors import DataError
 from thyro_demo.files import printable
 
@@ -21,7 +21,7 @@ SUFFIXES = frozenset(
 )
 """How the names of images end, in lower case; a file of another name is looked into."""
 
-# Notes and tables beside images, and what systems leave behind, are nothing to speak of.
+# Notes and tables beside images, and what systems leave behind, are not reported.
 _BESIDE = frozenset(
     {".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".ini"}
     | {".db", ".log", ".py"}
@@ -30,11 +30,11 @@ _MASK = r"(?:mask|seg|segmentation|gt|ground[ _-]?truth|label|annotation)s?"
 _MASK_NAME = re.compile(rf"(.+?)[ _.-]{_MASK}(?:[ _-]?\d+)?|{_MASK}[ _.-](.+)", re.IGNORECASE)
 _MASK_FOLDER = re.compile(_MASK, re.IGNORECASE)
 _FRAME_FOLDER = re.compile(r"images?|frames?|imgs?|pictures?", re.IGNORECASE)
-_DEPTH = 4  # folders below a class that are looked into; a link may lead round in a circle
+_DEPTH = 4  # folders in folders that are looked into; a link may lead round in a circle
 
 
 class _Found(NamedTuple):
-    """An image: where it stands, in whose folder, and whether that is one of masks."""
+    """An image: its path, in whose folder, and whether that is one of masks."""
 
     path: Path
     place: Path
@@ -75,28 +75,14 @@ class Listing:
         """Name the images of a class in order, refusing a class without any."""
         found = self.images(folder)
         if not found:
-            raise DataError(f"Every class is a folder with at least one image. Received: {folder}")
+            raise DataError(
+                f"Every class must be a folder with at least one image. Received: {folder}."
+            )
         return found
 
     def frames(self, folder: Path) -> list[tuple[Path, str | None, list[Path]]]:
-        """Name the frames of a class, each with its patient's folder and its masks.
-
-        Parameters
-        ----------
-        folder : Path
-            The class: images, folders of one patient each, or both. Masks are files such as
-            ``1_mask.png`` beside ``1.png``, or files of a frame's name in a folder ``masks``.
-
-        Returns
-        -------
-        list of (Path, str or None, list of Path)
-            Frame, name of the patient's folder (None without one), masks.
-
-        Raises
-        ------
-        DataError
-            If there is no frame.
-        """
+        """List the frames of a class, each with its patient's folder (or None) and its masks."""
+        # Masks are files such as 1_mask.png beside 1.png, or of a frame's name in a folder masks.
         found = list(self._below(folder, folder))
         names = {(one.place, one.path.stem.casefold()) for one in found if not one.is_mask}
         frames: list[_Found] = []
@@ -113,7 +99,9 @@ class Listing:
                 continue
             masks.setdefault((one.place, of), []).append(one.path)
         if not frames:
-            raise DataError(f"Every class is a folder with at least one image. Received: {folder}")
+            raise DataError(
+                f"Every class must be a folder with at least one image. Received: {folder}."
+            )
         self._masks += [mask for several in masks.values() for mask in several]
         return [
             (one.path, one.patient, masks.get((one.place, one.path.stem.casefold()), []))
@@ -150,7 +138,7 @@ class Listing:
                 yield from self._below(path, path, patient or path.name, is_mask, depth + 1)
 
     def unlisted(self, paths: pd.Series) -> list[str]:
-        """Tell, as sentences, which images beside those of a table are in no row of it."""
+        """Report, as sentences, which images beside those of a table are in no row of it."""
         known = set(paths)
         stems = {os.path.splitext(path)[0].casefold() for path in known}
         left = []
@@ -169,7 +157,7 @@ class Listing:
         self._passed.append(path)
 
     def notes(self) -> list[str]:
-        """Tell what was passed over, as sentences."""
+        """Report what was passed over, as sentences."""
         sentences = []
         if self._masks:
             sentences.append(
@@ -193,18 +181,18 @@ def subfolders(root: Path) -> list[Path]:
 
 
 def is_mask_folder(folder: Path) -> bool:
-    """Tell whether the name of a folder says that it holds masks."""
+    """Check whether a folder holds masks, by its name."""
     return bool(_MASK_FOLDER.fullmatch(folder.name))
 
 
 def listed(folder: Path, name: str) -> bool:
-    """Tell whether a folder holds a folder of exactly this name."""
+    """Check whether a folder holds a folder of exactly this name."""
     # NORMAL and Normal are different sets, also on disks that ignore case.
     return folder.is_dir() and name in os.listdir(folder) and (folder / name).is_dir()
 
 
 def has_images(folder: Path, depth: int = 0) -> bool:
-    """Tell whether there is an image in a folder, or in folders of it that hold no masks."""
+    """Check whether there is an image in a folder, or in folders of it that hold no masks."""
     inside = sorted(folder.iterdir())
     if any(is_image(path) for path in inside if not path.is_dir()):
         return True
@@ -215,7 +203,7 @@ def has_images(folder: Path, depth: int = 0) -> bool:
 
 
 def is_image(path: Path) -> bool:
-    """Tell whether a file is an image: by the end of its name, else by its content."""
+    """Check whether a file is an image: by the end of its name, else by its content."""
     if path.name.startswith("."):
         return False
     suffix = path.suffix.lower()
@@ -234,7 +222,7 @@ def _starts_like_one(path: Path) -> bool:
 
 
 def _counts(path: Path) -> bool:
-    """Tell whether a file that is no image is worth a word."""
+    """Check whether a file that is no image is to be reported."""
     if path.name.startswith("."):
         # macOS leaves a file ._name beside each file.
         return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
@@ -249,3 +237,22 @@ def _frame_of(path: Path) -> str | None:
     """Name the frame that a mask would belong to, in lower case."""
     named = _MASK_NAME.fullmatch(path.stem)
     return (named[1] or named[2]).casefold() if named else None
+
+
+def nested(root: Path) -> Iterator[Path]:
+    """Yield a folder, then the one that is alone in it, and so on, as archives unpack."""
+    for _ in range(_DEPTH):
+        yield root
+        inside = subfolders(root) if root.is_dir() else []
+        if len(inside) != 1:
+            return
+        root = inside[0]
+
+
+def set_folder(root: str | Path, fits: Callable[[Path], bool] | None = None) -> Path:
+    """Return the folder of a set, or the one alone in it that fits; refuse what is none."""
+    root = Path(root)
+    # Not `root.is_dir()`, which raises where a path is too long.
+    if not os.path.isdir(root):
+        raise DataError(f"A data set must be a folder that exists. Received: {printable(root)}.")
+    return root if fits is None else next(filter(fits, nested(root)), root)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
-from thyro_demo.data.loaders.listing import Listing
-from thyro_demo.data.loaders.records import header_size, ordered, set_folder, to_table
+from thyro_demo.data.loaders.listing import Listing, set_folder
+from thyro_demo.data.records import header_size, ordered, to_table
 from thyro_demo.errors import DataError
 
-_SIDE = 1024  # pixels; the frame in which Info.txt gives its coordinates
+_SIDE = 1024  # pixels; the frame of the coordinates in Info.txt
 _TISSUES = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
-# Scattered calcifications have a note, or nothing, where the centre and radius would stand.
+# Scattered calcifications have a note, or nothing, in place of centre and radius.
 _ROW = re.compile(
     r"mdb\d{3}\s+[FGD]\s+(NORM|[A-Z]{4}\s+[BM](\s+\d+\s+\d+\s+\d+|\s+\*.*)?)\s*", re.ASCII
 )
@@ -30,9 +30,9 @@ class Abnormality(NamedTuple):
     severity : str
         "benign" or "malignant".
     x, y : float
-        Centre; x to the right, y downward. NaN where the set gives none.
+        Centre; x to the right, y downward. NaN where the set states none.
     radius : float
-        Radius of a circle that encloses it. NaN where the set gives none.
+        Radius of a circle that encloses it. NaN where the set states none.
     """
 
     kind: str
@@ -72,11 +72,11 @@ def mini_mias(root: str | Path) -> pd.DataFrame:
     Suckling et al., "The Mammographic Image Analysis Society digital mammogram
     database", Excerpta Medica, International Congress Series 1069, 1994.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_mini_mias)
     info = root / "Info.txt"
     if not info.is_file():
         raise DataError(
-            f"mini-MIAS is a folder with Info.txt beside mdb001 to mdb322. Received: {root}"
+            f"A mini-MIAS folder must hold Info.txt beside mdb001 to mdb322. Received: {root}."
         )
     films: dict[str, list[list[str]]] = {}
     for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -84,22 +84,27 @@ def mini_mias(root: str | Path) -> pd.DataFrame:
             continue
         if not _ROW.fullmatch(line):
             raise DataError(
-                "A row of Info.txt gives film, tissue (F, G or D) and NORM, or class, severity "
-                f"(B or M), centre and radius. Received: {line.strip()} in {info}"
+                "A row of Info.txt must hold film, tissue (F, G or D) and NORM, or class, severity "
+                f"(B or M), centre and radius. Received: {line.strip()} in {info}."
             )
         films.setdefault(line[:6], []).append(line.split())
     if not films:
-        raise DataError(f"Info.txt has a row for every film. Received: {info} without any")
+        raise DataError(f"Info.txt must have a row for every film. Received: {info} without any.")
     listing = Listing(root)
     images = {path.stem: path for path in listing.images(root)}
     if missing := sorted(set(films) - set(images)):
         raise DataError(
-            f"Info.txt lists images that are not there. Received: {missing[0]} in {root}"
+            f"Every image that Info.txt lists must exist. Received: {missing[0]} in {root}."
         )
     for name in sorted(set(images) - set(films)):
         listing.pass_over(images[name])
     rows = [_row(images[name], films[name]) for name in sorted(films)]
     return ordered(to_table(rows), listing.notes())
+
+
+def is_mini_mias(root: Path) -> bool:
+    """Check whether a folder looks like mini-MIAS: films beside their list."""
+    return (root / "Info.txt").is_file() and any(root.glob("mdb*"))
 
 
 def _row(path: Path, films: list[list[str]]) -> dict[str, Any]:

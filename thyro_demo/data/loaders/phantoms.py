@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
-from thyro_demo.data.loaders.listing import Listing
-from thyro_demo.data.loaders.records import index, ordered, set_folder, with_source
+from thyro_demo.data.loaders.listing import Listing, set_folder
+from thyro_demo.data.loaders.tables import index
+from thyro_demo.data.records import ordered, with_source
 from thyro_demo.errors import DataError
 
 _LABELS = (BENIGN, MALIGNANT, "normal", "autoimmune")
@@ -36,7 +37,8 @@ def phantoms(root: str | Path) -> pd.DataFrame:
     records, notes = index(root, known=_LABELS)
     if "mask_path" not in records.columns:
         raise DataError(
-            f"An index of phantoms has a column mask_path. Received: {root / 'index.csv'} without"
+            f"An index of phantoms must have a column mask_path. "
+            f"Received: {root / 'index.csv'} without it."
         )
     notes += Listing(root).unlisted(records["path"])
     return ordered(with_source(records, ["phantom"] * len(records)), notes)

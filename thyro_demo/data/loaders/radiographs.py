@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from thyro_demo.data.loaders.listing import Listing, listed, subfolders
-from thyro_demo.data.loaders.records import notes, ordered, set_folder, to_table
+from thyro_demo.data.loaders.listing import Listing, listed, set_folder, subfolders
+from thyro_demo.data.records import notes, ordered, to_table
 from thyro_demo.errors import DataError
 
 _COVID_FOLDERS = {
@@ -45,12 +45,12 @@ def covid_xray(root: str | Path) -> pd.DataFrame:
     DataError
         If a class is missing or empty.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_covid_xray)
     folders = [root / name for name in _COVID_FOLDERS if listed(root, name)]
     if not {"covid-19", "normal"} <= {_COVID_FOLDERS[folder.name] for folder in folders}:
         raise DataError(
-            "The COVID-19 radiographs are folders Covid-19, No_findings and Pneumonia, or "
-            f"COVID, Normal, Viral Pneumonia and Lung_Opacity. Received: {root}"
+            "A COVID-19 folder must hold Covid-19, No_findings and Pneumonia, or "
+            f"COVID, Normal, Viral Pneumonia and Lung_Opacity. Received: {root}."
         )
     listing = Listing(root)
     images = [folder / "images" if listed(folder, "images") else folder for folder in folders]
@@ -81,7 +81,8 @@ def paediatric_pneumonia(root: str | Path) -> pd.DataFrame:
         Record table with labels "normal" and "pneumonia", `cause` ("bacteria",
         "virus" or missing) and, where the set is published in parts,
         `published_split`. The group is the patient in the name: ``person7``,
-        ``IM-0117`` or ``NORMAL2-IM-0394``.
+        ``IM-0117`` or ``NORMAL2-IM-0394``; in the third version of the set, whose names are
+        such as ``BACTERIA-1008087-0001``, the number in the middle.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def paediatric_pneumonia(root: str | Path) -> pd.DataFrame:
     Kermany et al., "Identifying medical diagnoses and treatable diseases by
     image-based deep learning", Cell 172(5), 2018.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_paediatric_pneumonia)
     parts = [root / name for name in _PARTS if listed(root / name, "NORMAL")] or [root]
     listing = Listing(root)
     records = to_table(
@@ -102,7 +103,7 @@ def paediatric_pneumonia(root: str | Path) -> pd.DataFrame:
             "label": label,
             "group": _paediatric_patient(path),
             "source": "paediatric_pneumonia",
-            "cause": next((c for c in ("bacteria", "virus") if f"_{c}_" in path.name), np.nan),
+            "cause": _cause(path),
             "published_split": part.name,
         }
         for part in parts
@@ -115,17 +116,17 @@ def paediatric_pneumonia(root: str | Path) -> pd.DataFrame:
 
 
 def is_covid_xray(root: Path) -> bool:
-    """Tell whether a folder looks like a set of `covid_xray`."""
+    """Check whether a folder looks like a set of `covid_xray`."""
     return listed(root, "Covid-19") or listed(root, "COVID")
 
 
 def is_paediatric_pneumonia(root: Path) -> bool:
-    """Tell whether a folder looks like the set of `paediatric_pneumonia`."""
+    """Check whether a folder looks like the set of `paediatric_pneumonia`."""
     return listed(root, "PNEUMONIA") or listed(root / "train", "PNEUMONIA")
 
 
 def is_radiographs(root: Path) -> bool:
-    """Tell whether a folder holds both sets."""
+    """Check whether a folder holds both sets."""
     inside = subfolders(root)
     return any(map(is_covid_xray, inside)) and any(map(is_paediatric_pneumonia, inside))
 
@@ -142,7 +143,7 @@ def radiographs(root: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Record table with labels "covid-19", "normal" and "pneumonia"; `source` tells
+        Record table with labels "covid-19", "normal" and "pneumonia"; `source` is
         the set. Lung opacities, which only one layout has, are left out.
 
     Raises
@@ -150,20 +151,46 @@ def radiographs(root: str | Path) -> pd.DataFrame:
     DataError
         If one of the two sets is missing or damaged.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_radiographs)
     if not is_radiographs(root):
         raise DataError(
-            "The radiographs are one folder with the COVID-19 set and the paediatric "
-            f"pneumonia set side by side. Received: {root}"
+            "A folder of radiographs must hold the COVID-19 set and the paediatric "
+            f"pneumonia set side by side. Received: {root}."
         )
     inside = subfolders(root)
-    both = [
-        covid_xray(next(filter(is_covid_xray, reversed(inside)))),
-        paediatric_pneumonia(next(filter(is_paediatric_pneumonia, reversed(inside)))),
-    ]
-    records = pd.concat(both, ignore_index=True)
+    return films(
+        next(filter(is_covid_xray, reversed(inside))),
+        next(filter(is_paediatric_pneumonia, reversed(inside))),
+    )
+
+
+def films(covid: Path | None, paediatric: Path | None) -> pd.DataFrame:
+    """Read one or both sets of chest radiographs as one table.
+
+    Parameters
+    ----------
+    covid : Path or None
+        Folder that `covid_xray` reads.
+    paediatric : Path or None
+        Folder that `paediatric_pneumonia` reads.
+
+    Returns
+    -------
+    DataFrame
+        As `radiographs` returns it.
+
+    Raises
+    ------
+    DataError
+        If a set is damaged, or there is none.
+    """
+    tables = [] if covid is None else [covid_xray(covid)]
+    tables += [] if paediatric is None else [paediatric_pneumonia(paediatric)]
+    if not tables:
+        raise DataError("There must be at least one set of radiographs. Received: none.")
+    records = pd.concat(tables, ignore_index=True)
     records = records[records["label"].isin(_LABELS)].reset_index(drop=True)
-    return ordered(records, [sentence for one in both for sentence in notes(one)])
+    return ordered(records, [sentence for one in tables for sentence in notes(one)])
 
 
 def _chestxray14_patient(path: Path) -> str | float:
@@ -172,5 +199,12 @@ def _chestxray14_patient(path: Path) -> str | float:
 
 
 def _paediatric_patient(path: Path) -> str | float:
-    match = re.match(r"(person\d+)_|((?:NORMAL2-)?IM-\d+)-", path.stem)
-    return (match[1] or match[2]) if match else np.nan
+    match = re.match(
+        r"(person\d+)_|((?:NORMAL2-)?IM-\d+)-|(?:BACTERIA|VIRUS|NORMAL)-(\d+)-", path.stem
+    )
+    return next(filter(None, match.groups())) if match else np.nan
+
+
+def _cause(path: Path) -> str | float:
+    match = re.match(r"person\d+_(bacteria|virus)_|(BACTERIA|VIRUS)-", path.stem)
+    return (match[1] or match[2].lower()) if match else np.nan

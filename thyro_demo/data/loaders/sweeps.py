@@ -6,16 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from thyro_demo.data.loaders.listing import Listing
-from thyro_demo.data.loaders.records import (
-    header_size,
-    index,
-    ordered,
-    read_table,
-    set_folder,
-    to_table,
-    with_source,
-)
+from thyro_demo.data.loaders.listing import Listing, set_folder
+from thyro_demo.data.loaders.tables import index, read_table
+from thyro_demo.data.records import header_size, ordered, to_table, with_source
 from thyro_demo.errors import DataError, ThyroError
 
 # The frames of two scanners differ in size.
@@ -26,9 +19,9 @@ _OTHER = "sweep"
 def sweeps(root: str | Path) -> pd.DataFrame:
     """Read the thyroid sweeps.
 
-    Neighbouring frames of a sweep are near copies: 1,015 images are 51 cases, so split by
-    group; cases 83 and 84, and 85 and 86, share near copies (`splits.group_near_duplicates`
-    joins them). Small marks of the examiner stand inside the frame, and a sector is cut out of
+    Neighbouring frames of a sweep are near duplicates: 1,015 images are 51 cases, so split by
+    group; cases 83 and 84, and 85 and 86, share near duplicates (`near_duplicates.group`
+    joins them). Small marks of the examiner are inside the frame, and a sector is cut out of
     black. The mask is one reader's.
 
     Parameters
@@ -37,13 +30,13 @@ def sweeps(root: str | Path) -> pd.DataFrame:
         Folder with ``index.csv``: columns ``path``, ``mask_path``, ``group``, and free ones
         such as ``source`` and ``nodule_share``. Or the folder ``source`` of the set's home,
         or the folder above it: ``images/1_2.jpg`` (frame 2 of case 1) and
-        ``labels/1_2_label.jpg``.
+        ``labels/1_2_label.jpg`` (the home's own programs also read ``1_2.label.jpg``).
 
     Returns
     -------
     DataFrame
         Record table. Every label is missing, for the set states none; the group is the
-        case. `mask_path` opens (missing where there is none), a mask without a pixel says
+        case. `mask_path` opens (missing where there is none), a mask without a pixel means
         that the frame shows no nodule. From ``index.csv`` also `width` and `height` (pixels)
         and `nodule_share` (share of the frame that the nodule takes, 0–1).
 
@@ -52,13 +45,14 @@ def sweeps(root: str | Path) -> pd.DataFrame:
     DataError
         If the layout is another one, or the index is damaged.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_sweeps)
     published = _published(root)
     if (root / "index.csv").is_file():
         records, notes = index(root, labelled=False)
         if "mask_path" not in records.columns:
             raise DataError(
-                f"An index of sweeps has a column mask_path. Received: {root / 'index.csv'} without"
+                f"An index of sweeps must have a column mask_path. "
+                f"Received: {root / 'index.csv'} without it."
             )
         notes += Listing(root).unlisted(records["path"])
         records = with_source(records, [_OTHER] * len(records))
@@ -68,14 +62,14 @@ def sweeps(root: str | Path) -> pd.DataFrame:
         notes = listing.notes()
     else:
         raise DataError(
-            "The thyroid sweeps are a folder with an index.csv of path, mask_path and group, or "
-            f"with the folders images and labels of their home. Received: {root}"
+            "A folder of thyroid sweeps must hold an index.csv of path, mask_path and group, or "
+            f"the folders images and labels of their home. Received: {root}."
         )
     return ordered(records.assign(label=np.nan), notes)
 
 
 def is_sweeps(root: Path) -> bool:
-    """Tell whether a folder looks like the sweeps: frames with masks, without labels."""
+    """Check whether a folder looks like the sweeps: frames with masks, without labels."""
     if (root / "index.csv").is_file():
         try:
             table = read_table(root / "index.csv", ("path", "mask_path", "group"))
@@ -96,11 +90,13 @@ def _published(root: Path) -> Path | None:
 
 def _frames(folder: Path, listing: Listing) -> pd.DataFrame:
     """Pair the frames of the set's home with their masks."""
-    masks = {path.stem: path for path in listing.images(folder / "labels")}
+    masks = {
+        re.sub(r"[._]label$", "", path.stem): path for path in listing.images(folder / "labels")
+    }
     rows = []
     for path in listing.class_images(folder / "images"):
         if case := re.fullmatch(r"(\d+)_\d+", path.stem):
-            mask = masks.get(f"{path.stem}_label")
+            mask = masks.get(path.stem)
             rows.append(
                 {
                     "path": str(path),
@@ -113,7 +109,7 @@ def _frames(folder: Path, listing: Listing) -> pd.DataFrame:
             listing.pass_over(path)
     if not rows:
         raise DataError(
-            "Frames of the thyroid sweeps are named after case and frame, such as 1_2.jpg. "
-            f"Received: {folder / 'images'} without one"
+            "Frames of the thyroid sweeps must be named after case and frame, such as 1_2.jpg. "
+            f"Received: {folder / 'images'} without such a name."
         )
     return to_table(rows)

@@ -6,15 +6,9 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
-from thyro_demo.data.loaders.listing import Listing, listed
-from thyro_demo.data.loaders.records import (
-    index,
-    ordered,
-    set_folder,
-    to_table,
-    with_sizes,
-    with_source,
-)
+from thyro_demo.data.loaders.listing import Listing, listed, set_folder
+from thyro_demo.data.loaders.tables import index
+from thyro_demo.data.records import ordered, to_table, with_sizes, with_source
 from thyro_demo.errors import DataError
 
 _FOLDERS = {"benin": BENIGN, "malin": MALIGNANT}
@@ -40,7 +34,7 @@ def thyroid(root: str | Path) -> pd.DataFrame:
         Record table with labels "benign" and "malignant", `published_split`
         ("train" or "test", missing for an image in neither), `width` and `height`
         (pixels). Without ``index.csv`` every group is missing
-        (`splits.group_near_duplicates` fills it). A source that is not given is told
+        (`near_duplicates.group` fills it). A source that is not stated follows
         from the frame size: 560×360 "ddti", 300×225 "web300", else "other".
 
     Raises
@@ -48,12 +42,12 @@ def thyroid(root: str | Path) -> pd.DataFrame:
     DataError
         If the layout is another one, a class is empty or the index is damaged.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_thyroid)
     parts = published_parts(root)
     if parts is None:
         raise DataError(
-            "The P1 thyroid set is a folder with LES3BDD/train and LES3BDD/test, each with "
-            f"benin and malin. Received: {root}"
+            "The P1 thyroid set must be a folder with LES3BDD/train and LES3BDD/test, each with "
+            f"benin and malin. Received: {root}."
         )
     listing = Listing(root)
     if (root / "index.csv").is_file():
@@ -74,6 +68,11 @@ def thyroid(root: str | Path) -> pd.DataFrame:
     parts_of = [Path(path).parent.parent.name for path in records["path"]]
     split = [part if part in _PARTS else np.nan for part in parts_of]
     return ordered(records.assign(published_split=split), notes)
+
+
+def is_thyroid(root: Path) -> bool:
+    """Check whether a folder looks like the P1 set."""
+    return published_parts(root) is not None
 
 
 def published_parts(root: Path) -> list[Path] | None:

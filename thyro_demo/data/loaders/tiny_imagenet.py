@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from thyro_demo.data.loaders.listing import SUFFIXES, Listing, subfolders
-from thyro_demo.data.loaders.records import ordered, read_table, set_folder, to_table
+from thyro_demo.data.loaders.listing import SUFFIXES, Listing, set_folder, subfolders
+from thyro_demo.data.loaders.tables import read_table
+from thyro_demo.data.records import ordered, to_table
 from thyro_demo.errors import DataError
 
 
@@ -34,9 +35,9 @@ def tiny_imagenet(root: str | Path, part: str = "train") -> pd.DataFrame:
         If the part is unknown, missing or a damaged archive, or a list of the unpacked
         set is not as published.
     """
-    root = set_folder(root)
+    root = set_folder(root, is_tiny_imagenet)
     if part not in ("train", "val"):
-        raise DataError(f"Tiny ImageNet has labels for the parts train and val. Received: {part}")
+        raise DataError(f"The part of Tiny ImageNet must be train or val. Received: part={part}.")
     archive = root / f"{part}.zip"
     members = _packed(archive) if archive.is_file() else _unpacked(root, part)
     names = _class_names(root)
@@ -54,6 +55,11 @@ def tiny_imagenet(root: str | Path, part: str = "train") -> pd.DataFrame:
     )
 
 
+def is_tiny_imagenet(root: Path) -> bool:
+    """Check whether a folder looks like Tiny ImageNet, packed or unpacked."""
+    return (root / "train.zip").is_file() or (root / "wnids.txt").is_file()
+
+
 def _packed(archive: Path) -> list[tuple[str, str]]:
     """List (wnid, path) of the images in an archive of Tiny ImageNet."""
     try:
@@ -61,11 +67,13 @@ def _packed(archive: Path) -> list[tuple[str, str]]:
             names = packed.namelist()
     except zipfile.BadZipFile:
         raise DataError(
-            f"A part of Tiny ImageNet is a whole zip archive. Received: {archive}"
+            f"A part of Tiny ImageNet must be a complete zip archive. Received: {archive}."
         ) from None
     images = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
     if not images:
-        raise DataError(f"A part of Tiny ImageNet holds images as wnid/name. Received: {archive}")
+        raise DataError(
+            f"A part of Tiny ImageNet must hold images as wnid/name. Received: {archive}."
+        )
     return [(name.split("/")[0], f"{archive}::{name}") for name in images]
 
 
@@ -82,13 +90,13 @@ def _unpacked(root: Path, part: str) -> list[tuple[str, str]]:
         pairs = [line.split("\t") for line in _lines(annotations)]
         if not pairs or min(map(len, pairs)) < 2:
             raise DataError(
-                "Each line of val_annotations.txt is a name, a tab, a WordNet id and a box. "
-                f"Received: {annotations}"
+                "Each line of val_annotations.txt must be a name, a tab, a WordNet id and a box. "
+                f"Received: {annotations}."
             )
         return [(pair[1], str(root / "val" / "images" / pair[0])) for pair in pairs]
     raise DataError(
-        f"Tiny ImageNet is a folder with train.zip and val.zip, or tiny-imagenet-200 unpacked. "
-        f"Received: {root} without its part {part}"
+        f"A Tiny ImageNet folder must hold train.zip and val.zip, or tiny-imagenet-200 unpacked. "
+        f"Received: {root} without its part {part}."
     )
 
 
@@ -107,5 +115,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"A list of Tiny ImageNet is text in UTF-8. Received: {path}") from error
+        raise DataError(
+            f"A list of Tiny ImageNet must be text in UTF-8. Received: {path}."
+        ) from error
     return [line for line in lines if line.strip()]

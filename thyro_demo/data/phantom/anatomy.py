@@ -7,127 +7,16 @@ behind the trachea is painted.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from thyro_demo.data.phantom.physics import BEAM_PIXELS, smooth_curve, smooth_noise
+from thyro_demo.data.phantom.canvas import Canvas, Window, ramp, ridge
+from thyro_demo.data.phantom.physics import smooth_curve
 
 TEXTURES = ("normal", "autoimmune")
 """Textures of the gland."""
 
 _TABLE_STEP_MM = 0.04
-
-
-class Window(NamedTuple):
-    """A rectangle of the canvas: its slices and the warped coordinates inside, in mm."""
-
-    where: tuple[slice, slice]
-    x: np.ndarray
-    z: np.ndarray
-
-
-class Canvas:
-    """The maps a frame is made from, on scan lines `BEAM_PIXELS` pixels apart.
-
-    Parameters
-    ----------
-    pixels : tuple of int
-        Rows and columns of the scan area.
-    spacing_mm : float
-        Pixel spacing in millimetres.
-
-    Attributes
-    ----------
-    echo : ndarray of float32, shape (H, B)
-        Echo level in decibel; 0 is normal thyroid.
-    coherence : ndarray of float32, shape (H, B)
-        Specular over diffuse amplitude, 0 or more.
-    attenuation : ndarray of float32, shape (H, B)
-        Two-way attenuation in dB/mm beyond what the gain makes up for; negative in fluid.
-    x, z : ndarray of float32, shape (H, B)
-        Tissue coordinates in millimetres: lateral, 0 in the middle; depth, 0 at the probe.
-        `warp` bends them, so that no outline is a perfect curve.
-    """
-
-    def __init__(self, pixels: tuple[int, int], spacing_mm: float) -> None:
-        shape = (pixels[0], pixels[1] // BEAM_PIXELS + 1)
-        self.pixels = pixels
-        self.shape = shape
-        self.spacing_mm = spacing_mm
-        self.beam_mm = BEAM_PIXELS * spacing_mm
-        self.columns = lateral_mm(pixels[1], spacing_mm, shape[1], BEAM_PIXELS)
-        self.rows = ((np.arange(shape[0]) + 0.5) * spacing_mm).astype(np.float32)
-        self.echo = np.zeros(shape, np.float32)
-        self.coherence = np.zeros(shape, np.float32)
-        self.attenuation = np.zeros(shape, np.float32)
-        self.x: np.ndarray = np.broadcast_to(self.columns, shape)
-        self.z: np.ndarray = np.broadcast_to(self.rows[:, None], shape)
-
-    def warp(self, rng: np.random.Generator) -> None:
-        """Bend the coordinates smoothly by a fraction of a millimetre."""
-        self.x = self.columns + 0.8 * self.noise(rng, (8.0, 8.0))
-        self.z = self.rows[:, None] + 0.4 * self.noise(rng, (8.0, 6.0))
-        self.z += 0.1 * self.noise(rng, (1.6, 1.1))
-
-    def noise(
-        self,
-        rng: np.random.Generator,
-        grain_mm: tuple[float, float],
-        shape: tuple[int, int] | None = None,
-    ) -> np.ndarray:
-        """Draw unit noise with a grain in millimetres (depth, lateral)."""
-        cells = (grain_mm[0] / self.spacing_mm, grain_mm[1] / self.beam_mm)
-        return smooth_noise(rng, shape or self.shape, cells)
-
-    def window(self, left: float, right: float, top: float, bottom: float) -> Window:
-        """Cut out the rectangle between the given millimetres, clipped to the canvas."""
-        first, last = np.searchsorted(self.columns, (left, right))
-        upper, lower = np.searchsorted(self.rows, (top, bottom))
-        where = (slice(int(upper), int(lower)), slice(int(first), int(last)))
-        return Window(where, self.x[where], self.z[where])
-
-    def straight(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Return the unbent coordinates of a window, (1, w) and (h, 1), in millimetres."""
-        return self.columns[None, window.where[1]], self.rows[window.where[0], None]
-
-    def fill(
-        self,
-        window: Window,
-        weight: np.ndarray,
-        echo: float | np.ndarray,
-        attenuation: float | np.ndarray = 0.0,
-    ) -> None:
-        """Replace tissue in a window, blending by weight (0–1)."""
-        part = self.echo[window.where]
-        part += weight * (echo - part)
-        part = self.attenuation[window.where]
-        part += weight * (attenuation - part)
-        part = self.coherence[window.where]
-        part *= 1.0 - weight
-
-    def interface(self, window: Window, weight: np.ndarray, echo: float, coherence: float) -> None:
-        """Lift an interface towards at least `echo` and make it specular."""
-        part = self.echo[window.where]
-        part += weight * np.maximum(echo - part, 0.0)
-        part = self.coherence[window.where]
-        np.maximum(part, coherence * weight, out=part)
-
-
-def lateral_mm(columns: int, spacing_mm: float, count: int, step: int = 1) -> np.ndarray:
-    """Place `count` columns `step` pixels apart, in mm from the middle of the scan area."""
-    offset = np.arange(count) * step - (columns - 1) / 2
-    return (offset * spacing_mm).astype(np.float32)
-
-
-def ramp(distance: np.ndarray, softness: float) -> np.ndarray:
-    """Turn a signed distance into a membership of 0–1 over `softness` millimetres."""
-    return np.clip(distance * np.float32(1.0 / softness) + np.float32(0.5), 0.0, 1.0)
-
-
-def ridge(distance: np.ndarray, width: float) -> np.ndarray:
-    """Give 1 on the zero line of a distance, falling to 0 at `width` millimetres."""
-    return np.clip(1.0 - np.abs(distance) * np.float32(1.0 / width), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -182,23 +71,8 @@ class Neck:
 def sample_neck(
     rng: np.random.Generator, texture: str, half_width: float = 0.0, half_height: float = 0.0
 ) -> Neck:
-    """Draw one patient's neck whose lobe has room for a nodule.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        The patient's source of randomness.
-    texture : str
-        A member of `TEXTURES`.
-    half_width, half_height : float
-        Half the nodule's extents in millimetres; 0 when there is none.
-
-    Returns
-    -------
-    Neck
-        Sizes and levels.
-    """
-    # Every number is drawn whatever the nodule is, so that two nodules of one seed lie in
+    """Draw one patient's neck whose lobe has room for half a nodule's extents in millimetres."""
+    # Every number is drawn whatever the nodule is, so that two nodules of one seed are in
     # the same neck.
     longitudinal = rng.random() < 0.3
     side = 1 if rng.random() < 0.5 else -1
@@ -235,17 +109,7 @@ def sample_neck(
 
 
 def paint(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
-    """Draw a neck without a nodule.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        Blank maps; changed in place.
-    neck : Neck
-        The patient.
-    rng : numpy.random.Generator
-        The frame's source of randomness.
-    """
+    """Draw a neck without a nodule on a blank canvas."""
     canvas.warp(rng)
     _layers(canvas, neck, rng)
     _longus_colli(canvas, neck, rng)
@@ -257,7 +121,7 @@ def paint(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
 
 
 def _layers(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
-    """Paint what lies in layers, by tables over the depth in tissue."""
+    """Paint the layers, by tables over the depth in tissue."""
     x0, _, wide, high = neck.lobe
     arch: np.ndarray = neck.tilt * canvas.columns
     if neck.view == "transverse":
@@ -271,10 +135,10 @@ def _layers(canvas: Canvas, neck: Neck, rng: np.random.Generator) -> None:
     patchy = canvas.noise(rng, (1.6, 4.0))
     canvas.echo[:] = level[rows]
     canvas.echo += streak[rows] * (0.7 + 0.6 * patchy)
-    # Loose tissue behind the gland lies in patches, layers in front don't.
+    # Loose tissue behind the gland is in patches, layers in front don't.
     behind = np.clip((canvas.rows - neck.lobe[1]) / neck.lobe[3], 0.0, 1.0)[:, None]
     canvas.echo += behind * (4.0 * canvas.noise(rng, (1.1, 2.6)))
-    # A fascia that lies across the beam is a bright line, one that slopes away is not.
+    # A fascia across the beam is a bright line, one that slopes away is not.
     strength = mirror[rows] * np.clip(0.55 + 0.5 * patchy, 0.0, 1.2)
     canvas.echo += 15.0 * strength
     np.multiply(strength, 1.3, out=canvas.coherence)
@@ -321,7 +185,7 @@ def _lobe_distance(canvas: Canvas, neck: Neck) -> np.ndarray:
     across = (canvas.x - x0) * np.float32(1.0 / wide)
     down = canvas.z - z0
     if neck.view == "transverse":
-        # The lobe leans against the trachea: its back lies nearer to the midline.
+        # The lobe leans against the trachea: its back is nearer to the midline.
         across -= (0.16 * neck.side / high) * down
     if neck.tilt:
         down = down + neck.tilt * canvas.columns

@@ -17,7 +17,7 @@ from thyro_demo.clinical.tirads import Features
 from thyro_demo.data.phantom.frame import Phantom, draw, label_of
 from thyro_demo.data.phantom.scanner import ScannerFrame
 from thyro_demo.errors import DataError
-from thyro_demo.files import whole
+from thyro_demo.files import atomic_write
 
 COLUMNS = (
     "path",
@@ -107,21 +107,17 @@ def cohort(
     """Draw patients, several frames each.
 
     A label is drawn by the points of the features alone; neck, size, gain and side are drawn
-    without regard to it, and with `scanner_on` every frame has the same scan area, whether
-    marks are printed around it or not. One trace of it is left outside the nodule: a lobe is
-    enlarged until the nodule fits, and a nodule that is taller than wide needs a higher one.
-    Half the height of the lobe predicts "malignant" with an AUROC of 0.58 (0.55–0.61 over
-    1,500 patients, seed 5).
+    without regard to it, and with `scanner_on` every frame has the same scan area, with marks
+    around it or without. One trace of the label is left outside the nodule: a lobe is enlarged
+    until the nodule fits. Half its height predicts "malignant" with an AUROC of 0.58 (0.55–0.61
+    over 1,500 patients, seed 5).
 
     Parameters
     ----------
-    patients : int
-        Number of patients.
-    frames_per_patient : int
-        Frames of each.
+    patients, frames_per_patient : int
+        Number of patients, and of frames of each.
     seed : int
-        Seed of the cohort, 0 or more. A larger cohort of the same seed begins with the
-        same patients.
+        Of the cohort, 0 or more. A larger cohort of the same seed begins with the same patients.
     shape : tuple of int
         Rows and columns of a frame.
     diffuse : bool
@@ -143,20 +139,19 @@ def cohort(
     DataError
         If a count is below 1, `seed` is negative, or `scanner_on` names a label that the
         cohort does not have.
+
+    Examples
+    --------
+    >>> [(one.patient, one.label) for one in cohort(2, frames_per_patient=1, seed=4)]
+    [('phantom-4-00000', 'malignant'), ('phantom-4-00001', 'benign')]
     """
-    if min(patients, frames_per_patient, workers) < 1 or seed < 0:
-        raise DataError(
-            "A cohort has at least one patient, one frame each and one worker, and a seed of 0 "
-            f"or more. Received: patients={patients}, frames_per_patient={frames_per_patient}, "
-            f"workers={workers}, seed={seed}"
-        )
+    _check(patients, frames_per_patient, workers, seed)
     labels = ("normal", "autoimmune") if diffuse else ("benign", "malignant")
     if scanner_on is not None:
-        strangers = sorted(set(scanner_on) - set(labels))
-        if strangers:
+        if strangers := sorted(set(scanner_on) - set(labels)):
             raise DataError(
-                f"scanner_on names labels of the cohort, {labels[0]} or {labels[1]}. "
-                f"Received: scanner_on={strangers}"
+                f"scanner_on must name labels of the cohort, {labels[0]} or {labels[1]}. "
+                f"Received: scanner_on={strangers}."
             )
         scanner = scanner or ScannerFrame()
     plans = _plans(patients, frames_per_patient, seed, shape, diffuse)
@@ -165,10 +160,19 @@ def cohort(
     return _drawn(plans, workers)
 
 
+def _check(patients: int, frames: int, workers: int, seed: int) -> None:
+    if min(patients, frames, workers) < 1 or seed < 0:
+        raise DataError(
+            "A cohort must have at least one patient, one frame each and one worker, and a seed "
+            f"of 0 or more. Received: patients={patients}, frames_per_patient={frames}, "
+            f"workers={workers}, seed={seed}."
+        )
+
+
 def _plans(
     patients: int, frames: int, seed: int, shape: tuple[int, int], diffuse: bool
 ) -> Iterator[dict[str, Any]]:
-    """Give the arguments of `draw` for each frame."""
+    """Yield the arguments of `draw` for each frame."""
     for index in range(patients):
         rng = np.random.default_rng([seed, index])
         texture = "normal"
@@ -193,7 +197,7 @@ def _plans(
 def _marked(
     plans: Iterator[dict[str, Any]], scanner: ScannerFrame, labels: Collection[str]
 ) -> Iterator[dict[str, Any]]:
-    """Print the scanner's marks on frames of the given labels, a blank margin on others."""
+    """Print the scanner's marks on frames of these labels, a blank margin on others."""
     for plan in plans:
         label = label_of(plan["features"], plan["patient"], plan["texture"])
         yield {**plan, "scanner": scanner if label in labels else scanner.blank}
@@ -248,16 +252,24 @@ def write(phantoms: Iterable[Phantom], folder: str | Path, total: int | None = N
     ------
     DataError
         If `folder` holds anything else.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     written = write(cohort(1), f"{folder}/drawn")
+    ...     sorted(path.name for path in written.glob("masks/*"))
+    ['000000.png', '000001.png']
     """
     folder = Path(folder)
     if folder.exists() and not _replaceable(folder):
         raise DataError(
-            "Phantoms are written into a new or empty folder, or over phantoms written before. "
-            f"Received: folder={str(folder)!r}"
+            "The folder of phantoms must be new, empty or hold phantoms alone, which are replaced. "
+            f"Received: folder={str(folder)!r}."
         )
     if total is None and isinstance(phantoms, Sized):
         total = len(phantoms)
-    with whole(folder) as temporary:
+    with atomic_write(folder) as temporary:
         for part in ("frames", "masks"):
             (temporary / part).mkdir(parents=True)
         with open(temporary / "index.csv", "w", newline="", encoding="utf-8") as stream:

@@ -7,6 +7,7 @@ import numpy as np
 
 from thyro_demo.clinical.tirads import Features, points
 from thyro_demo.data.phantom import anatomy, nodule, physics
+from thyro_demo.data.phantom.canvas import Canvas
 from thyro_demo.data.phantom.scanner import ScannerFrame
 from thyro_demo.errors import DataError
 
@@ -82,6 +83,11 @@ def malignant_probability(points: int) -> float:
     -------
     float
         Probability, 0–1; it rises with the points.
+
+    Examples
+    --------
+    >>> [round(malignant_probability(points), 2) for points in (0, 3, 7)]
+    [0.0, 0.08, 0.82]
     """
     return float(1.0 / (1.0 + np.exp(-LABEL_SLOPE * (points - LABEL_MIDDLE))))
 
@@ -141,44 +147,28 @@ def draw(
     Returns
     -------
     Phantom
-        The same arguments give the same frame.
+        The same arguments draw the same frame.
 
     Raises
     ------
     DataError
         If size, seed, shape or texture is out of range.
+
+    Examples
+    --------
+    >>> cyst = ("cystic or almost completely cystic", "anechoic", "wider than tall", "smooth")
+    >>> phantom = draw(Features(*cyst), size_mm=16.0, seed=11)
+    >>> phantom.frame.shape, phantom.points, phantom.label
+    ((360, 480), 0, 'benign')
     """
     _check(features, size_mm, seed, shape, texture)
     patient = f"seed-{seed}" if patient is None else patient
-    identity = zlib.crc32(patient.encode())
     scan_shape = scanner.scan_shape(shape) if scanner else shape
-    rng = np.random.default_rng([seed, identity])
-
-    outline = None
-    extent = (0.0, 0.0)
-    if features is not None:
-        outline = nodule.sample_outline(np.random.default_rng([identity, 1]), features, size_mm)
-        extent = outline.extent
-    body = np.random.default_rng([identity, 2])
-    neck = anatomy.sample_neck(body, texture, 0.5 * extent[0], 0.5 * extent[1])
-    neck = _probe(neck, rng)
-    centre = (0.0, 0.0)
-    if features is not None and outline is not None:
-        centre = nodule.place(np.random.default_rng([identity, 3]), features, outline, neck)
-    spacing_mm = _spacing(scan_shape, neck, centre, extent, rng)
-
-    canvas = anatomy.Canvas(scan_shape, spacing_mm)
-    anatomy.paint(canvas, neck, rng)
-    mask = np.zeros(scan_shape, bool)
-    if features is not None and outline is not None:
-        nodule.paint(canvas, features, outline, centre, neck.gland_db, rng)
-        mask = nodule.mask(outline, centre, scan_shape, spacing_mm)
-    frame = _develop(canvas, rng)
+    frame, mask, spacing_mm = _scan(features, size_mm, seed, scan_shape, texture, patient)
     if scanner:
         top, right, bottom, left = scanner.margins
         frame = scanner.surround(frame, spacing_mm)
         mask = np.pad(mask, ((top, bottom), (left, right)))
-
     return Phantom(
         frame=frame,
         mask=mask,
@@ -192,21 +182,55 @@ def draw(
     )
 
 
+def _scan(
+    features: Features | None,
+    size_mm: float,
+    seed: int,
+    shape: tuple[int, int],
+    texture: str,
+    patient: str,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Draw the scan area: grey values, mask of the nodule, pixel spacing in millimetres."""
+    identity = zlib.crc32(patient.encode())
+    rng = np.random.default_rng([seed, identity])
+    outline = None
+    extent = (0.0, 0.0)
+    if features is not None:
+        outline = nodule.sample_outline(np.random.default_rng([identity, 1]), features, size_mm)
+        extent = outline.extent
+    body = np.random.default_rng([identity, 2])
+    neck = anatomy.sample_neck(body, texture, 0.5 * extent[0], 0.5 * extent[1])
+    neck = _probe(neck, rng)
+    centre = (0.0, 0.0)
+    if features is not None and outline is not None:
+        centre = nodule.place(np.random.default_rng([identity, 3]), features, outline, neck)
+    spacing_mm = _spacing(shape, neck, centre, extent, rng)
+
+    canvas = Canvas(shape, spacing_mm)
+    anatomy.paint(canvas, neck, rng)
+    mask = np.zeros(shape, bool)
+    if features is not None and outline is not None:
+        nodule.paint(canvas, features, outline, centre, neck.gland_db, rng)
+        mask = nodule.mask(outline, centre, shape, spacing_mm)
+    return _develop(canvas, rng), mask, spacing_mm
+
+
 def _check(
     features: Features | None, size_mm: float, seed: int, shape: tuple[int, int], texture: str
 ) -> None:
     low, high = SIZE_RANGE_MM
     if features is not None and not low <= size_mm <= high:
         raise DataError(
-            f"A nodule's longest diameter is {low:g}–{high:g} mm. Received: size_mm={size_mm}"
+            f"The longest diameter of a nodule must be {low:g}–{high:g} mm. "
+            f"Received: size_mm={size_mm}."
         )
     if seed < 0:
-        raise DataError(f"A seed is a whole number, 0 or more. Received: seed={seed}")
+        raise DataError(f"A seed must be a whole number, 0 or more. Received: seed={seed}.")
     if min(shape) < 64 or max(shape) > 4096:
-        raise DataError(f"A frame has sides of 64–4096 pixels. Received: shape={shape}")
+        raise DataError(f"The sides of a frame must be 64–4096 pixels. Received: shape={shape}.")
     if texture not in anatomy.TEXTURES:
         raise DataError(
-            f"texture is one of {', '.join(anatomy.TEXTURES)}. Received: texture={texture!r}"
+            f"texture must be one of {', '.join(anatomy.TEXTURES)}. Received: texture={texture!r}."
         )
 
 
@@ -244,7 +268,7 @@ def _across_beams(loss: np.ndarray) -> np.ndarray:
     return fours[:, 1:-1] * np.float32(0.125)
 
 
-def _develop(canvas: anatomy.Canvas, rng: np.random.Generator) -> np.ndarray:
+def _develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """Turn the maps into grey values with this frame's gain and grey curve."""
     rows, beam_count = canvas.shape
     loss = np.cumsum(canvas.attenuation, axis=0)

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from thyro_demo.clinical.tirads import Features
-from thyro_demo.data.phantom.anatomy import Canvas, Neck, Window, lateral_mm, ramp, ridge
+from thyro_demo.data.phantom.anatomy import Neck
+from thyro_demo.data.phantom.canvas import Canvas, Window, lateral_mm, ramp, ridge
 
 ECHO_DB: dict[str, float] = {
     "anechoic": -30.0,
@@ -67,22 +68,7 @@ class Outline:
 
 
 def sample_outline(rng: np.random.Generator, features: Features, size_mm: float) -> Outline:
-    """Draw an outline of the given shape, margin and size.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        The patient's source of randomness.
-    features : Features
-        Shape and margin are used.
-    size_mm : float
-        Longest diameter (largest Feret diameter) in millimetres.
-
-    Returns
-    -------
-    Outline
-        Its extents keep the shape: taller than wide by at least 15 %, or wider by as much.
-    """
+    """Draw an outline by shape and margin; `size_mm` is its longest (largest Feret) diameter."""
     ratio = rng.uniform(1.2, 1.55)
     waves = rng.normal(size=(2, 16)) / np.arange(2, 18) ** 1.2
     order = np.arange(2, 18)[:, None]
@@ -106,24 +92,7 @@ def sample_outline(rng: np.random.Generator, features: Features, size_mm: float)
 def place(
     rng: np.random.Generator, features: Features, outline: Outline, neck: Neck
 ) -> tuple[float, float]:
-    """Choose the nodule's centre: inside the lobe, or through its front for an extension.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        The patient's source of randomness.
-    features : Features
-        The margin is used.
-    outline : Outline
-        The nodule's outline.
-    neck : Neck
-        The patient.
-
-    Returns
-    -------
-    tuple of float
-        Lateral and axial centre in millimetres.
-    """
+    """Choose the nodule's centre (mm) inside the lobe, or through its front for an extension."""
     x0, z0, wide, high = neck.lobe
     half_width, half_height = 0.5 * outline.extent[0], 0.5 * outline.extent[1]
     across, down = rng.uniform(-0.75, 0.75, size=2)
@@ -143,23 +112,7 @@ def paint(
     gland_db: float,
     rng: np.random.Generator,
 ) -> None:
-    """Draw a nodule.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        The neck; changed in place.
-    features : Features
-        The five features.
-    outline : Outline
-        The outline in millimetres.
-    centre : tuple of float
-        Lateral and axial centre in millimetres.
-    gland_db : float
-        Echo level of the gland around.
-    rng : numpy.random.Generator
-        The frame's source of randomness.
-    """
+    """Draw a nodule with its centre (mm) on the canvas of a neck."""
     half_width, half_height = np.abs(outline.points).max(axis=0) + 2.5
     window = canvas.window(
         centre[0] - half_width,
@@ -185,24 +138,7 @@ def paint(
 def mask(
     outline: Outline, centre: tuple[float, float], shape: tuple[int, int], spacing_mm: float
 ) -> np.ndarray:
-    """Draw the nodule's mask on the pixels of the scan area.
-
-    Parameters
-    ----------
-    outline : Outline
-        The outline in millimetres.
-    centre : tuple of float
-        Lateral and axial centre in millimetres.
-    shape : tuple of int
-        Rows and columns.
-    spacing_mm : float
-        Pixel spacing in millimetres.
-
-    Returns
-    -------
-    ndarray of bool, shape (H, W)
-        True inside the outline.
-    """
+    """Draw the nodule's mask on the pixels of the scan area, bool (H, W)."""
     columns = lateral_mm(shape[1], spacing_mm, shape[1]) - np.float32(centre[0])
     rows = ((np.arange(shape[0]) + 0.5) * spacing_mm).astype(np.float32) - np.float32(centre[1])
     reach = float(outline.radius.max()) + spacing_mm
@@ -252,11 +188,9 @@ def _inside(
 
 
 def _honeycomb(canvas: Canvas, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Fill about two fifths of the inside with tiny cysts parted by septa.
-
-    A quarter to a half, by nodule. TI-RADS asks for more than half; the septa here are
-    thicker than life.
-    """
+    """Fill about two fifths of the inside with tiny cysts parted by septa."""
+    # A quarter to a half, by nodule. TI-RADS asks for more than half; the septa here are
+    # thicker than life.
     rows, columns = distance.shape
     high, wide = rows * canvas.spacing_mm, columns * canvas.beam_mm
     count = int(high * wide / 1.7)
@@ -264,7 +198,7 @@ def _honeycomb(canvas: Canvas, distance: np.ndarray, rng: np.random.Generator) -
     inner = distance > 0.3
     z, x = np.nonzero(inner)
     places = np.stack([z * canvas.spacing_mm, x * canvas.beam_mm], axis=1)
-    # Cells of a Voronoi diagram: near the edge between two the wall stands.
+    # Cells of a Voronoi diagram: the wall is near the edge between two.
     near, owner = cKDTree(seeds).query(places, k=2)
     wall = ramp((near[:, 1] - near[:, 0]).astype(np.float32) - 0.3, 0.3)
     depth = rng.uniform(0.25, 1.0, size=count).astype(np.float32)
@@ -358,7 +292,7 @@ def _eggshell(
     centre: tuple[float, float],
     rng: np.random.Generator,
 ) -> None:
-    """Paint a calcified shell with gaps; its front half shadows what lies behind."""
+    """Paint a calcified shell with gaps; its front half shadows what is behind."""
     across, down = canvas.straight(window)
     angle = np.arctan2(down - centre[1], across - centre[0])
     gaps = np.cos(2 * angle + rng.uniform(0, 6)) + 0.6 * np.cos(5 * angle + rng.uniform(0, 6))

@@ -1,8 +1,8 @@
 """How tissue becomes a B-mode image: scatterers, point spread, envelope, grey map.
 
 The field is simulated at baseband. A scatterer is a random complex number, one a pixel;
-convolution with the point spread gives the demodulated analytic signal, and its modulus
-is the envelope. The finer the pixels, the more scatterers lie within the point spread,
+convolution with the point spread yields the demodulated analytic signal, and its modulus
+is the envelope. The finer the pixels, the more scatterers are within the point spread,
 and the nearer the envelope of uniform tissue comes to a Rayleigh law, whose mean is 1.91
 standard deviations: 1.92 at 0.05 mm a pixel, 1.95 at 0.1 mm, 2.2 at 0.3 mm, all to a depth
 of 36 mm.
@@ -56,8 +56,8 @@ def _spectra(shape: tuple[int, int], spacing_mm: float) -> tuple[np.ndarray, np.
 def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Convolve a scatterer field with the point spread, wider with depth.
 
-    The axial filter is one for the whole field. The lateral one is a different Gaussian
-    in each row, so no zones have to be blended; both act by FFT with cached spectra, on a field
+    The axial filter is one for the whole field. The lateral one is a different Gaussian in each
+    row, so no zones have to be blended. Both are applied by FFT with cached spectra, on a field
     padded with silence, so that bright skin does not come round at the bottom.
 
     Parameters
@@ -70,7 +70,7 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
     Returns
     -------
     ndarray of complex64, shape (H, W)
-        Demodulated echo signal. White unit-power input gives unit power everywhere but
+        Demodulated echo signal. White unit-power input yields unit power everywhere but
         within a few pixels of the border.
     """
     rows, columns = field.shape
@@ -86,25 +86,11 @@ def spread(field: np.ndarray, spacing_mm: float) -> np.ndarray:
 
 
 def scatterers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """Draw random scatterers of unit power.
-
-    Real and imaginary part are uniform: raw bytes cost a fifth of Gaussian numbers. Their sum
-    over the point spread is nearly Gaussian where that holds many of them. At 0.1 mm a pixel
-    its effective number is about 7 near the probe and 18 at 36 mm. At 0.3 mm it is 1 and 3:
-    small frames have speckle that is more even than the Rayleigh law says.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    shape : tuple of int
-        Rows and columns.
-
-    Returns
-    -------
-    ndarray of complex64, shape (H, W)
-        Scatterers; real and imaginary part have mean 0 and variance 1/2.
-    """
+    """Draw random scatterers of unit power, complex64 (H, W)."""
+    # Real and imaginary part are uniform: raw bytes cost a fifth of Gaussian numbers. Their sum
+    # over the point spread is nearly Gaussian where that holds many of them. At 0.1 mm a pixel
+    # its effective number is about 7 near the probe and 18 at 36 mm. At 0.3 mm it is 1 and 3:
+    # small frames have speckle that is more even than by the Rayleigh law.
     numbers = np.frombuffer(rng.bytes(4 * shape[0] * shape[1]), np.int16)
     parts = numbers.astype(np.float32).reshape(*shape, 2)
     parts *= np.float32(np.sqrt(1.5) / 2**15)
@@ -112,20 +98,7 @@ def scatterers(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def scan_convert(lines: np.ndarray, columns: int) -> np.ndarray:
-    """Fill in the pixels between scan lines.
-
-    Parameters
-    ----------
-    lines : ndarray of float32, shape (H, columns // 2 + 1)
-        A map on scan lines, `BEAM_PIXELS` apart.
-    columns : int
-        Columns of the frame.
-
-    Returns
-    -------
-    ndarray of float32, shape (H, columns)
-        The map on pixels, linear between lines.
-    """
+    """Fill in the pixels between scan lines, linearly: float32 (H, columns)."""
     pixels = np.empty((lines.shape[0], columns), np.float32)
     pixels[:, ::2] = lines[:, : (columns + 1) // 2]
     half = columns // 2
@@ -242,7 +215,7 @@ def _spline(length: int, quarters: int) -> np.ndarray:
     weights = np.stack(
         [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]
     )
-    # Mean squared sum of the four weights over a cell, so that white knots give unit noise.
+    # Mean squared sum of the four weights over a cell, so that white knots yield unit noise.
     weights /= 6.0 * np.sqrt(151.0 / 315.0)
     matrix = np.zeros((length, base[-1] + 4), np.float32)
     for offset in range(4):
@@ -262,43 +235,13 @@ def _lift(length: int, cell: float) -> np.ndarray:
 def smooth_noise(
     rng: np.random.Generator, shape: tuple[int, int], cells: tuple[float, float]
 ) -> np.ndarray:
-    """Draw smooth Gaussian noise of unit variance.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    shape : tuple of int
-        Rows and columns.
-    cells : tuple of float
-        Grain in pixels along rows' and columns' axis.
-
-    Returns
-    -------
-    ndarray of float32, shape (H, W)
-        Noise with mean 0 and variance about 1.
-    """
+    """Draw smooth Gaussian noise of unit variance, grain `cells` in pixels: float32 (H, W)."""
     down, across = _lift(shape[0], cells[0]), _lift(shape[1], cells[1])
     knots = rng.standard_normal((down.shape[1], across.shape[1]), dtype=np.float32)
     return down @ knots @ across.T
 
 
 def smooth_curve(rng: np.random.Generator, length: int, cell: float) -> np.ndarray:
-    """Draw a smooth Gaussian curve of unit variance.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    length : int
-        Number of samples.
-    cell : float
-        Grain in samples.
-
-    Returns
-    -------
-    ndarray of float32, shape (length,)
-        Curve with mean 0 and variance about 1.
-    """
+    """Draw a smooth Gaussian curve of unit variance, with a grain of `cell` samples."""
     matrix = _lift(length, cell)
     return matrix @ rng.standard_normal(matrix.shape[1], dtype=np.float32)

@@ -34,47 +34,18 @@ class ScannerFrame:
         return ScannerFrame(self.margins, False, False, False, False)
 
     def scan_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Subtract the margins from a frame's shape.
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Rows and columns of the frame.
-
-        Returns
-        -------
-        tuple of int
-            Rows and columns of the scan area.
-
-        Raises
-        ------
-        DataError
-            If less than 64 × 64 pixels remain.
-        """
+        """Subtract the margins from the shape of a frame."""
         top, right, bottom, left = self.margins
         inner = (shape[0] - top - bottom, shape[1] - left - right)
         if min(inner) < 64:
             raise DataError(
-                "A scanner frame leaves at least 64 × 64 pixels for the scan area. "
-                f"Received: shape={shape}, margins={self.margins}"
+                "The margins of a frame must leave at least 64 × 64 pixels for the scan area. "
+                f"Received: shape={shape}, margins={self.margins}."
             )
         return inner
 
     def surround(self, scan: np.ndarray, spacing_mm: float) -> np.ndarray:
-        """Put a scan on the margin and print the marks.
-
-        Parameters
-        ----------
-        scan : ndarray of uint8, shape (h, w)
-            The scan area.
-        spacing_mm : float
-            Pixel spacing in millimetres, for the depth ticks.
-
-        Returns
-        -------
-        ndarray of uint8, shape (H, W)
-            The frame.
-        """
+        """Put a scan, uint8 (h, w), on the margin and print the marks."""
         frame = _marks(self, scan.shape, round(spacing_mm, 6)).copy()
         top, _, _, left = self.margins
         frame[top : top + scan.shape[0], left : left + scan.shape[1]] = scan

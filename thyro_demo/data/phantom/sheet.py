@@ -81,8 +81,8 @@ EXAMPLES: dict[str, tuple[Features | None, float, int]] = {
 """Frames for the page: name to features, size in millimetres and seed of `draw`.
 
 One for each TI-RADS feature, then three on which a model should fail or has nothing to
-say. All labels are drawn, as in the clinic. The seeds are chosen so that two of them are
-against the odds, as their names say: a model that reads the features well is wrong there.
+find. All labels are drawn, as in the clinic. The seeds are chosen so that two of them are
+against the odds, as their names state: a model that reads the features well is wrong there.
 """
 
 PITFALLS: dict[str, dict[str, Any]] = {
@@ -113,13 +113,19 @@ def example(name: str) -> Phantom:
     ------
     DataError
         If there is no such example.
+
+    Examples
+    --------
+    >>> phantom = example("Spongiform")
+    >>> phantom.points, phantom.label, phantom.size_mm
+    (0, 'benign', 18.0)
     """
     if name in EXAMPLES:
         return draw(*EXAMPLES[name])
     if name in PITFALLS:
         return draw(**PITFALLS[name])
     raise DataError(
-        f"An example is one of {', '.join([*EXAMPLES, *PITFALLS])}. Received: name={name!r}"
+        f"An example must be one of {', '.join([*EXAMPLES, *PITFALLS])}. Received: name={name!r}."
     )
 
 
@@ -151,8 +157,8 @@ def contact_sheet(
     """
     if not phantoms or columns < 1:
         raise DataError(
-            "A contact sheet has at least one frame and one column. "
-            f"Received: {len(phantoms)} frames, columns={columns}"
+            "A contact sheet must have at least one frame and one column. "
+            f"Received: {len(phantoms)} frames, columns={columns}."
         )
     gap, text = 8, 48 if captions else 0
     tallest = max(round(width * p.frame.shape[0] / p.frame.shape[1]) for p in phantoms)

@@ -13,31 +13,7 @@ def convolution(
     padding: str = "valid",
     normalised: bool = False,
 ) -> keras.KerasTensor:
-    """Add a convolution and its ReLU to the graph.
-
-    Parameters
-    ----------
-    x : KerasTensor
-        float32 (n, h, w, c).
-    width : int
-        Number of kernels.
-    side : int
-        Side of each kernel, cells.
-    name : str
-        Name of the layer.
-    strides : int
-        Step of the kernel, cells.
-    padding : {"valid", "same"}
-        See `keras.layers.Conv2D`.
-    normalised : bool
-        Put batch normalisation, named after the convolution plus "_bn", before the ReLU in
-        place of the bias; `backbones.fold_normalisation` folds it away.
-
-    Returns
-    -------
-    KerasTensor
-        float32 (n, h', w', width), not negative.
-    """
+    """Add a convolution and its ReLU to the graph, batch-normalised (NAME_bn) if asked for."""
     if not normalised:
         return layers.Conv2D(width, side, strides, padding, activation="relu", name=name)(x)
     x = layers.Conv2D(width, side, strides, padding, use_bias=False, name=name)(x)

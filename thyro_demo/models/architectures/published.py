@@ -6,18 +6,7 @@ import keras
 
 
 def keras_application(name: str) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-    """Give the graph of a network of `keras.applications`, without its head.
-
-    Parameters
-    ----------
-    name : str
-        Its function, for example "VGG19".
-
-    Returns
-    -------
-    callable
-        Takes the normalised image, gives the last feature map.
-    """
+    """Return the graph of a network of `keras.applications`, without its head."""
 
     def body(tensor: keras.KerasTensor) -> keras.KerasTensor:
         builder = getattr(keras.applications, name)

@@ -21,7 +21,7 @@ def local_response(
     x : KerasTensor
         float32 (n, h, w, c).
     name : str
-        Name of the layer that gives the result.
+        Name of the layer that has the result.
     radius : int
         Channels on either side that count; the paper's n is 2 · radius + 1.
     bias, alpha, beta : float
@@ -35,7 +35,7 @@ def local_response(
     References
     ----------
     Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional
-    neural networks", section 3.3, which also gives the four constants.
+    neural networks", section 3.3, which also has the four constants.
     """
     # α is small against k: in half precision its share would be rounded away.
     squares = ops.square(ops.cast(x, "float32"))

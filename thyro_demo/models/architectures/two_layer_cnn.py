@@ -19,7 +19,7 @@ def two_layer_cnn(tensor: keras.KerasTensor) -> keras.KerasTensor:
 
     References
     ----------
-    Kim, "Image classification using deep learning", draws two convolutional layers and gives no
+    Kim, "Image classification using deep learning", draws two convolutional layers and no
     widths; 5×5 kernels with 32 and 64 maps follow LeCun et al. 1998, which it cites. Batch
     normalisation is ours, with a short memory: a few hundred frames make few steps, and the
     running mean has to keep up.

@@ -11,10 +11,10 @@ _WIDTHS = (64, 128, 256, 512, 512)
 
 
 def vgg_normalised(*depths: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
-    """Give a VGG with batch normalisation after each convolution, named as in Keras.
+    """Return a VGG with batch normalisation after each convolution, named as in Keras.
 
     The plain network hardly learns from random weights (Simonyan & Zisserman 2015, section
-    3.1, start it from a shallower one). `backbones.fold_normalisation` turns the result into it.
+    3.1, initialise it from a shallower one); `networks.fold_normalisation` turns this one into it.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def vgg_normalised(*depths: int) -> Callable[[keras.KerasTensor], keras.KerasTen
     Returns
     -------
     callable
-        Takes the normalised image, gives the last feature map, float32 (n, s / 32, s / 32, 512).
+        Takes the normalised image, returns the last feature map, float32 (n, s / 32, s / 32, 512).
     """
 
     def body(tensor: keras.KerasTensor) -> keras.KerasTensor:

@@ -31,7 +31,7 @@ def vgg_f(tensor: keras.KerasTensor, normalised: bool = False) -> keras.KerasTen
     References
     ----------
     Chatfield et al. 2014, "Return of the devil in the details: delving deep into convolutional
-    nets", table 1. It says of the pools that they halve the map; their side of 3 and their
+    nets", table 1. It describes the pools as halving the map; their side of 3 and their
     padding are those of the weights its authors published for MatConvNet.
     """
     x = convolution(tensor, 64, 11, "conv1", strides=4, normalised=normalised)

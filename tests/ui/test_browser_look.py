@@ -1,0 +1,82 @@
+"""What a designer would measure, at every width: edges, words, targets for a finger, contrast."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright for Python is not installed"
+)
+
+pytestmark = pytest.mark.browser
+
+LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")
+WIDTHS = (390, 640, 768, 1024, 1280, 1920)
+
+
+@pytest.fixture(scope="module")
+def page(opened, served_every_kind) -> Iterator:
+    """Open one page for all tests of this file, with results."""
+    for page in opened(served_every_kind[0], 1280, 900):
+        page.locator("[data-example]").nth(1).click()
+        playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
+        playwright.expect(page.locator(".thyro-busy")).to_have_count(0)
+        yield page
+
+
+def faults(page, kind: str, least: float = 0.0) -> list[str]:
+    return page.evaluate(f"(least) => {LOOK}.{kind}(least)", least)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_runs_off_its_card_and_no_word_is_broken(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_function("(width) => window.innerWidth === width", arg=width)
+    assert faults(page, "beyond") == []
+    assert faults(page, "broken") == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_target_is_large_enough_for_a_finger(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    assert faults(page, "targets", 44) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground_in_every_state(page, scheme):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
+    # Else colours on their way from the one to the other would be measured.
+    page.add_style_tag(content="*, *::before { transition: none !important; }")
+    found = {"results": faults(page, "contrast", 4.5)}
+    for target in ("#thyro-compare", "#thyro-reset", "[data-example]", "#thyro-models label"):
+        page.locator(target).first.hover()
+        found[f"over {target}"] = faults(page, "contrast", 4.5)
+    page.get_by_label("VGG-16", exact=True).uncheck()
+    playwright.expect(page.locator("#thyro-stale .thyro-message")).to_be_visible()
+    found["stale"] = faults(page, "contrast", 4.5)
+    for box in page.locator("#thyro-models input").all():
+        box.uncheck()
+    page.click("#thyro-compare")
+    playwright.expect(page.locator("#thyro-message [role=alert]")).to_be_visible()
+    found["refused"] = faults(page, "contrast", 4.5)
+    page.locator("#thyro-models input").first.check()
+    page.locator("#thyro-models input").nth(2).check()
+    page.locator("[data-example]").last.click()
+    playwright.expect(page.locator(".thyro-notice")).to_be_visible()
+    found["notice"] = faults(page, "contrast", 4.5)
+    assert {state: texts for state, texts in found.items() if texts} == {}
+
+
+def test_the_measures_find_what_they_look_for(page):
+    """Else a page without text would pass them all."""
+    assert len(faults(page, "contrast", 30)) > 40
+    assert len(faults(page, "targets", 2000)) > 20
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.add_style_tag(
+        content=".thyro-card table { width: 900px !important; display: table !important }"
+        ".thyro-example span { word-break: break-all; font-size: 40px !important }"
+    )
+    assert faults(page, "beyond")
+    assert faults(page, "broken")

@@ -1,0 +1,1 @@
+"""What is on disk: networks, heads, manifests, cards, and what a bundle was trained on."""

@@ -1,0 +1,16 @@
+"""What the chapters of the course compute and draw; the notebooks hold the text around it.
+
+Every chapter begins with `lesson` (its images, its folder, its computer) and shows its pictures
+by `show`. The rest is sorted by chapter, and what a new cell computes goes where its chapter is:
+
+- 0b, transfer learning in plain Keras: `core`
+- 1, seeing ultrasound: `seeing` (physics), `collection` (crops, near duplicates, splits)
+- 2, a network from scratch: `scratch`, `live` (a training that can be watched)
+- 3, progressive transfer: `progressive`
+- 4, heads: `heads`, `boundaries` (heads and their settings in pictures)
+- 5, did it really work: `evaluation`
+- 6, what does it look at: `looking`, `planting` (a shortcut made on purpose)
+- 7, ship it: `shipping`, and `lecture` for the cases shown in class
+
+What is of use without the course belongs in `data`, `evaluate`, `models`, `explain` or `study`.
+"""

@@ -1,0 +1,1 @@
+"""Questions asked of whole chains: what helps, what misleads, what travels."""

@@ -1,0 +1,184 @@
+"""Complete a bundle's card: where its heatmaps look, and failures shown on phantoms."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from thyro_demo.bundle import card, manifest, training_set
+from thyro_demo.data import datasets, near_duplicates, phantom
+from thyro_demo.engine import Engine
+from thyro_demo.errors import DataError
+from thyro_demo.evaluate.formatting import count_of
+from thyro_demo.explain import evaluate_maps
+from thyro_demo.files import atomic_write
+
+PAIRS = 40
+"""Phantoms that each pitfall is shown on, once with it and once without."""
+
+
+def complete(folder: Path, data: Path) -> None:
+    """Add heatmap figures and phantom failures to a bundle's manifest and card.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    data : Path
+        Folder that holds the sets `ddti` and `thyroid_us` by name.
+
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be read.
+    DataError
+        If the sets are not there, or no outlined case is left that was not trained on.
+    """
+    facts = manifest.read_manifest(folder)
+    engine = Engine(folder.parent)
+    if facts.get("region", "scan") == "scan":
+        records = unseen(data / "ddti", data / "thyroid_us")
+        records = records[~training_set.seen(records, [facts])].reset_index(drop=True)
+        table = evaluate_maps.measure(records, _maps(engine, folder.name, records))
+        facts["localisation"] = evaluate_maps.summarise(table)
+        facts["phantom_failures"] = failures(engine, folder.name, facts["primary"])
+    text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # Card and manifest change together or not at all.
+    with atomic_write(folder) as temporary:
+        shutil.copytree(folder, temporary)
+        (temporary / "README.md").write_text(card.write(facts), encoding="utf-8")
+        (temporary / "manifest.json").write_text(text, encoding="utf-8")
+
+
+def unseen(ddti: Path, thyroid: Path) -> pd.DataFrame:
+    """List the outlined DDTI frames that the thyroid set holds neither by case nor as a copy.
+
+    DDTI stores some frames under several case numbers, so the number alone does not
+    decide whether a frame was trained on.
+
+    Parameters
+    ----------
+    ddti : Path
+        Folder of DDTI.
+    thyroid : Path
+        Folder of the thyroid set.
+
+    Returns
+    -------
+    DataFrame
+        Record table with `polygons`; none of its cases, and no near duplicate of its frames, is in
+        the thyroid set. Cases that share a copy are one group.
+
+    Raises
+    ------
+    DataError
+        If no such frame is left.
+    """
+    outlined = evaluate_maps.outlined(datasets.ddti(ddti))
+    used = datasets.load(thyroid)
+    cases = set(used["ddti_case"].dropna().astype(int)) if "ddti_case" in used else set()
+    left = outlined[~outlined["case"].astype(int).isin(cases)]
+    both = pd.concat([used.assign(known=True), left.assign(known=False)], ignore_index=True)
+    both = near_duplicates.group(both)
+    met = set(both.loc[both["known"], "group"])
+    left = both[~both["group"].isin(met)].drop(columns="known").reset_index(drop=True)
+    if left.empty:
+        raise DataError(
+            "Some outlined DDTI cases must be outside the thyroid set, for heatmaps to be measured "
+            f"on. Received: {ddti} with none."
+        )
+    return left
+
+
+def _maps(
+    engine: Engine, name: str, records: pd.DataFrame
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    heads = engine.heads(name)
+    for path in tqdm(records["path"], "Heatmaps", unit="frame"):
+        for prediction in engine.compare(path, [name], heads).predictions:
+            if prediction.heatmap is not None:
+                yield prediction.head, path, prediction.heatmap
+
+
+def failures(engine: Engine, name: str, head: str) -> list[dict[str, Any]]:
+    """Count how often a change that means nothing moves the primary head over its threshold.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds the bundle.
+    name : str
+        Its name.
+    head : str
+        Its primary head.
+
+    Returns
+    -------
+    list of dict
+        `pitfall`, `share` (0–1), `n` and a `sentence` for the card.
+    """
+    drawn = list(phantom.cohort(PAIRS, frames_per_patient=1, seed=77))
+    plain = [_positive(engine, name, head, one.frame) for one in drawn]
+    found = []
+    for pitfall, change in _CHANGES.items():
+        changed = [_positive(engine, name, head, change(one.frame)) for one in drawn]
+        moved = int(np.sum(np.not_equal(plain, changed)))
+        sentence = (
+            f"{pitfall}: on {count_of(moved, PAIRS)} phantoms this alone moved the {head} head to "
+            "the other side of its threshold."
+        )
+        found.append({"pitfall": pitfall, "share": moved / PAIRS, "n": PAIRS, "sentence": sentence})
+    labels = np.array([one.label == "malignant" for one in drawn])
+    missed = int(np.sum(labels & ~np.array(plain)))
+    found.append(
+        {
+            "pitfall": "Phantoms drawn malignant",
+            "share": missed / max(int(labels.sum()), 1),
+            "n": int(labels.sum()),
+            "sentence": f"Phantoms drawn malignant: {count_of(missed, int(labels.sum()))} are "
+            f"below the threshold of the {head} head.",
+        }
+    )
+    return found
+
+
+def _positive(engine: Engine, name: str, head: str, frame: np.ndarray) -> bool:
+    rgb = np.repeat(frame[..., None], 3, axis=2)
+    predictions = engine.compare(rgb, [name], ()).predictions
+    return next(one.positive for one in predictions if one.head == head)
+
+
+def _brighter(frame: np.ndarray) -> np.ndarray:
+    return np.clip(frame.astype(np.float32) * 1.35, 0, 255).astype(np.uint8)
+
+
+def _mirrored(frame: np.ndarray) -> np.ndarray:
+    return frame[:, ::-1].copy()
+
+
+def _calipers(frame: np.ndarray) -> np.ndarray:
+    marked = frame.copy()
+    height, width = frame.shape[:2]
+    for row, column in ((0.35, 0.35), (0.65, 0.65)):
+        y, x = round(row * height), round(column * width)
+        marked[y - 5 : y + 6, x] = 255
+        marked[y, x - 5 : x + 6] = 255
+    return marked
+
+
+def _split(frame: np.ndarray) -> np.ndarray:
+    half = frame[:, ::2]
+    return np.concatenate([half, half], axis=1)
+
+
+_CHANGES = {
+    "More gain (35 % brighter)": _brighter,
+    "A mirrored frame": _mirrored,
+    "Two calipers inside the scan": _calipers,
+    "A split screen that shows the same view twice": _split,
+}

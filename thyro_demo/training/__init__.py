@@ -1,0 +1,1 @@
+"""Training: stages, the recipes that chain them, and figures out of fold."""

@@ -1,0 +1,68 @@
+"""What a chain has met before its last stage: phantoms, outlines, kinds of images."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from thyro_demo.bundle import manifest, training_set
+from thyro_demo.errors import DataError
+from thyro_demo.files import sha256
+from thyro_demo.models.pipeline import load_frames
+from thyro_demo.training import nodule_stage, stage_images
+from thyro_demo.training.job import Job
+from thyro_demo.training.out_of_fold import CLASSES
+from thyro_demo.training.sources import SOURCES
+
+_MOST_OF_A_KIND = 300
+"""Images that are plenty for the space of one kind of training image."""
+
+
+def phantoms(job: Job, records: pd.DataFrame) -> dict[str, int]:
+    """Count the drawn patients that the initial weights, an early stage or the last one has met."""
+    before = _of_initial_weights(job).get("training_phantoms", {})
+    groups = [
+        nodule_stage.learned(job.work / stage.name)["group"]
+        if SOURCES[source].outlines
+        else stage_images.read(job, source, stage)["group"]
+        for source, stage in job.recipe.stages[:-1]
+        if source == "phantoms" or SOURCES[source].outlines
+    ]
+    return training_set.joined([before, *map(training_set.cohorts, [records["group"], *groups])])
+
+
+def outlines(job: Job) -> list[str]:
+    """List the real frames (SHA-256) whose outlines the chain of a job has learned so far."""
+    met = list(_of_initial_weights(job).get("training_outlines", []))
+    for source, stage in job.recipe.stages[:-1]:
+        if SOURCES[source].outlines:
+            met += nodule_stage.learned_outlines(job.work / stage.name)
+    return sorted(set(met))
+
+
+def check_outlines(job: Job, records: pd.DataFrame) -> None:
+    """Refuse a network that has learned where the nodules of the frames to score are."""
+    met = set(outlines(job))
+    if met and (known := [path for path in records["path"] if sha256(path) in met]):
+        raise DataError(
+            "A network must not have learned the outlines of frames that it is scored on. "
+            f"Received: {len(known)} of them, among them {known[0]}."
+        )
+
+
+def images(job: Job, size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Yield records and frames, uint8 (n, size, size, 3), of the early stages with outlines."""
+    for source, stage in job.recipe.stages[:-1]:
+        if SOURCES[source].outlines:
+            table = nodule_stage.learned(job.work / stage.name)
+            table = table.sample(frac=1, random_state=0).groupby("source").head(_MOST_OF_A_KIND)
+            # The label does not matter here, and some frames have none.
+            frames = load_frames(table.assign(label=CLASSES[0]), CLASSES, size)
+            yield table, frames.images
+
+
+def _of_initial_weights(job: Job) -> dict[str, Any]:
+    """Read the manifest of the bundle whose weights a job begins with; empty without one."""
+    folder = manifest.bundle_of(job.initial_weights)
+    return {} if folder is None else manifest.read_manifest(folder)

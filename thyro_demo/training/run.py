@@ -1,0 +1,241 @@
+"""Run a recipe, top to bottom: early stages, folds, final fit, bundle."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from thyro_demo.bundle import card, compress, manifest, network_file, store
+from thyro_demo.errors import RecipeError
+from thyro_demo.files import atomic_write, relative, sha256
+from thyro_demo.models import heads, ood
+from thyro_demo.models.features import ood_readout, pooled
+from thyro_demo.training import initial_weights, learned, out_of_fold, pretrain
+from thyro_demo.training.cross_fit import CrossFit
+from thyro_demo.training.job import Job, claim, network_of
+from thyro_demo.training.out_of_fold import CLASSES, PHANTOM
+from thyro_demo.training.sources import SOURCES
+
+
+def run(job: Job) -> Path:
+    """Run a recipe from its initial weights to its bundle, or to its network.
+
+    Parameters
+    ----------
+    job : Job
+        What to run, on what, and where to keep it.
+
+    Returns
+    -------
+    Path
+        The bundle, or the `.keras` file of a recipe without one. In `work`: the log of every
+        stage, and `oof.csv` beside a bundle.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe does not fit the backbone, a stage cannot be run, or the initial weights
+        were trained on thyroid frames and so is the recipe.
+    DataError
+        If the images are not in the layout that a stage reads.
+    BundleError
+        If no bundle can be written to `out`.
+    """
+    if not job.recipe.writes_bundle:
+        return _run_to_network(job)
+    manifest.check_place(job.out)
+    fit, history = _prepared(job)
+    found, epochs = fit.out_of_fold()
+    out_of_fold.write(found, job.work, job.data)
+    facts = _figures(fit, found)
+    passes = round(float(np.mean(epochs)))
+    fit.final(passes)
+    fitted, facts["ood_limits"] = _final_heads(fit, found)
+    facts |= _description(fit, [*history, _last_row(fit, passes)])
+    extra = _checkpoints(job, history)
+    if extra:
+        facts["checkpoints"] = {
+            f"{name}.keras": f"the network after the stage {name}" for name in extra
+        }
+    return store.write(job.out, facts, fit.network, fitted, card.write(facts), extra)
+
+
+def cross_validate(job: Job) -> pd.DataFrame:
+    """Score every thyroid frame with a chain that never saw its group, without a bundle.
+
+    Parameters
+    ----------
+    job : Job
+        What to run; its `out` is left alone.
+
+    Returns
+    -------
+    DataFrame
+        One row an image and head, as in `work/oof.csv`, which is written: `path, group,
+        source, label, fold, head, probability`.
+
+    Raises
+    ------
+    RecipeError, DataError
+        As from `run`.
+    """
+    fit, _ = _prepared(job)
+    found, _ = fit.out_of_fold()
+    return out_of_fold.write(found, job.work, job.data)
+
+
+def _run_to_network(job: Job) -> Path:
+    """Train the stages of a recipe without a bundle, and write the network of the last."""
+    spec = network_of(job)
+    initial_weights.check_available(spec, job.initial_weights)
+    if job.out.suffix != ".keras":
+        raise RecipeError(
+            f"The network of the recipe {job.recipe.name} must go to a file named *.keras. "
+            f"Received: {job.out}."
+        )
+    claim(job)
+    trained = pretrain.run(job, spec, job.recipe.stages)
+    network = keras.saving.load_model(trained.weights, compile=False)
+    compress.shorten(network)
+    with atomic_write(job.out) as temporary:
+        store.save_network(network, temporary)
+    return job.out
+
+
+def _prepared(job: Job) -> tuple[CrossFit, list[dict[str, Any]]]:
+    """Train the early stages, and set up the last."""
+    spec = network_of(job)
+    initial_weights.check_available(spec, job.initial_weights)
+    initial_weights.check_not_trained_on(job.initial_weights)
+    claim(job)
+    before = pretrain.run(job, spec, job.recipe.stages[:-1])
+    return CrossFit(job, spec, before.weights), before.history
+
+
+def _figures(fit: CrossFit, found: pd.DataFrame) -> dict[str, Any]:
+    """Measure the out-of-fold scores, with and without phantoms among the training images."""
+    facts = out_of_fold.figures(fit.records, found)
+    if not out_of_fold.reported(fit.records).all():
+        apart, _ = fit.out_of_fold(phantoms=False)
+        facts["with_and_without_phantoms"] = {
+            "with": _by_source(facts["metrics"]),
+            "without": _by_source(out_of_fold.summary(apart[out_of_fold.reported(apart)], None)),
+        }
+    if fit.rounded is not None:
+        facts["rounding"] = {"mantissa_bits": compress.BITS, "largest_move": fit.rounded}
+    return facts
+
+
+def _by_source(summary: dict[str, Any]) -> dict[str, Any]:
+    """Keep the AUROC of each head, over all and within each source."""
+    return {
+        head: {
+            "all": figures["auroc"],
+            "by_source": {name: within["auroc"] for name, within in figures["by_source"].items()},
+        }
+        for head, figures in summary["heads"].items()
+    }
+
+
+def _final_heads(fit: CrossFit, found: pd.DataFrame) -> tuple[dict[str, Any], dict[str, float]]:
+    """Fit all heads on all frames, calibrated on the out-of-fold scores, and the OOD spaces."""
+    kinds = fit.job.recipe.heads
+    sigmoids = {head: out_of_fold.sigmoid(found[found["head"] == head]) for head in kinds}
+    if "softmax" in sigmoids:
+        _calibrate(fit.network, *sigmoids["softmax"])
+    compress.shorten(fit.network)
+    _, features = fit.features()
+    groups = fit.records["group"].to_numpy()
+    fitted: dict[str, Any] = {
+        kind: heads.fit(kind, features, fit.frames.labels, groups)
+        for kind in kinds
+        if kind != "softmax"
+    }
+    for kind, model in fitted.items():
+        heads.recalibrate(model, *sigmoids[kind])
+        heads.slim(model)
+    fitted["ood"], limits = _fit_ood(fit)
+    return fitted, limits
+
+
+def _calibrate(network: keras.Model, slope: float, intercept: float) -> None:
+    """Fold a sigmoid's slope and intercept into the two logits, exactly."""
+    dense = network.get_layer("logits")
+    kernel, bias = dense.get_weights()
+    dense.set_weights([kernel * slope, bias * slope + np.array([0.0, intercept], np.float32)])
+
+
+def _fit_ood(fit: CrossFit) -> tuple[dict[str, Any], dict[str, float]]:
+    """Fit the spaces of all kinds of training image: the last stage's, and those with outlines."""
+    read = [ood_readout(fit.network, fit.cam_layer, fit.pooling)]
+    tables, features = [fit.records], pooled(fit.network, fit.frames.images, read)
+    for table, images in learned.images(fit.job, fit.size):
+        tables.append(table)
+        features += pooled(fit.network, images, read)
+    table = pd.concat(tables, ignore_index=True)
+    return ood.fit(np.concatenate(features), table["group"], table["source"])
+
+
+def _last_row(fit: CrossFit, epochs: int) -> dict[str, Any]:
+    """Describe the last stage, as the others are described."""
+    drawn = fit.records["source"] == PHANTOM
+    return {
+        "stage": fit.stage.name,
+        "trained": fit.stage.trainable,
+        "images": int((~drawn).sum()),
+        "phantoms": int(drawn.sum()),
+        "classes": len(CLASSES),
+        "epochs": epochs,
+        "input size": fit.size,
+    }
+
+
+def _description(fit: CrossFit, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Describe a bundle for its manifest: what it is, and what it was trained on."""
+    job, spec = fit.job, fit.spec
+    region = "roi" if SOURCES[job.recipe.stages[-1][0]].roi else "scan"
+    facts: dict[str, Any] = {
+        "name": job.out.name,
+        "title": job.title or f"{spec.title}{' ROI' if region == 'roi' else ''}",
+        "backbone": spec.name,
+        "recipe": job.recipe.name,
+        # A path of this computer would mean nothing to readers of the card.
+        "initial_weights": relative(job.initial_weights, (Path.cwd(),)),
+        "classes": list(CLASSES),
+        "input_size": fit.size,
+        "cam_layer": fit.cam_layer,
+        "pooling": fit.pooling,
+        "region": region,
+        "heads": list(job.recipe.heads),
+        "primary": job.recipe.primary,
+        "chain": [*initial_weights.history(job.initial_weights), *stages],
+        "stages": [asdict(job.stage(each)) for _, each in job.recipe.stages],
+        "training_images": sorted(sha256(path) for path in fit.records["path"]),
+        "training_phantoms": learned.phantoms(job, fit.records),
+        "training_outlines": learned.outlines(job),
+    }
+    if fit.pooling == "nodule":
+        drawn = [row for row in facts["chain"] if "nodule threshold" in row]
+        facts["nodule_threshold"] = drawn[-1]["nodule threshold"]
+    return facts
+
+
+def _checkpoints(job: Job, history: list[dict[str, Any]]) -> dict[str, keras.Model]:
+    """Load the networks of the early stages that the bundle keeps too."""
+    if job.backbone not in _KEEPS_STAGES:
+        return {}
+    kept = {}
+    for name in [row["stage"] for row in history if row["stage"] in manifest.CHECKPOINTS]:
+        kept[name] = keras.saving.load_model(job.work / name / "network.keras", compile=False)
+        compress.shorten(kept[name])
+    first = manifest.network_file(job.initial_weights)
+    if first is not None and first.stem in manifest.CHECKPOINTS:
+        kept[first.stem] = network_file.load(first)
+    return kept
+
+
+_KEEPS_STAGES = ("efficientnet-b0",)
+"""Networks whose bundle holds its earlier stages too; those of the others are too large."""

@@ -1,0 +1,294 @@
+"""What the page "Compare" answers: one handler for each of its events, without its layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from thyro_demo.engine import Comparison, Engine
+from thyro_demo.errors import ThyroError
+from thyro_demo.explain.overlay import COLOUR_SCALES
+from thyro_demo.ui import marks, results
+from thyro_demo.ui.examples import Example
+from thyro_demo.ui.figure import compose
+from thyro_demo.ui.frame_box import decoded
+from thyro_demo.ui.html import message, render
+from thyro_demo.ui.map_card import OPACITY
+from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
+from thyro_demo.ui.pictures import data_address
+from thyro_demo.ui.shown import Shown
+from thyro_demo.ui.warmup import WarmUp
+
+DESCRIPTION = (
+    "Compare models on one image. image: a file of up to 20 MB. models: names, as the choices of "
+    "the page have them; those that read a marked nodule are left out. Returns the scores of all "
+    "heads with thresholds, notices, agreement and milliseconds. For teaching and research only; "
+    "a model score is not a diagnosis."
+)
+"""What the API page writes about the comparison."""
+
+_DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
+_EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
+
+
+class Answers:
+    """The handlers of the page.
+
+    Parameters
+    ----------
+    engine : Engine
+        What compares and explains.
+    examples : sequence of Example
+        Frames on offer.
+    warm_up : WarmUp or None
+        The loading of the networks that the first comparison waits for.
+    """
+
+    def __init__(self, engine: Engine, examples: Sequence[Example], warm_up: WarmUp | None) -> None:
+        self._engine = engine
+        self._examples = {example.name: example for example in examples}
+        self._by_content = {_content(example.read()): example for example in examples}
+        self._warm_up = warm_up
+        self.models = OfferedModels.of(engine)
+
+    def accept(self, path: str | None) -> tuple:
+        """Decode an uploaded file, so that the box shows what the models will see."""
+        frame, refusal = None, ""
+        if path is not None:
+            try:
+                frame = decoded(path)
+            except ThyroError as error:
+                refusal = message(str(error))
+        return frame, refusal, *self._drawn(None, ())
+
+    def mark(self, path: str | None, mark: marks.Mark, event: gr.SelectData) -> tuple:
+        """Take a click on the frame as a corner of the box around the nodule."""
+        try:
+            frame = None if path is None else decoded(path)
+        except ThyroError:
+            # It has gone; the comparison that asks for it reports so.
+            frame = None
+        if frame is None:
+            return self._drawn(None, ())
+        x, y = event.index
+        return self._drawn(frame, marks.click(mark, int(x), int(y)))
+
+    def _drawn(self, frame: np.ndarray | None, mark: marks.Mark) -> tuple:
+        """Return a mark, its picture and the button that clears it."""
+        picture = marks.sketch(frame, mark, self.models.marked_titles)
+        return mark, picture, gr.Button(visible=bool(mark))
+
+    def choose(self, name: str | None) -> tuple:
+        """Put an example into the box, or refuse a name that an address asks for."""
+        example = self._examples.get(name or "")
+        if example is None:
+            sentence = (
+                "The case in an address must be one of the examples below. "
+                f"Received: {(name or 'none')[:80]}"
+            )
+            return None, message(sentence), *self._drawn(None, ()), name
+        frame, mark = example.read(), () if example.roi is None else tuple(example.roi)
+        return frame, "", *self._drawn(frame, mark), name
+
+    def compare(self, path: str | None, names: list[str], mark: marks.Mark = ()) -> Iterator[tuple]:
+        """Compare the chosen models on the frame in the box.
+
+        Parameters
+        ----------
+        path : str or None
+            The frame.
+        names : list of str
+            The chosen models.
+        mark : tuple of int
+            What is marked on it.
+
+        Yields
+        ------
+        tuple
+            A note for the message, then the answer.
+        """
+        busy = "Comparing …"
+        if self._warm_up is not None and not self._warm_up.ready:
+            busy = "Loading the networks: a few seconds, only the first time …"
+        yield (message(busy, "busy"), *(gr.skip() for _ in range(7)))
+        try:
+            comparison = self._ask(path, names, mark)
+        except ThyroError as error:
+            yield (message(str(error)), *_nothing_shown())
+            return
+        except Exception:
+            # Else the page would go on for ever as if it were comparing.
+            yield (message(_DEFECT), *_nothing_shown())
+            raise
+        assert path is not None
+        # By the pixels that were compared: the page may show another frame by now.
+        example = self._by_content.get(_content(comparison.frame))
+        shown = Shown.of(path, comparison, None if example is None else example.mask)
+        heads = self._first_heads(names)[1:]
+        yield (
+            "",
+            results.summary(comparison, self.models.titles, example),
+            gr.Column(visible=True),
+            gr.CheckboxGroup(choices=_further_heads(comparison), value=heads),
+            shown.tiles(heads, self.models.titles),
+            "",
+            json.dumps({"path": path, "models": names, "mark": self._read_mark(names, mark)}),
+            shown,
+        )
+
+    def explain(self, shown: Shown | None, heads: list[str]) -> Iterator[tuple]:
+        """Add the heatmaps of further heads, computing only those not yet drawn.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+        heads : list of str
+            The heads to show beside softmax.
+
+        Yields
+        ------
+        tuple
+            A note, then heatmaps, message and the comparison with them.
+        """
+        if shown is None:
+            yield gr.skip(), message(_EXPIRED), gr.skip()
+            return
+        yield gr.skip(), message("Drawing the heatmaps …", "busy"), gr.skip()
+        refusal = ""
+        try:
+            if missing := shown.without_heatmap(heads):
+                # The engine knows a frame by all of its pixels.
+                frame = decoded(shown.path)
+                roi = shown.comparison.roi
+            for one in missing:
+                drawn = self._engine.explain(frame, one.model, one.head, roi)
+                shown = shown.with_heatmap(drawn)
+        except ThyroError as error:
+            refusal = message(str(error))
+        except Exception:
+            yield gr.skip(), message(_DEFECT), gr.skip()
+            raise
+        yield shown.tiles(heads, self.models.titles), refusal, shown
+
+    def picture(
+        self, shown: Shown | None, heads: list[str], opacity: float, scale: str
+    ) -> Iterator[tuple[str, str]]:
+        """Compose the comparison as a picture.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+        heads : list of str
+            The heads to show beside softmax.
+        opacity : float
+            Opacity of the heatmaps, 0–1.
+        scale : str
+            Their colour scale.
+
+        Yields
+        ------
+        tuple of str
+            An empty address and a note, then the address of a PNG and a message.
+        """
+        if shown is None:
+            yield "", message(_EXPIRED)
+            return
+        yield "", message("Drawing the picture …", "busy")
+        try:
+            maps = shown.ordered(heads)
+            png = compose(shown.comparison, maps, self.models.titles, opacity, scale)
+        except Exception:
+            yield "", message(_DEFECT)
+            raise
+        yield data_address(png, "image/png"), ""
+
+    def record(self, shown: Shown | None) -> tuple[str, str]:
+        """Write the comparison as the address of a JSON file, with a message."""
+        if shown is None:
+            return "", message(_EXPIRED)
+        text = json.dumps(shown.record, indent=2, ensure_ascii=False)
+        return data_address(text.encode(), "application/json"), ""
+
+    def reset(self) -> tuple:
+        """Bring the page back to how it opened: a value for all that can have changed."""
+        settings = (self.models.ticked, OPACITY, COLOUR_SCALES[0])
+        note = self.models.message()
+        return (None, "", *self._drawn(None, ()), *settings, "", note, *_nothing_shown())
+
+    def scores(self, image: str | None, models: list[str]) -> dict[str, Any]:
+        """Compare models on one image, for programs: what `DESCRIPTION` promises.
+
+        Parameters
+        ----------
+        image : str or None
+            The image file.
+        models : list of str
+            Names of the models.
+
+        Returns
+        -------
+        dict
+            The comparison without frame and heatmaps.
+        """
+        try:
+            return self._ask(image, models, ()).to_dict()
+        except ThyroError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _ask(self, path: str | None, names: list[str], mark: marks.Mark) -> Comparison:
+        if path is None:
+            raise ThyroError(
+                "Choose an example, or drop, paste or upload a frame first. Received: no frame."
+            )
+        if not names:
+            raise ThyroError(
+                "Choose at least one model. Received: none." if self.models.titles else NO_BUNDLE
+            )
+        frame = decoded(path)
+        if self._warm_up is not None:
+            self._warm_up.wait()
+        # In the order of the page, in whatever order they were ticked.
+        names = [name for name in self.models.titles if name in names]
+        needs_mark = any(name in self.models.need_mark for name in names)
+        roi = marks.region(mark) if needs_mark else None
+        return self._engine.compare(frame, names, self._first_heads(names), roi)
+
+    def _read_mark(self, names: Sequence[str], mark: marks.Mark) -> str | None:
+        """Write the mark as the page has it; None where no ticked model reads one."""
+        if not any(name in self.models.need_mark for name in names):
+            return None
+        return ",".join(map(str, mark)) if marks.region(mark) else ""
+
+    def _first_heads(self, names: Sequence[str]) -> list[str]:
+        """Name the heads drawn at once: softmax, and an ensemble's first where it is alone."""
+        heads = dict.fromkeys(head for name in names for head in self._engine.heads(name))
+        return ["softmax"] if "softmax" in heads else ["softmax", *list(heads)[:1]]
+
+
+def _nothing_shown() -> tuple:
+    return (
+        render("empty"),
+        gr.Column(visible=False),
+        gr.CheckboxGroup(choices=[], value=[]),
+        "",
+        "",
+        "",
+        None,
+    )
+
+
+def _content(frame: np.ndarray) -> str:
+    """Name a frame by its pixels."""
+    return hashlib.sha256(repr(frame.shape).encode() + frame.tobytes()).hexdigest()
+
+
+def _further_heads(comparison: Comparison) -> list[tuple[str, str]]:
+    heads = dict.fromkeys(prediction.head for prediction in comparison.predictions)
+    return [(results.head_title(head), head) for head in heads if head != "softmax"]

@@ -1,0 +1,55 @@
+"""The card with the heatmaps: their key, opacity and colours, further heads, and downloads."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from thyro_demo.explain.overlay import COLOUR_SCALES
+from thyro_demo.ui import scripts
+from thyro_demo.ui.html import html_block, render
+
+OPACITY = 0.7
+
+
+class MapCard:
+    """Components of the card, laid out inside the current ``gr.Blocks``."""
+
+    def __init__(self) -> None:
+        with gr.Column(visible=False, elem_id="thyro-map-card") as self.column:
+            html_block(render("legend"))
+            with gr.Row():
+                self.opacity = gr.Slider(
+                    0,
+                    1,
+                    OPACITY,
+                    step=0.05,
+                    label="Opacity",
+                    buttons=[],
+                    min_width=240,
+                    elem_id="thyro-opacity",
+                )
+                self.scale = gr.Dropdown(
+                    list(COLOUR_SCALES),
+                    value=COLOUR_SCALES[0],
+                    label="Colour scale",
+                    filterable=False,
+                    min_width=140,
+                    elem_id="thyro-scale",
+                )
+            self.maps = html_block(elem_id="thyro-maps")
+            self.heads = gr.CheckboxGroup(
+                label="Also show the heatmaps of",
+                info="Computed when asked for: each head looks with its own eyes.",
+                elem_id="thyro-heads",
+            )
+            self.message = html_block(elem_id="thyro-map-message")
+            with gr.Row():
+                self.png = gr.Button("Download PNG", size="sm", min_width=130, elem_id="thyro-png")
+                self.json = gr.Button(
+                    "Download JSON", size="sm", min_width=130, elem_id="thyro-json"
+                )
+
+    def connect(self) -> None:
+        """Change opacity and colours in the browser alone."""
+        self.opacity.change(fn=None, inputs=self.opacity, js=scripts.SET_OPACITY)
+        self.scale.change(fn=None, inputs=self.scale, js=scripts.SET_COLOUR_SCALE)

@@ -1,0 +1,97 @@
+"""What one reader has before them: a comparison, no larger than the page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from thyro_demo.data.scan_area import Box
+from thyro_demo.engine import Comparison, Prediction
+from thyro_demo.ui import outlines, results
+from thyro_demo.ui.pictures import fitted
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A comparison on the page; kept for ten minutes at most.
+
+    Frame and heatmaps are no larger than they are shown: those of one large frame would
+    take a gigabyte.
+
+    Attributes
+    ----------
+    path : str
+        The frame as it came, for heatmaps yet to be drawn.
+    record : dict
+        The comparison as plain values, with the sizes of the frame as it came.
+    comparison : Comparison
+        The comparison with a frame and heatmaps that fit the page.
+    nodule : Nodule or None
+        Where the nodule is known to be, in the coordinates of that frame.
+    """
+
+    path: str
+    record: dict[str, Any]
+    comparison: Comparison
+    nodule: outlines.Nodule | None
+
+    @classmethod
+    def of(cls, path: str, comparison: Comparison, mask: np.ndarray | None) -> Shown:
+        """Keep what the page can show of a comparison, and of the nodule's mask if there is one."""
+        frame = fitted(comparison.frame)
+        share = frame.shape[1] / comparison.frame.shape[1]
+        known = outlines.known(mask, comparison.roi, comparison.frame.shape[:2])
+        if known is not None:
+            known = replace(known, mask=fitted(known.mask.astype(np.float32)) >= 0.5)
+        small = replace(
+            comparison,
+            frame=frame,
+            box=_scaled(comparison.box, share, frame.shape),
+            predictions=[_small(prediction) for prediction in comparison.predictions],
+            nodules={name: fitted(drawn) for name, drawn in comparison.nodules.items()},
+        )
+        return cls(path, comparison.to_dict(), small, known)
+
+    def without_heatmap(self, heads: Sequence[str]) -> list[Prediction]:
+        """List the predictions of some heads whose heatmaps are yet to be drawn."""
+        return [
+            shown
+            for shown in self.comparison.predictions
+            if shown.head in heads and shown.heatmap is None
+        ]
+
+    def with_heatmap(self, drawn: Prediction) -> Shown:
+        """Put a prediction with its heatmap in the place of the one without."""
+        predictions = [
+            _small(drawn) if (shown.model, shown.head) == (drawn.model, drawn.head) else shown
+            for shown in self.comparison.predictions
+        ]
+        return replace(self, comparison=replace(self.comparison, predictions=predictions))
+
+    def ordered(self, heads: Sequence[str]) -> list[Prediction]:
+        """Order what is to be shown: softmax, where there is one, then the heads asked for."""
+        wanted = ["softmax", *heads]
+        chosen = [shown for shown in self.comparison.predictions if shown.head in wanted]
+        return sorted(chosen, key=lambda shown: wanted.index(shown.head))
+
+    def tiles(self, heads: Sequence[str], titles: dict[str, str]) -> str:
+        """Write the heatmaps asked for, each with its share on the nodule."""
+        shares = outlines.shares(self.comparison, self.nodule)
+        borders = {name: outlines.border(drawn) for name, drawn in self.comparison.nodules.items()}
+        return results.heatmaps(self.comparison.frame, self.ordered(heads), titles, borders, shares)
+
+
+def _scaled(box: Box, share: float, shape: tuple[int, ...]) -> Box:
+    """Shrink a box with its frame, one pixel a side at least."""
+    left, top = int(box.left * share), int(box.top * share)
+    right = min(max(round(box.right * share), left + 1), shape[1])
+    return Box(left, top, right, min(max(round(box.bottom * share), top + 1), shape[0]))
+
+
+def _small(prediction: Prediction) -> Prediction:
+    if prediction.heatmap is None:
+        return prediction
+    return replace(prediction, heatmap=fitted(prediction.heatmap))
