@@ -8,7 +8,7 @@ is drawn from the share that each contributes to its decision value, an average 
 their own maps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,8 +57,7 @@ def heatmap(
     feature_map = forwards[0].feature_map[row]
     nodule = forwards[0].nodule
     if head == "softmax":
-        draw = grad_cam if nodule is None else hires_cam
-        return draw(feature_map, forwards[0].softmax_gradient[row])
+        return softmax_map(forwards[0])(feature_map, forwards[0].softmax_gradient[row])
     classifier = bundle.heads[head]
     if classifier.kind == "svm":
         parts = svm_contributions(classifier, bundle.networks, forwards, row)
@@ -69,6 +68,11 @@ def heatmap(
         return nodule_occlusion(classifier, feature_map, nodule[row], network.spread)
     named = forwards[0].features.shape[1] == feature_map.shape[-1]
     return forest_occlusion(classifier, feature_map, network.pooling if named else network.pool)
+
+
+def softmax_map(forward: "Forward") -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Choose how a softmax is drawn: features that a nodule map weighs count cell by cell."""
+    return grad_cam if forward.nodule is None else hires_cam
 
 
 def nodule_map(forwards: Sequence["Forward"], row: int = 0) -> np.ndarray | None:

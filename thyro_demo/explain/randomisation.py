@@ -9,7 +9,7 @@ import pandas as pd
 import tensorflow as tf
 
 from thyro_demo.data import scan_area
-from thyro_demo.explain.gradcam import grad_cam, hires_cam
+from thyro_demo.explain.heatmaps import softmax_map
 from thyro_demo.explain.similarity import rank_correlation
 from thyro_demo.models.backbones import backbone
 
@@ -91,8 +91,7 @@ def _stages(bundle: "Bundle") -> dict[str, str]:
 
 def _softmax_maps(bundle: "Bundle", squares: np.ndarray) -> np.ndarray:
     forward = bundle.forward(squares)
-    draw = grad_cam if forward.nodule is None else hires_cam
-    return draw(forward.feature_map, forward.softmax_gradient)
+    return softmax_map(forward)(forward.feature_map, forward.softmax_gradient)
 
 
 def _shuffle(network: keras.Model, cut: str, squares: np.ndarray, rng: np.random.Generator) -> None:

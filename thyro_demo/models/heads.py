@@ -160,8 +160,8 @@ def recalibrate(model: CalibratedClassifierCV, slope: float, intercept: float) -
 def slim(model: CalibratedClassifierCV) -> None:
     """Round the support vectors of an SVM to few digits, in place.
 
-    They are standardised, so the rounding moves scores by less than 0.001, and the file
-    deflates to a quarter. A forest is left as it is.
+    They are standardised, so the rounding moves scores by 0.001 or so, and the file deflates to a
+    quarter. A forest is left as it is.
 
     Parameters
     ----------

@@ -138,15 +138,15 @@ def check_available(spec: BackboneSpec, weights: str) -> None:
 
 def history(weights: str | Path) -> list[dict[str, Any]]:
     """List the stages that a bundle's weights have gone through; none for a bare `.keras` file."""
-    file, folder = manifest.network_file(weights), manifest.bundle_of(weights)
-    if folder is not None:
-        return manifest.read_manifest(folder).get("chain", [])
-    if file is None or file.stem not in manifest.CHECKPOINTS:
+    file = manifest.network_file(weights)
+    if file is None or file.stem not in ("model", *manifest.CHECKPOINTS):
         return []
     if not (file.parent / "manifest.json").is_file():
         return []
-    # The network of an earlier stage, kept beside the bundle's own, has gone through no later one.
     chain = manifest.read_manifest(file.parent).get("chain", [])
+    if file.stem == "model":
+        return chain
+    # The network of an earlier stage, kept beside the bundle's own, has gone through no later one.
     names = [row["stage"] for row in chain]
     return chain[: names.index(file.stem) + 1] if file.stem in names else []
 

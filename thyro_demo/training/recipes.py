@@ -188,6 +188,20 @@ def _radiographs(depth: str) -> tuple[tuple[str, Stage], ...]:
     return (("radiographs", replace(RADIOGRAPHS, trainable=depth, learning_rate=rate)),)
 
 
+_FIND_AND_READ = Recipe(
+    "find-and-read",
+    "natural images, chest radiographs, outlined nodules, then thyroid ultrasound",
+    (
+        ("natural", NATURAL),
+        ("radiographs", RADIOGRAPHS),
+        ("nodules", NODULES),
+        ("thyroid", HEAD),
+    ),
+    _WITH_MAP,
+    network_head="nodule",
+    pooling="nodule",
+    phantoms=0.5,
+)
 _RECIPES = (
     Recipe(
         "progressive",
@@ -201,28 +215,13 @@ _RECIPES = (
         _NETWORKS,
         phantoms=0.2,
     ),
-    Recipe(
-        "find-and-read",
-        "natural images, chest radiographs, outlined nodules, then thyroid ultrasound",
-        (
-            ("natural", NATURAL),
-            ("radiographs", RADIOGRAPHS),
-            ("nodules", NODULES),
-            ("thyroid", HEAD),
-        ),
-        _WITH_MAP,
-        network_head="nodule",
-        pooling="nodule",
-        phantoms=0.5,
-    ),
-    Recipe(
-        "nodules-and-heads",
-        "its last two stages, for a network given by --initial-weights that knows radiographs",
-        (("nodules", NODULES), ("thyroid", HEAD)),
-        _WITH_MAP,
-        network_head="nodule",
-        pooling="nodule",
-        phantoms=0.5,
+    _FIND_AND_READ,
+    replace(
+        _FIND_AND_READ,
+        name="nodules-and-heads",
+        summary="its last two stages, for a network given by --initial-weights that knows "
+        "radiographs",
+        stages=_FIND_AND_READ.stages[-2:],
     ),
     Recipe(
         "nodules",

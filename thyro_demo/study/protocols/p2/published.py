@@ -64,7 +64,7 @@ class Net:
 
     @property
     def head(self) -> str:
-        """How the network ends, as `build.build` takes it."""
+        """How the network ends, as `networks.build` takes it."""
         return "fc" if backbone(self.backbone).dense else "softmax"
 
 

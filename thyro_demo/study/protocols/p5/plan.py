@@ -41,7 +41,7 @@ class Network:
     backbone : str
         A key of `BACKBONES`.
     head : str
-        As `build.build` takes it.
+        As `networks.build` takes it.
     stage : Stage
         How it is trained.
     """
