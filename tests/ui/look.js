@@ -60,7 +60,7 @@
       return [...faults];
     },
     targets: (least) => [...document.querySelectorAll(
-      'button, summary, select, input:not([type=file]), [role=button], [role=option]')]
+      'button, summary, select, nav a, input:not([type=file]), [role=button], [role=option]')]
       .map((one) => (one.matches('input') && one.closest('label')) || one)
       .filter((one) => shown(one) && !one.disabled)
       .map((one) => [one, one.getBoundingClientRect()])

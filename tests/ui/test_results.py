@@ -13,6 +13,7 @@ from thyro_demo.engine import HEADS
 from thyro_demo.explain.overlay import COLOUR_SCALES, overlay
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.html import message, render
+from thyro_demo.ui.pages import PAGES
 from thyro_demo.ui.results import (
     NO_EVIDENCE,
     filters,
@@ -145,7 +146,7 @@ def test_the_heatmap_arrives_in_the_browser_as_it_was(engine, comparison):
 
 
 def test_there_is_a_filter_for_each_colour_scale_on_offer():
-    html = render("masthead", scales=filters())
+    html = render("masthead", here=PAGES[0], pages=PAGES, scales=filters())
     assert re.findall(r'<filter id="thyro-(\w+)"', html) == list(COLOUR_SCALES)
 
 

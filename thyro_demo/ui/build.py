@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import gradio as gr
 
 from thyro_demo.engine import Engine
+from thyro_demo.ui import pages
 from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.examples import Example, collect
 from thyro_demo.ui.gate import GatedBlocks
-from thyro_demo.ui.html import html_block, render
-from thyro_demo.ui.results import filters
 from thyro_demo.ui.warmup import WarmUp
 
 
@@ -27,7 +26,7 @@ def build_ui(
     examples : sequence of Example, optional
         Frames on offer; by default `thyro_demo.ui.examples.collect`.
     warm_up : WarmUp, optional
-        The loading of the networks that a comparison waits for, begun when the page is open
+        The loading of the networks that a comparison waits for, begun when a page is open
         in a browser; by default the engine loads them when first asked.
 
     Returns
@@ -36,9 +35,12 @@ def build_ui(
         The app; `thyro_demo.ui.launch.launch` adds its look and its limits.
     """
     offered = collect() if examples is None else examples
-    with GatedBlocks(title="ThyroDemo · Compare", analytics_enabled=False) as app:
-        html_block(render("masthead", scales=filters()))
-        ComparePage(engine, offered, warm_up).build()
-        if warm_up is not None:
-            app.load(warm_up.start, api_visibility="private", show_progress="hidden")
+    builders = {"Compare": ComparePage(engine, offered, warm_up).build}
+    app = GatedBlocks(title=pages.PAGES[0].title, analytics_enabled=False)
+    for page in pages.PAGES:
+        with app.route(page.name, page.path) if page.path else app:
+            pages.head(page)
+            builders[page.name]()
+            if warm_up is not None:
+                app.load(warm_up.start, api_visibility="private", show_progress="hidden")
     return app

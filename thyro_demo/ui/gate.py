@@ -43,7 +43,7 @@ class GatedBlocks(gr.Blocks):
         guard = Middleware(
             Guard, place=self._place, limits=self.limits, is_full=self._queue_is_full
         )
-        preview = Middleware(Preview, title=str(self.title), place=self._place)
+        preview = Middleware(Preview, place=self._place)
         first = [guard, preview, *settings.get("middleware", [])]
         return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
 

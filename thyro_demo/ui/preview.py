@@ -17,14 +17,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thyro_demo.data import phantom
+from thyro_demo.ui import pages
 from thyro_demo.ui.guard import path_of
 from thyro_demo.ui.html import render
 from thyro_demo.ui.place import Place
 
-DESCRIPTION = (
-    "One thyroid ultrasound frame, several networks: compare what each head predicts and where "
-    "it looks. For teaching and research only, never a diagnosis."
-)
+PURPOSE = "For teaching and research only, never a diagnosis."
 
 SIZE = 1200, 630
 """Width and height of the picture, in pixels, as the sites that show it ask for."""
@@ -42,26 +40,24 @@ class Preview:
     ----------
     app : ASGIApp
         What answers.
-    title : str
-        Title of the pages.
     place : callable
         Returns the `Place` of the app at this moment.
     """
 
-    def __init__(self, app: ASGIApp, title: str, place: Callable[[], Place]) -> None:
-        self._app, self._title, self._place = app, title, place
+    def __init__(self, app: ASGIApp, place: Callable[[], Place]) -> None:
+        self._app, self._place = app, place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Rewrite the head of a page; pass everything else on as it is."""
         place = self._place()
         asked = scope["type"] == "http" and scope["method"] == "GET"
-        if not asked or path_of(scope) not in ("", *place.pages):
+        shown = pages.at(path_of(scope)) if asked else None
+        if shown is None:
             await self._app(scope, receive, send)
             return
         address = place.address(scope, Headers(scope=scope))
-        head = render(
-            "preview", title=self._title, description=DESCRIPTION, address=address, size=SIZE
-        )
+        description = f"{shown.line} {PURPOSE}"
+        head = render("preview", page=shown, description=description, address=address, size=SIZE)
         page = bytearray()
         start: Message = {}
 
@@ -101,7 +97,8 @@ def draw() -> bytes:
         picture.paste(frame, (gap + place * (width + gap), 72))
     write = ImageDraw.Draw(picture)
     write.text((gap, 376), "ThyroDemo", _INK, ImageFont.load_default(84))
-    lines = DESCRIPTION.replace(": compare", ":\ncompare").replace(". For", ".\nFor")
+    lines = f"{pages.PAGES[0].line} {PURPOSE}"
+    lines = lines.replace(": compare", ":\ncompare").replace(". For", ".\nFor")
     write.text((gap, 484), lines, _QUIET, ImageFont.load_default(31), spacing=10)
     stream = io.BytesIO()
     picture.save(stream, "PNG")

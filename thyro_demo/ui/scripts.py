@@ -14,6 +14,9 @@ _STATE = (
     "window.thyro ??= {wanted: '', loading: false, quiet: false, running: 0, cancelled: false};"
 )
 
+NAME_PAGE = "document.title = '%s';"
+"""Name the page to the browser: Gradio has one title for all pages."""
+
 ON_EXAMPLE = (
     _STATE
     + """
