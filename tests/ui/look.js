@@ -68,7 +68,7 @@
       .map(([one, box]) => `${box.width.toFixed(0)} × ${box.height.toFixed(0)} ${name(one)}`),
     beyond: () => {
       const cards = document.querySelectorAll(
-        '.thyro-card, #thyro-map-card, .thyro-empty, .thyro-examples, .thyro-masthead');
+        '.thyro-card, #thyro-map-card, #thyro-poke-card, #thyro-tabs, .thyro-empty, .thyro-examples, .thyro-masthead');
       const faults = [...cards].flatMap((card) => {
         const edge = card.getBoundingClientRect().right;
         return [...card.querySelectorAll('*')]

@@ -22,11 +22,20 @@ def page(opened, served_every_kind) -> Iterator:
         page.locator("[data-example]").nth(1).click()
         playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
         playwright.expect(page.locator(".thyro-busy")).to_have_count(0)
+        page.locator("#thyro-poke label").first.click()
+        playwright.expect(page.locator("#thyro-poked .thyro-verdict")).to_be_visible()
         yield page
 
 
 def faults(page, kind: str, least: float = 0.0) -> list[str]:
-    return page.evaluate(f"(least) => {LOOK}.{kind}(least)", least)
+    """List what is wrong, in each tab where the page has them."""
+    tabs = [tab for tab in page.locator("#thyro-tabs button").all() if tab.is_visible()]
+    found = []
+    for tab in tabs or [None]:
+        if tab is not None:
+            tab.click()
+        found += page.evaluate(f"(least) => {LOOK}.{kind}(least)", least)
+    return found
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -40,6 +49,7 @@ def test_nothing_runs_off_its_card_and_no_word_is_broken(page, width):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_every_target_is_large_enough_for_a_finger(page, width):
     page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_function("(width) => window.innerWidth === width", arg=width)
     assert faults(page, "targets", 44) == []
 
 
@@ -74,6 +84,7 @@ def test_the_measures_find_what_they_look_for(page):
     assert len(faults(page, "contrast", 30)) > 40
     assert len(faults(page, "targets", 2000)) > 20
     page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_function("window.innerWidth === 390")
     page.add_style_tag(
         content=".thyro-card table { width: 900px !important; display: table !important }"
         ".thyro-example span { word-break: break-all; font-size: 40px !important }"

@@ -245,10 +245,47 @@ def test_frame_and_results_stay_in_view_together_whatever_example_is_touched(pag
     for one in ("#thyro-frame img", ".thyro-verdict", ".thyro-lead img"):
         playwright.expect(page.locator(one)).to_be_in_viewport()
     page.set_viewport_size({"width": 390, "height": 844})
+    page.click("#thyro-tabs [data-tab=frame]")
     touch(page, SECOND)
     expect_results_of(page, SECOND)
     for one in (".thyro-lead img", ".thyro-verdict"):
         playwright.expect(page.locator(one)).to_be_in_viewport()
+
+
+def test_on_a_phone_each_part_has_a_tab_of_at_most_two_screens(page):
+    touch(page, FIRST)
+    expect_results_of(page, FIRST)
+    page.set_viewport_size({"width": 390, "height": 844})
+    parts = {
+        "frame": "#thyro-frame",
+        "scores": ".thyro-verdict",
+        "maps": ".thyro-tile",
+        "what-if": "#thyro-poke",
+    }
+    for chosen in parts:
+        page.click(f"#thyro-tabs [data-tab={chosen}]")
+        for name, part in parts.items():
+            expected = playwright.expect(page.locator(part).first)
+            expected.to_be_visible() if name == chosen else expected.to_be_hidden()
+        assert page.evaluate("document.documentElement.scrollHeight") <= 2 * 844
+    page.set_viewport_size({"width": 1280, "height": 900})
+    for part in parts.values():
+        playwright.expect(page.locator(part).first).to_be_visible()
+
+
+def test_a_changed_frame_is_compared_beside_the_one_before(page):
+    touch(page, FIRST)
+    expect_results_of(page, FIRST)
+    scores = page.locator("#thyro-summary .thyro-score strong").all_inner_texts()
+    page.locator("#thyro-poke label", has_text="More gain").click()
+    playwright.expect(page.locator("#thyro-poked .thyro-verdict")).to_contain_text("35 % more gain")
+    playwright.expect(page.locator("#thyro-poked tbody tr")).to_have_count(len(scores))
+    # What was compared before stays as it was, and another frame takes the changed one away.
+    assert page.locator("#thyro-summary .thyro-score strong").all_inner_texts() == scores
+    touch(page, SECOND)
+    expect_results_of(page, SECOND)
+    playwright.expect(page.locator("#thyro-poked .thyro-verdict")).to_have_count(0)
+    playwright.expect(page.locator("#thyro-poke input:checked")).to_have_count(0)
 
 
 def test_the_address_follows_the_chosen_example(page, speckle, tmp_path):

@@ -327,7 +327,7 @@ def test_an_ensemble_alone_shows_the_map_of_its_first_head(every_kind, frame):
 def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):
     app = build_ui(engine, examples)
     shared = [fn for fn in app.fns.values() if fn.concurrency_id == "networks"]
-    assert {fn.name for fn in shared} == {"compare", "explain", "scores"}
+    assert {fn.name for fn in shared} == {"compare", "explain", "poke", "scores"}
     assert {fn.concurrency_limit for fn in shared} == {1}
 
 

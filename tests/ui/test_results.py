@@ -37,8 +37,30 @@ def test_each_head_of_each_model_has_a_row_with_its_side_of_the_threshold(engine
         "above" if shown.score >= shown.threshold else "below" for shown in comparison.predictions
     ]
     assert rows == sides
-    assert html.count("above threshold") == sides.count("above")
-    assert html.count("below threshold") == sides.count("below")
+    cells = re.findall(r'<td role="cell" class="thyro-side">(.*?)</td>', html, re.DOTALL)
+    words = [" ".join(re.sub(r"<.*?>", " ", cell).split()) for cell in cells]
+    assert words == [f"{side} threshold" for side in sides]
+
+
+@pytest.mark.parametrize("label", ["malignant", "benign", "normal", ""])
+def test_heads_are_marked_right_or_wrong_where_a_label_is_theirs_to_predict(
+    engine, comparison, label
+):
+    example = Example("a", "A", "Drawn.", lambda: comparison.frame, label=label)
+    html = summary(comparison, engine.titles, example)
+    above = [shown.positive for shown in comparison.predictions]
+    judged = label in ("malignant", "benign")
+    as_label = [one == (label == "malignant") for one in above] if judged else []
+    assert html.count('class="thyro-right"') == sum(as_label)
+    assert html.count('class="thyro-wrong"') == len(as_label) - sum(as_label)
+    assert ("✓ and ✗: as the label" in html) == judged
+
+
+def test_every_word_that_is_explained_has_its_explanation_beside_it(engine, comparison):
+    html = summary(comparison, engine.titles)
+    explained = re.findall(r'role="tooltip">(.*?)</span>', html, re.DOTALL)
+    assert len(explained) == html.count('class="thyro-term') >= 4
+    assert all(len(text) > 40 for text in explained)
 
 
 def test_the_bar_and_its_mark_are_where_score_and_threshold_are(engine, comparison):

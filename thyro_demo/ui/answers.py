@@ -21,6 +21,7 @@ from thyro_demo.ui.html import message, render
 from thyro_demo.ui.map_card import OPACITY
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
 from thyro_demo.ui.pictures import data_address
+from thyro_demo.ui.poke import CHANGES, before_and_after
 from thyro_demo.ui.shown import Shown
 from thyro_demo.ui.warmup import WarmUp
 
@@ -115,7 +116,7 @@ class Answers:
         busy = "Comparing …"
         if self._warm_up is not None and not self._warm_up.ready:
             busy = "Loading the networks: a few seconds, only the first time …"
-        yield (message(busy, "busy"), *(gr.skip() for _ in range(7)))
+        yield (message(busy, "busy"), *(gr.skip() for _ in _nothing_shown()))
         try:
             comparison = self._ask(path, names, mark)
         except ThyroError as error:
@@ -137,6 +138,7 @@ class Answers:
             gr.CheckboxGroup(choices=_further_heads(comparison), value=heads),
             shown.tiles(heads, self.models.titles),
             "",
+            *_poke_card(visible=True),
             json.dumps({"path": path, "models": names, "mark": self._read_mark(names, mark)}),
             shown,
         )
@@ -175,6 +177,57 @@ class Answers:
             yield gr.skip(), message(_DEFECT), gr.skip()
             raise
         yield shown.tiles(heads, self.models.titles), refusal, shown
+
+    def poke(self, shown: Shown | None, key: str | None) -> Iterator[tuple]:
+        """Compare the same models on the frame after a change.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+        key : str or None
+            A key of `poke.CHANGES`.
+
+        Yields
+        ------
+        tuple of str
+            A message, then the message and what came of the change.
+        """
+        if shown is None:
+            yield message(_EXPIRED), ""
+            return
+        yield message("Changing the frame …", "busy"), gr.skip()
+        try:
+            html = self._poked(shown, key)
+        except ThyroError as error:
+            yield message(str(error)), ""
+            return
+        except Exception:
+            yield message(_DEFECT), ""
+            raise
+        yield "", html
+
+    def _poked(self, shown: Shown, key: str | None) -> str:
+        if key not in CHANGES:
+            raise ThyroError(f"The change must be one of {', '.join(CHANGES)}. Received: {key!r}.")
+        change = CHANGES[key]
+        frame = decoded(shown.path)
+        mask = shown.nodule_mask(frame.shape)
+        if change.needs_nodule and not mask.any():
+            raise ThyroError(
+                "It must be known where the nodule is, from the example or from a network. "
+                "Received: a frame in which no network draws one."
+            )
+        compared = dict.fromkeys(one.model for one in shown.comparison.predictions)
+        # A mark is of the frame as it came.
+        names = [name for name in compared if name not in self.models.need_mark]
+        if not names:
+            raise ThyroError(
+                "At least one of the models must read the whole scan. Received: those alone that "
+                "read a marked nodule."
+            )
+        after = self._engine.compare(change.of(frame, mask), names, self._first_heads(names))
+        return before_and_after(change, shown, after, self.models.titles)
 
     def picture(
         self, shown: Shown | None, heads: list[str], opacity: float, scale: str
@@ -279,9 +332,15 @@ def _nothing_shown() -> tuple:
         gr.CheckboxGroup(choices=[], value=[]),
         "",
         "",
+        *_poke_card(visible=False),
         "",
         None,
     )
+
+
+def _poke_card(*, visible: bool) -> tuple:
+    """Show or hide the card that changes the frame, without a change."""
+    return gr.Column(visible=visible), gr.Radio(value=None), "", ""
 
 
 def _content(frame: np.ndarray) -> str:

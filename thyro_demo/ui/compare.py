@@ -13,6 +13,7 @@ from thyro_demo.ui.frame_box import frame_box
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.map_card import MapCard
 from thyro_demo.ui.offered import card
+from thyro_demo.ui.poke import PokeCard
 
 # Everything that runs the networks shares one slot: two at once would only be slower.
 NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1}
@@ -25,6 +26,11 @@ class ComparePage(Answers):
 
     def build(self) -> None:
         """Lay the page out and connect its events, inside the current ``gr.Blocks``."""
+        html_block(
+            render("tabs", names=("Frame", "Scores", "Maps", "What if")),
+            js_on_load=scripts.ON_TAB,
+            elem_id="thyro-tabs",
+        )
         with gr.Row(equal_height=False, elem_id="thyro-page"):
             with gr.Column(scale=4, min_width=320, elem_id="thyro-input"):
                 self._build_input()
@@ -84,6 +90,7 @@ class ComparePage(Answers):
         self._stale = html_block(elem_id="thyro-stale")
         self._summary = html_block(render("empty"), elem_id="thyro-summary")
         self._card = MapCard()
+        self._poke = PokeCard()
         self._file = gr.Textbox(visible="hidden")
 
     @property
@@ -96,6 +103,10 @@ class ComparePage(Answers):
             self._card.heads,
             self._card.maps,
             self._card.message,
+            self._poke.column,
+            self._poke.change,
+            self._poke.message,
+            self._poke.changed,
             self._about,
             self._shown,
         ]
@@ -221,6 +232,14 @@ class ComparePage(Answers):
             self.explain,
             [self._shown, self._card.heads],
             [self._card.maps, self._card.message, self._shown],
+            trigger_mode="always_last",
+            **NETWORKS,
+            **_QUIET,
+        )
+        self._poke.change.input(
+            self.poke,
+            [self._shown, self._poke.change],
+            [self._poke.message, self._poke.changed],
             trigger_mode="always_last",
             **NETWORKS,
             **_QUIET,

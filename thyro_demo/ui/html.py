@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from thyro_demo.ui.terms import TERMS
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
@@ -15,6 +17,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     undefined=StrictUndefined,
 )
+_TEMPLATES.globals["terms"] = TERMS
 
 
 def render(template: str, **values: Any) -> str:

@@ -14,8 +14,13 @@ from thyro_demo.engine import Comparison
 from thyro_demo.explain.localisation import centred_gaussian, energy
 from thyro_demo.ui.pictures import blank, encoded
 
-_DRAWN = 0.5
-_LINE = (255, 255, 255, 230)
+DRAWN = 0.5
+"""From which value on a nodule map says "nodule"."""
+
+KNOWN = "the nodule"
+"""What a mask is of that came with its frame."""
+
+WHITE, GREEN = (255, 255, 255, 230), (110, 235, 131, 255)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Nodule:
 def known(mask: np.ndarray | None, roi: Box | None, shape: tuple[int, int]) -> Nodule | None:
     """Choose what is known of a frame's nodule: the mask of an example before a marked box."""
     if mask is not None and mask.any():
-        return Nodule(mask, "the nodule")
+        return Nodule(mask, KNOWN)
     if roi is None:
         return None
     box = np.zeros(shape, bool)
@@ -62,20 +67,20 @@ def shares(comparison: Comparison, nodule: Nodule | None) -> dict[tuple[str, str
     return found
 
 
-def border(nodule: np.ndarray) -> str | None:
-    """Draw the outline of a nodule map (H, W), 0–1, as a transparent PNG; None without a nodule."""
-    mask = nodule >= _DRAWN
+def border(nodule: np.ndarray, colour: tuple[int, int, int, int] = WHITE) -> str | None:
+    """Draw the outline of a nodule map or mask (H, W), 0–1, as a transparent PNG, if it has one."""
+    mask = nodule >= DRAWN
     if not mask.any():
         return None
     width = max(2, round(min(mask.shape) / 160))
     # What is beyond the frame counts as nodule, so that its edge is no part of the outline.
     line = mask & ~binary_erosion(mask, iterations=width, border_value=1)
     pixels = np.zeros((*mask.shape, 4), np.uint8)
-    pixels[line] = _LINE
+    pixels[line] = colour
     return encoded(pixels, "PNG")
 
 
 def _own(nodules: Mapping[str, np.ndarray], model: str) -> Nodule | None:
     """Take what a network draws itself for the nodule."""
-    mask = nodules[model] >= _DRAWN if model in nodules else np.zeros((1, 1), bool)
+    mask = nodules[model] >= DRAWN if model in nodules else np.zeros((1, 1), bool)
     return Nodule(mask, "the nodule that this network draws") if mask.any() else None

@@ -6,6 +6,7 @@ reader can change them without a network, or the network, being asked.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.html import render
 from thyro_demo.ui.pictures import blank, frame_address, map_address, thumbnail
+
+_JUDGED = ("malignant", "benign")
+"""Labels that a head above its threshold, or below it, agrees with."""
 
 NO_EVIDENCE = "No evidence for the label “malignant”: this map is empty."
 """What stands in the place of a heatmap that would be a blank picture."""
@@ -67,18 +71,26 @@ def summary(
     """
     longest = max((shown.milliseconds for shown in comparison.predictions), default=0.0)
     known = [] if example is None else [example.truth]
+    label = "" if example is None else example.label
     return render(
         "summary",
         comparison=comparison,
         titles=titles,
         name="the uploaded frame" if example is None else f"“{example.caption}”",
         picture=thumbnail(comparison.frame),
-        verdict=verdict(comparison, "" if example is None else example.label),
+        verdict=verdict(comparison, label),
         known=known + ([_marked(comparison.roi)] if comparison.roi else []),
         wording=wording,
+        agrees=functools.partial(agrees, label=label),
+        judged=label in _JUDGED,
         # No row can cost more than the whole, unless some of it was done before.
         remembered=comparison.milliseconds < longest,
     )
+
+
+def agrees(prediction: Prediction, label: str) -> bool | None:
+    """Check a prediction against the label of its frame; None where no head predicts it."""
+    return prediction.positive == (label == _JUDGED[0]) if label in _JUDGED else None
 
 
 def verdict(comparison: Comparison, label: str) -> str:
@@ -97,6 +109,7 @@ def heatmaps(
     titles: Mapping[str, str],
     borders: Mapping[str, str | None] | None = None,
     shares: Mapping[tuple[str, str], str] | None = None,
+    known: str | None = None,
 ) -> str:
     """Write the heatmaps over their frame: a row for each head, a column for each model.
 
@@ -112,6 +125,8 @@ def heatmaps(
         By model, the outline of the nodule it draws, as a data address.
     shares : mapping of (str, str) to str, optional
         By model and head, a sentence on how much of the map is on the nodule.
+    known : str, optional
+        The outline that came with the frame, as a data address; shown when it is asked for.
 
     Returns
     -------
@@ -134,6 +149,7 @@ def heatmaps(
         titles=titles,
         borders=borders or {},
         shares=shares or {},
+        known=known,
         head_title=head_title,
         wording=wording,
         map_address=map_address,

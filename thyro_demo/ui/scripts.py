@@ -2,17 +2,20 @@
 
 ``window.thyro`` holds what the browser alone knows: the name of the example that was touched
 last (``wanted``), whether a frame is still on its way into the box (``loading``), whether it is
-only to be shown, not compared (``quiet``), how many comparisons were asked for (``running``), and
-whether the box was emptied (``cancelled``).
+only to be shown, not compared (``quiet``), how many comparisons were asked for (``running``),
+whether the box was emptied (``cancelled``), and whether the page may turn to the results when
+they come (``follow``): not where the reader chose a tab meanwhile.
 """
 
 import json
 
 from thyro_demo.ui.html import message
 
-_STATE = (
-    "window.thyro ??= {wanted: '', loading: false, quiet: false, running: 0, cancelled: false};"
-)
+_STATE = """
+window.thyro ??= {
+  wanted: '', loading: false, quiet: false, running: 0, cancelled: false, follow: false,
+};
+"""
 
 NAME_PAGE = "document.title = '%s';"
 """Name the page to the browser: Gradio has one title for all pages."""
@@ -106,7 +109,7 @@ box until then is not what the reader sees chosen."""
 
 ON_ASK = """
 document.addEventListener('thyro-compare', () => {
-  window.thyro.running += 1;
+  Object.assign(window.thyro, {running: window.thyro.running + 1, follow: true});
   trigger('select');
 });
 """
@@ -202,6 +205,21 @@ MARK_STALE = (
 )
 """Mark results that are not of what is in the box, ticked and marked, whichever came last."""
 
+ON_TAB = """
+window.thyroTab = (name) => {
+  document.getElementById('thyro-page').dataset.tab = name;
+  element.querySelectorAll('[data-tab]').forEach(
+    (one) => one.setAttribute('aria-current', one.dataset.tab === name));
+};
+element.addEventListener('click', (event) => {
+  const chosen = event.target.closest('[data-tab]');
+  if (!chosen) return;
+  window.thyro.follow = false;
+  window.thyroTab(chosen.dataset.tab);
+});
+"""
+"""Show one part of the page at a time where it is too narrow for two, and results have come."""
+
 _SHOW = """
   const narrow = matchMedia('(max-width: 960px)').matches;
   const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
@@ -211,19 +229,26 @@ _SHOW = """
 }
 """
 
-SHOW_FRAME = "() => { const place = document.getElementById('thyro-frame');" + _SHOW
+SHOW_FRAME = (
+    """
+() => {
+  window.thyroTab('frame');
+  const place = document.getElementById('thyro-frame');"""
+    + _SHOW
+)
 """On a narrow page the box, with Compare below it, is above the examples."""
 
 SHOW_RESULTS = (
     """
 () => {
   window.thyro.running = 0;
-  const results = document.getElementById('thyro-results');
-  const place = results?.querySelector('.thyro-empty') ? null : results;"""
+  const page = document.getElementById('thyro-page');
+  const place = window.thyro.follow && !page.querySelector('.thyro-empty') ? page : null;
+  if (place) window.thyroTab('scores');"""
     + _SHOW
 )
-"""On a narrow page the results are below the fold, and on a wide one the reader may be among the
-maps of the frame before; an error is beside the button."""
+"""On a narrow page the results have a tab of their own, and on a wide one the reader may be among
+the maps of the frame before; an error is beside the button."""
 
 SAVE = """
 (address) => {

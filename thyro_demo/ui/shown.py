@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Comparison, Prediction
@@ -77,11 +78,42 @@ class Shown:
         chosen = [shown for shown in self.comparison.predictions if shown.head in wanted]
         return sorted(chosen, key=lambda shown: wanted.index(shown.head))
 
+    def nodule_mask(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return where the nodule is known to be, else where the networks draw it.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the frame as it came.
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W)
+            All False where neither is a nodule.
+        """
+        if self.nodule is not None:
+            small = self.nodule.mask
+        elif self.comparison.nodules:
+            small = np.mean(list(self.comparison.nodules.values()), axis=0) >= outlines.DRAWN
+        else:
+            small = np.zeros((1, 1), bool)
+        return np.asarray(
+            Image.fromarray(small).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+        )
+
     def tiles(self, heads: Sequence[str], titles: dict[str, str]) -> str:
         """Write the heatmaps asked for, each with its share on the nodule."""
         shares = outlines.shares(self.comparison, self.nodule)
         borders = {name: outlines.border(drawn) for name, drawn in self.comparison.nodules.items()}
-        return results.heatmaps(self.comparison.frame, self.ordered(heads), titles, borders, shares)
+        drawn = self.nodule is not None and self.nodule.what == outlines.KNOWN
+        return results.heatmaps(
+            self.comparison.frame,
+            self.ordered(heads),
+            titles,
+            borders,
+            shares,
+            outlines.border(self.nodule.mask, outlines.GREEN) if drawn and self.nodule else None,
+        )
 
 
 def _scaled(box: Box, share: float, shape: tuple[int, ...]) -> Box:

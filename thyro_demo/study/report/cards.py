@@ -11,7 +11,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from thyro_demo.bundle import card, manifest, training_set
-from thyro_demo.data import datasets, near_duplicates, phantom
+from thyro_demo.data import changes, datasets, near_duplicates, phantom
 from thyro_demo.engine import Engine
 from thyro_demo.errors import DataError
 from thyro_demo.evaluate.formatting import count_of
@@ -153,32 +153,9 @@ def _positive(engine: Engine, name: str, head: str, frame: np.ndarray) -> bool:
     return next(one.positive for one in predictions if one.head == head)
 
 
-def _brighter(frame: np.ndarray) -> np.ndarray:
-    return np.clip(frame.astype(np.float32) * 1.35, 0, 255).astype(np.uint8)
-
-
-def _mirrored(frame: np.ndarray) -> np.ndarray:
-    return frame[:, ::-1].copy()
-
-
-def _calipers(frame: np.ndarray) -> np.ndarray:
-    marked = frame.copy()
-    height, width = frame.shape[:2]
-    for row, column in ((0.35, 0.35), (0.65, 0.65)):
-        y, x = round(row * height), round(column * width)
-        marked[y - 5 : y + 6, x] = 255
-        marked[y, x - 5 : x + 6] = 255
-    return marked
-
-
-def _split(frame: np.ndarray) -> np.ndarray:
-    half = frame[:, ::2]
-    return np.concatenate([half, half], axis=1)
-
-
 _CHANGES = {
-    "More gain (35 % brighter)": _brighter,
-    "A mirrored frame": _mirrored,
-    "Two calipers inside the scan": _calipers,
-    "A split screen that shows the same view twice": _split,
+    "More gain (35 % brighter)": changes.brighter,
+    "A mirrored frame": changes.mirrored,
+    "Two calipers inside the scan": changes.with_calipers,
+    "A split screen that shows the same view twice": changes.split,
 }

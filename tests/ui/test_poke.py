@@ -1,0 +1,78 @@
+"""The card that changes the frame: what it compares, what it says, what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from thyro_demo.data import changes
+from thyro_demo.ui.answers import Answers
+from thyro_demo.ui.poke import CHANGES
+from thyro_demo.ui.uploads import private_folder
+
+
+@pytest.fixture
+def compared(engine, examples):
+    """Handlers of a page, the comparison of its first example, and that frame."""
+    answers = Answers(engine, examples, None)
+    frame = examples[0].read()
+    path = private_folder() / "poked.png"
+    Image.fromarray(frame).save(path)
+    *_, answer = answers.compare(str(path), engine.names())
+    return answers, answer[-1], frame
+
+
+def last(answers, shown, key):
+    *_, answer = answers.poke(shown, key)
+    return answer
+
+
+@pytest.mark.parametrize("key", ["mirror", "gain", "blur", "calipers"])
+def test_every_head_is_compared_before_and_after(compared, engine, key):
+    answers, shown, frame = compared
+    refusal, html = last(answers, shown, key)
+    assert refusal == ""
+    assert html.count('<tr role="row" class="thyro-') == len(shown.comparison.predictions)
+    change = {"mirror": changes.mirrored, "gain": changes.brighter, "blur": changes.blurred}
+    if key in change:
+        after = engine.compare(change[key](frame), engine.names())
+        for old, new in zip(shown.comparison.predictions, after.predictions, strict=True):
+            assert f"--score:{new.score:.4f};--before:{old.score:.4f};" in html
+
+
+def test_the_sentence_counts_the_heads_that_change_sides(compared, engine):
+    answers, shown, frame = compared
+    _, html = last(answers, shown, "gain")
+    after = engine.compare(changes.brighter(frame), engine.names()).predictions
+    crossed = sum(
+        old.positive != new.positive
+        for old, new in zip(shown.comparison.predictions, after, strict=True)
+    )
+    assert f"With 35 % more gain, {crossed or 'none'} of {len(after)} heads" in html
+
+
+@pytest.mark.parametrize("key", [key for key, change in CHANGES.items() if change.needs_nodule])
+def test_a_nodule_must_be_known_to_be_taken_away(compared, key):
+    answers, shown, _ = compared
+    unknown = replace(shown, nodule=None)
+    assert "It must be known where the nodule is" in last(answers, unknown, key)[0]
+    mask = np.zeros(shown.comparison.frame.shape[:2], np.float32)
+    mask[40:80, 50:110] = 1
+    drawn = replace(unknown, comparison=replace(shown.comparison, nodules={"vgg16": mask}))
+    refusal, html = last(answers, drawn, key)
+    assert refusal == ""
+    assert CHANGES[key].words in html
+
+
+@pytest.mark.parametrize("key", [None, "", "melt", "__class__"])
+def test_an_unknown_change_is_one_sentence(compared, key):
+    answers, shown, _ = compared
+    refusal, html = last(answers, shown, key)
+    assert f"Received: {key!r}." in refusal.replace("&#39;", "'")
+    assert html == ""
+
+
+def test_a_comparison_that_has_gone_is_one_sentence(compared):
+    answers, _, _ = compared
+    assert "press Compare again" in last(answers, None, "mirror")[0]
