@@ -3,11 +3,13 @@
 import csv
 import functools
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import stats
+from scipy.ndimage import binary_dilation
 
 from thyro_demo.clinical import tirads
 from thyro_demo.clinical.tirads import Features, points
@@ -246,6 +248,43 @@ def test_an_autoimmune_gland_is_darker_and_less_even():
     assert uneven["autoimmune"] > 1.2 * uneven["normal"]
 
 
+def test_a_deeper_scan_shows_the_same_nodule_smaller_and_never_cuts_it_off():
+    shallow, deep, asked_too_little = (
+        draw(SOLID, 15.0, seed=7, depth_mm=depth) for depth in (40.0, 80.0, 20.0)
+    )
+    assert deep.spacing_mm == pytest.approx(2 * shallow.spacing_mm)
+    assert deep.mask.sum() < 0.3 * shallow.mask.sum()
+    assert asked_too_little.spacing_mm * 360 > 20
+    assert not asked_too_little.mask[[0, -1]].any()
+
+
+def test_gain_makes_everything_brighter():
+    grey = [draw(SOLID, seed=7, gain_db=gain).frame.mean() for gain in (-10, 0, 10)]
+    assert grey[0] < grey[1] - 10 < grey[2] - 30
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SOLID, echogenicity="hyperechoic"),
+        replace(SOLID, composition="spongiform"),
+        replace(SOLID, margin="ill-defined"),
+        replace(SOLID, foci=("punctate echogenic foci",)),
+    ],
+    ids=lambda features: f"{features.composition}, {features.echogenicity}, {features.margin}",
+)
+def test_all_else_is_equal_around_nodules_that_differ_in_a_feature(other):
+    frames = [draw(one, 15.0, seed=7, all_else_equal=True) for one in (SOLID, other)]
+    # But for a soft margin and what is behind the nodule.
+    near = np.add.reduce([binary_dilation(one.mask, iterations=25) for one in frames]) > 0
+    near |= near.any(axis=0)
+    assert near.mean() < 0.7
+    apart = frames[0].frame.astype(int) - frames[1].frame
+    # Fourier transforms round everywhere.
+    assert np.abs(apart[~near]).max() <= 1
+    assert np.abs(apart[near]).max() > 30
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -255,6 +294,10 @@ def test_an_autoimmune_gland_is_darker_and_less_even():
         {"shape": (20, 480)},
         {"texture": "cirrhotic"},
         {"shape": (100, 100), "scanner": ScannerFrame()},
+        {"depth_mm": 5.0},
+        {"depth_mm": float("nan")},
+        {"gain_db": 30.0},
+        {"gain_db": float("nan")},
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_sentence(options):

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,12 @@ LABEL_MIDDLE = 5.5
 
 SIZE_RANGE_MM = (4.0, 40.0)
 """Longest diameters that can be drawn, in millimetres."""
+
+DEPTH_RANGE_MM = (20.0, 80.0)
+"""Depths that can be asked for, in millimetres."""
+
+GAIN_RANGE_DB = (-20.0, 20.0)
+"""Gains that can be asked for, in decibel."""
 
 _DEPTH_STEP_MM = 2.5
 
@@ -123,6 +130,9 @@ def draw(
     texture: str = "normal",
     scanner: ScannerFrame | None = None,
     patient: str | None = None,
+    depth_mm: float | None = None,
+    gain_db: float = 0.0,
+    all_else_equal: bool = False,
 ) -> Phantom:
     """Draw one frame.
 
@@ -143,6 +153,15 @@ def draw(
     patient : str, optional
         Patient id. It decides neck, outline and label, so frames with one id, the same
         features and different seeds show one patient. By default an id made from `seed`.
+    depth_mm : float, optional
+        Depth of the scan in millimetres, 20–80, and more where gland and nodule need it. By
+        default one is chosen by the seed, as a sonographer would.
+    gain_db : float
+        Gain beyond that of the seed, −20 to 20 dB: everything is brighter, noise as well.
+    all_else_equal : bool
+        Draw the nodule from random numbers of its own, so that frames of one seed that differ
+        in its features alone have the same tissue and speckle around it, and the same gain; but
+        where the gland has to make room for the nodule, it still moves.
 
     Returns
     -------
@@ -152,7 +171,7 @@ def draw(
     Raises
     ------
     DataError
-        If size, seed, shape or texture is out of range.
+        If size, seed, shape, texture, depth or gain is out of range.
 
     Examples
     --------
@@ -162,9 +181,11 @@ def draw(
     ((360, 480), 0, 'benign')
     """
     _check(features, size_mm, seed, shape, texture)
+    _check_scan(depth_mm, gain_db)
     patient = f"seed-{seed}" if patient is None else patient
     scan_shape = scanner.scan_shape(shape) if scanner else shape
-    frame, mask, spacing_mm = _scan(features, size_mm, seed, scan_shape, texture, patient)
+    wish = _Wish(depth_mm, gain_db, all_else_equal)
+    frame, mask, spacing_mm = _scan(features, size_mm, seed, scan_shape, texture, patient, wish)
     if scanner:
         top, right, bottom, left = scanner.margins
         frame = scanner.surround(frame, spacing_mm)
@@ -182,6 +203,14 @@ def draw(
     )
 
 
+class _Wish(NamedTuple):
+    """What is asked of a scan beyond its seed."""
+
+    depth_mm: float | None
+    gain_db: float
+    all_else_equal: bool
+
+
 def _scan(
     features: Features | None,
     size_mm: float,
@@ -189,6 +218,7 @@ def _scan(
     shape: tuple[int, int],
     texture: str,
     patient: str,
+    wish: _Wish,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Draw the scan area: grey values, mask of the nodule, pixel spacing in millimetres."""
     identity = zlib.crc32(patient.encode())
@@ -204,15 +234,16 @@ def _scan(
     centre = (0.0, 0.0)
     if features is not None and outline is not None:
         centre = nodule.place(np.random.default_rng([identity, 3]), features, outline, neck)
-    spacing_mm = _spacing(shape, neck, centre, extent, rng)
+    spacing_mm = _spacing(shape, neck, centre, extent, rng, wish.depth_mm)
 
     canvas = Canvas(shape, spacing_mm)
     anatomy.paint(canvas, neck, rng)
     mask = np.zeros(shape, bool)
     if features is not None and outline is not None:
-        nodule.paint(canvas, features, outline, centre, neck.gland_db, rng)
+        inside = np.random.default_rng([seed, identity, 1]) if wish.all_else_equal else rng
+        nodule.paint(canvas, features, outline, centre, neck.gland_db, inside)
         mask = nodule.mask(outline, centre, shape, spacing_mm)
-    return _develop(canvas, rng), mask, spacing_mm
+    return _develop(canvas, rng, wish.gain_db), mask, spacing_mm
 
 
 def _check(
@@ -234,6 +265,17 @@ def _check(
         )
 
 
+def _check_scan(depth_mm: float | None, gain_db: float) -> None:
+    low, high = DEPTH_RANGE_MM
+    if depth_mm is not None and not low <= depth_mm <= high:
+        raise DataError(
+            f"The depth of a scan must be {low:g}–{high:g} mm. Received: depth_mm={depth_mm}."
+        )
+    low, high = GAIN_RANGE_DB
+    if not low <= gain_db <= high:
+        raise DataError(f"The gain must be {low:g} to {high:g} dB. Received: gain_db={gain_db}.")
+
+
 def _probe(neck: anatomy.Neck, rng: np.random.Generator) -> anatomy.Neck:
     """Slide the probe sideways and press it on the neck by this frame's amount."""
     slide = rng.uniform(-3.0, 3.0)
@@ -250,9 +292,11 @@ def _spacing(
     centre: tuple[float, float],
     extent: tuple[float, float],
     rng: np.random.Generator,
+    asked_mm: float | None,
 ) -> float:
     """Choose the depth as a sonographer does: in steps, with the gland and nodule in view."""
-    wish = rng.uniform(32.0, 42.0)
+    usual = rng.uniform(32.0, 42.0)
+    wish = usual if asked_mm is None else asked_mm
     tall = max(neck.bottom + 4.0, centre[1] + 0.5 * extent[1] + 5.0)
     wide = 2.0 * (abs(centre[0]) + 0.5 * extent[0] + 1.0)
     depth = max(wish, tall, wide * shape[0] / shape[1])
@@ -268,7 +312,7 @@ def _across_beams(loss: np.ndarray) -> np.ndarray:
     return fours[:, 1:-1] * np.float32(0.125)
 
 
-def _develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+def _develop(canvas: Canvas, rng: np.random.Generator, gain_db: float) -> np.ndarray:
     """Turn the maps into grey values with this frame's gain and grey curve."""
     rows, beam_count = canvas.shape
     loss = np.cumsum(canvas.attenuation, axis=0)
@@ -288,7 +332,7 @@ def _develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     coherence = physics.scan_convert(canvas.coherence, columns)
     power = physics.echo_power(rng, echo, coherence, canvas.spacing_mm)
     dynamic_range, level, smoothing = rng.uniform((54.0, 0.43, 0.5), (61.0, 0.51, 1.6)).tolist()
-    grey = physics.log_compress(power, dynamic_range, level, smoothing)
+    grey = physics.log_compress(power, dynamic_range, level + gain_db / dynamic_range, smoothing)
     np.clip(grey, 0.0, 1.0, out=grey)
     # A gentle curve through black, middle and white, as scanners' grey maps have it.
     bend = np.float32(rng.uniform(-0.15, 0.35))
