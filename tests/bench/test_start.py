@@ -47,7 +47,7 @@ def test_the_targets_are_those_of_the_issue(ours, empty, first, met):
 
 
 def test_shipped_bundles_are_opened_where_there_are_any(tiny_weights, tmp_path):
-    assert start._bundles(tiny_weights, tmp_path) == tiny_weights
+    assert start.bundles(tiny_weights, tmp_path) == tiny_weights
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from thyro_demo.bench import compare, concat, phantom, start, train, trust
+from thyro_demo.bench import compare, concat, phantom, play, start, train, trust
 from thyro_demo.bench.figures import Figure, Outcome
 from thyro_demo.cli import bench
 from thyro_demo.errors import ThyroError
@@ -16,6 +16,7 @@ MODULES = {
     "phantom": phantom,
     "concat": concat,
     "start": start,
+    "play": play,
     "trust": trust,
 }
 
@@ -84,6 +85,7 @@ def test_options_reach_the_bench_they_are_for(asked, tmp_path, capsys):
         "phantom": {"rounds": 2},
         "concat": {"rounds": 2, "peer_subsets": 57},
         "start": {"rounds": 2, "weights": tmp_path},
+        "play": {"rounds": 2, "weights": tmp_path},
         "trust": {"weights": tmp_path, "fast": True},
     }
 

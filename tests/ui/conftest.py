@@ -202,7 +202,9 @@ def browser() -> Iterator[Any]:
 def opened(browser) -> Callable[..., Iterator[Any]]:
     """Open a page; when it closes, every request it made must have stayed here."""
 
-    def opened(address: str, width: int, height: int, touch: bool = False) -> Iterator[Any]:
+    def opened(
+        address: str, width: int, height: int, touch: bool = False, shows: str = "#thyro-compare"
+    ) -> Iterator[Any]:
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
         asked: list[str] = []
         broken: list[str] = []
@@ -213,7 +215,7 @@ def opened(browser) -> Callable[..., Iterator[Any]]:
         page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: broken.append(str(error)))
         page.goto(address)
-        page.wait_for_selector("#thyro-compare")
+        page.wait_for_selector(shows)
         yield page
         context.close()
         remote = [url for url in map(urlsplit, asked) if url.scheme not in {"data", "blob"}]

@@ -27,8 +27,12 @@ def test_a_file_may_have_a_name_as_long_as_a_disk_allows(client, speckle, tmp_pa
 
 
 def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
-    (name, endpoint), *others = client.view_api(return_format="dict")["named_endpoints"].items()
-    assert (name, others) == ("/compare", [])
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/compare", "/play", "/play_scores"]
+    for name in ("/play", "/play_scores"):
+        assert [one["parameter_name"] for one in endpoints[name]["parameters"]] == ["state"]
+        assert "not a diagnosis" in endpoints[name]["description"]
+    endpoint = endpoints["/compare"]
     assert [one["parameter_name"] for one in endpoint["parameters"]] == ["image", "models"]
     assert [one["label"] for one in endpoint["returns"]] == ["Comparison"]
     assert endpoint["description"].startswith("Compare models on one image.")

@@ -4,13 +4,16 @@ import asyncio
 import re
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from gradio.queueing import EventQueue
 from gradio_client import Client, handle_file
 from PIL import Image
 
 from thyro_demo.ui import guard, limits, uploads
+from thyro_demo.ui.jobs import Jobs
 from thyro_demo.ui.launch import MAX_FILE_SIZE
 
 LINK = "https://0123456789.gradio.live"
@@ -105,7 +108,7 @@ def test_what_the_page_does_not_need_is_not_there_to_write(visitor, path):
 
 
 def test_page_client_and_container_find_what_they_need(visitor, app, speckle, tmp_path):
-    for path in ("", "config", "healthz", "theme.css", "robots.txt", "gradio_api/info"):
+    for path in ("", "play", "config", "healthz", "theme.css", "robots.txt", "gradio_api/info"):
         assert visitor.get(path).status_code == 200
     assert visitor.head("").status_code == 200
     path = tmp_path / "frame.png"
@@ -267,6 +270,41 @@ def test_a_page_that_asks_too_often_waits_and_its_neighbour_does_not(visitor, ap
     assert [answer.status_code == 429 for answer in answers] == [False, False, True, False]
     assert refused(answers[2], 429)
     assert int(answers[2].headers["Retry-After"]) > 1
+
+
+def live_job(app, session: str) -> dict:
+    (function,) = (number for number, fn in app.fns.items() if fn.api_name == "live_frame")
+    return {"data": [{}], "fn_index": function, "trigger_id": None, "session_hash": session}
+
+
+def test_frames_are_counted_apart_from_clicks(visitor, app, monkeypatch):
+    monkeypatch.setattr(Jobs, "has_live", lambda *_: False)
+    app.limits.session = limits.Buckets(limits.Rate(1, 0.001))
+    app.limits.live = limits.Buckets(limits.Rate(2, 0.001))
+    click = {"data": [], "fn_index": 0, "trigger_id": None, "session_hash": "player"}
+    jobs = [click, *[live_job(app, "player")] * 3, click]
+    answers = [visitor.post("gradio_api/queue/join", json=job) for job in jobs]
+    assert [answer.status_code == 429 for answer in answers] == [False, False, False, True, True]
+    assert refused(answers[3], 429)
+
+
+def test_a_page_has_one_frame_waiting_at_most_and_its_neighbour_one_as_well(
+    visitor, app, monkeypatch
+):
+    waiting = EventQueue("networks", 1)
+    waiting.queue = [SimpleNamespace(session_hash="player", fn=fn) for fn in app.fns.values()]
+    monkeypatch.setattr(app._queue, "event_queue_per_concurrency_id", {"networks": waiting})
+    jobs = Jobs(app)
+    assert jobs.has_live("player")
+    assert not jobs.has_live("neighbour")
+    answer = visitor.post("gradio_api/queue/join", json=live_job(app, "player"))
+    assert refused(answer, 429)
+    assert answer.json()["detail"] == guard.ONE_WAITS
+
+
+@pytest.mark.parametrize("function", [None, "live_frame", -1, 1e9, [1], {"a": 1}])
+def test_a_job_of_no_handler_is_none_of_many_frames(app, function):
+    assert not Jobs(app).is_live(function)
 
 
 def test_a_full_queue_refuses_a_job_in_one_sentence_and_nothing_else(visitor, app, monkeypatch):

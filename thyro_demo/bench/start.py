@@ -64,7 +64,7 @@ def run(weights: Path | None = None, rounds: int = 3) -> Outcome:
         If an app does not come up.
     """
     with tempfile.TemporaryDirectory() as scratch, _page_check() as (usable, how):
-        root = _bundles(weights, Path(scratch))
+        root = bundles(weights, Path(scratch))
         frame = Path(scratch) / "frame.png"
         ours_s: list[float] = []
         empty_s: list[float] = []
@@ -114,7 +114,21 @@ def _figures(ours: float, empty: float, first: float) -> list[Figure]:
     ]
 
 
-def _bundles(weights: Path | None, scratch: Path) -> Path:
+def bundles(weights: Path | None, scratch: Path) -> Path:
+    """Choose the bundles that an app is started with.
+
+    Parameters
+    ----------
+    weights : Path or None
+        Their folder; by default the shipped ones.
+    scratch : Path
+        Where a network with random weights is written if there are none.
+
+    Returns
+    -------
+    Path
+        A folder with at least one bundle.
+    """
     root = manifest.weights_root() if weights is None else weights
     if manifest.names(root):
         return root

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 HELP = "measure speed and trust, each figure against its target"
 
-BENCHES = ("compare", "train", "phantom", "concat", "start", "trust")
+BENCHES = ("compare", "train", "phantom", "concat", "start", "play", "trust")
 
 MISSED = 1
 """Exit code of ``--check`` when a target is missed."""
@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=(*BENCHES, "all"),
         help="compare: one image through three networks; train: a frozen stage; phantom: frames "
         "a second; concat: SVMs on every concatenation of six networks; start: from the "
-        "command to the first comparison; trust: bad inputs, faults, attacks and a crowd",
+        "command to the first comparison; play: frames a second of the playground; trust: "
+        "bad inputs, faults, attacks and a crowd",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     parser.add_argument(
@@ -55,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "extrapolated (default: %(default)s; 57 measures all)",
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of bundles that start and trust open"
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of bundles that start, play and trust open",
     )
     parser.add_argument(
         "--fast", action="store_true", help="let the crowd of trust stay 20 s in place of 5 minutes"
@@ -104,6 +108,10 @@ def _measure(name: str, args: argparse.Namespace) -> Outcome:
         from thyro_demo.bench import concat
 
         return concat.run(peer_subsets=args.peer_subsets, **rounds)
+    if name == "play":
+        from thyro_demo.bench import play
+
+        return play.run(weights=args.weights, **rounds)
     if name == "trust":
         from thyro_demo.bench import trust
 

@@ -12,6 +12,7 @@ from gradio.utils import colab_check, get_space, ipython_check
 from starlette.middleware import Middleware
 
 from thyro_demo.ui.guard import Guard
+from thyro_demo.ui.jobs import Jobs
 from thyro_demo.ui.limits import Limits
 from thyro_demo.ui.place import Place
 from thyro_demo.ui.preview import Preview
@@ -40,9 +41,7 @@ class GatedBlocks(gr.Blocks):
         settings = app_kwargs or {}
         self.limits = Limits()
         self._embedded = colab_check() or ipython_check() or get_space() is not None
-        guard = Middleware(
-            Guard, place=self._place, limits=self.limits, is_full=self._queue_is_full
-        )
+        guard = Middleware(Guard, place=self._place, limits=self.limits, jobs=Jobs(self))
         preview = Middleware(Preview, place=self._place)
         first = [guard, preview, *settings.get("middleware", [])]
         return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
@@ -55,10 +54,6 @@ class GatedBlocks(gr.Blocks):
             link=self.share_url or "",
             embedded=self._embedded,
         )
-
-    def _queue_is_full(self) -> bool:
-        most = self._queue.max_size
-        return most is not None and len(self._queue) >= most
 
     async def preprocess_data(
         self,

@@ -16,7 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from thyro_demo.ui.limits import Limits, Refused
+from thyro_demo.ui.jobs import Jobs
+from thyro_demo.ui.limits import SESSION_LENGTH, Limits, Refused
 from thyro_demo.ui.place import Place
 from thyro_demo.ui.uploads import private_folder
 
@@ -35,6 +36,12 @@ QUEUE_FULL = (
     "than there is room for."
 )
 """The answer to whoever comes when as many wait as may."""
+
+ONE_WAITS = (
+    "A page must wait for its last frame before it asks for the next. Received: one more while "
+    "one waits."
+)
+"""The answer to a page that would fill the queue with frames of its own."""
 
 _API = "/gradio_api"
 _FILE = f"{_API}/file="
@@ -122,8 +129,8 @@ class Guard:
         Returns the `Place` of the app at this moment.
     limits : Limits
         Shared by all requests.
-    is_full : callable
-        Checks whether as many jobs wait as may.
+    jobs : Jobs
+        Those of the app.
     """
 
     def __init__(
@@ -131,9 +138,9 @@ class Guard:
         app: ASGIApp,
         place: Callable[[], Place],
         limits: Limits,
-        is_full: Callable[[], bool],
+        jobs: Jobs,
     ) -> None:
-        self._app, self._place, self._limits, self._is_full = app, place, limits, is_full
+        self._app, self._place, self._limits, self._jobs = app, place, limits, jobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request in one sentence, or pass it on."""
@@ -168,7 +175,7 @@ class Guard:
         if visit.path.startswith(_SCRIPTS):
             return
         self._limits.address.take(visit.address)
-        if not visit.reads and visit.path.startswith((_JOIN, _CALL)) and self._is_full():
+        if not visit.reads and visit.path.startswith((_JOIN, _CALL)) and self._jobs.are_full():
             # Gradio's own answer (503) would reach the reader as a sentence of Gradio's.
             raise Refused(429, QUEUE_FULL, _QUEUE_WAIT_S)
         if visit.path == _UPLOAD:
@@ -195,14 +202,26 @@ class Guard:
                         )
         except TimeoutError:
             raise _too_slow(visit, self._limits.body_s) from None
-        if visit.path == _JOIN and (session := _session(bytes(body))):
-            self._limits.session.take(session)
+        if visit.path == _JOIN:
+            self._check_job(bytes(body))
         first = [bytes(body)]
 
         async def replay() -> Message:
             return {"type": "http.request", "body": first.pop()} if first else await receive()
 
         return replay
+
+    def _check_job(self, body: bytes) -> None:
+        """Count a job for its session; of those for many frames a second one at most waits."""
+        session, function = _job(body)
+        if not session:
+            return
+        if not self._jobs.is_live(function):
+            self._limits.session.take(session)
+            return
+        self._limits.live.take(session)
+        if self._jobs.has_live(session):
+            raise Refused(429, ONE_WAITS, 1)
 
     async def _take_upload(self, visit: _Visit, receive: Receive, send: Send) -> None:
         """Pass an upload on, as long as there is room for it."""
@@ -377,13 +396,14 @@ def _too_slow(visit: _Visit, limit: float) -> Refused:
     return Refused(408, f"A request must come within {limit:g} s. Received: a part of one.")
 
 
-def _session(body: bytes) -> str:
-    """Read the session that a page made up for itself."""
+def _job(body: bytes) -> tuple[str, object]:
+    """Read the session that a page made up for itself, and which handler it asks."""
     try:
-        session = json.loads(body)["session_hash"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return ""
-    return session[:64] if isinstance(session, str) else ""
+        job = json.loads(body)
+        session, function = job["session_hash"], job.get("fn_index")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return "", None
+    return (session[:SESSION_LENGTH] if isinstance(session, str) else ""), function
 
 
 def _host_of(address: str) -> str:

@@ -30,6 +30,6 @@ def message(text: str, kind: str = "error") -> str:
     return render("message", text=text, kind=kind)
 
 
-def html_block(value: str = "", **options: Any) -> gr.HTML:
+def html_block(value: str | None = "", **options: Any) -> gr.HTML:
     """Build the component of HTML that brings its own look."""
     return gr.HTML(value, apply_default_css=False, **options)

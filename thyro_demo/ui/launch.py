@@ -22,7 +22,7 @@ from thyro_demo.errors import ThyroError
 from thyro_demo.ui import preview
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.direct import direct
-from thyro_demo.ui.style import STYLE_SHEET, theme
+from thyro_demo.ui.style import STYLE_SHEETS, theme
 from thyro_demo.ui.uploads import remove_old
 from thyro_demo.ui.warmup import WarmUp
 
@@ -133,7 +133,7 @@ def _serve(
             pwa=False,
             mcp_server=False,
             theme=theme(),
-            css_paths=STYLE_SHEET,
+            css_paths=STYLE_SHEETS,
             favicon_path=FAVICON,
             app_kwargs={
                 "routes": [Route("/healthz", _health), Route("/preview.png", preview.serve)]

@@ -32,6 +32,14 @@ class Rate(NamedTuple):
 PER_SESSION = Rate(60, 2.0)
 """Jobs of one page: a click makes one or two, and nobody clicks twice a second for long."""
 
+LIVE = "live_"
+"""What the names of handlers begin with that a page asks many times a second."""
+
+LIVE_PER_SESSION = Rate(60, 12.0)
+"""Jobs of one page for those: it asks for a frame when the last has come, which two cores answer
+five to eight times a second, and a faster host more often than is of use to the eye. That a
+session has but one waiting keeps it from the places of others."""
+
 PER_ADDRESS = Rate(4_000, 100.0)
 """Requests but for the page's own scripts: opening it takes ten, and a hundred open it at once."""
 
@@ -67,6 +75,9 @@ KEPT_S = 600.0
 BODY_S, ANSWER_S, UPLOAD_S = 30.0, 120.0, 300.0
 """For the body to come; for the answer to begin, the first of which waits for the networks to
 load; and for an upload of 20 MB over a slow telephone, half a megabit a second."""
+
+SESSION_LENGTH = 64
+"""As much as is looked at of the name that a page makes up for its session."""
 
 _MANY = 10_000
 
@@ -189,6 +200,7 @@ class Limits:
     """All limits of one running app: of requests, uploaded bytes, sizes and seconds."""
 
     session: Buckets = field(default_factory=lambda: Buckets(PER_SESSION))
+    live: Buckets = field(default_factory=lambda: Buckets(LIVE_PER_SESSION))
     address: Buckets = field(default_factory=lambda: Buckets(PER_ADDRESS))
     uploads: Buckets = field(default_factory=lambda: Buckets(UPLOADS))
     logins: Buckets = field(default_factory=lambda: Buckets(LOGINS))

@@ -39,6 +39,11 @@ PAGES = (
         "One thyroid ultrasound frame, several networks: compare what each head predicts and "
         "where it looks.",
     ),
+    Page(
+        "Play",
+        "play",
+        "Change a drawn nodule and see at once what a network makes of it, and where it looks.",
+    ),
 )
 """In the order of the navigation; `thyro_demo.ui.build` has the builder of each."""
 

@@ -1,4 +1,4 @@
-"""The look of the pages: system fonts, a quiet palette, one style sheet."""
+"""The look of the pages: system fonts, a quiet palette, and style sheets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE_SHEET = Path(__file__).with_name("style.css")
+STYLE_SHEETS = [Path(__file__).with_name(name) for name in ("style.css", "play.css")]
 
 _TEAL = gr.themes.Color(
     c50="#eef7f8",
