@@ -135,7 +135,7 @@ def test_a_term_explains_itself_and_a_heatmap_can_be_taken_away(page):
     playwright.expect(heatmap).to_be_hidden()
 
 
-def test_a_full_queue_is_answered_in_words_and_asked_again(page, served_every_kind, monkeypatch):
+def test_a_full_queue_is_answered_in_words_and_asked_again(page):
     answer = {"status": 429, "json": {"detail": "A job must find a free place. Received: none."}}
     page.route("**/queue/join*", lambda route: route.fulfill(**answer))
     move(page, "echogenicity", 0)
@@ -165,9 +165,9 @@ def test_it_is_laid_out_for_fingers_and_eyes_at_every_width(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     page.wait_for_function("(width) => window.innerWidth === width", arg=width)
     page.add_style_tag(content="*, *::before { transition: none !important; }")
-    found = {"beyond": page.evaluate(f"{LOOK}.beyond()")}
-    found["targets"] = page.evaluate(f"{LOOK}.targets(44)")
+    found = {"beyond": page.evaluate(f"() => {LOOK}.beyond()")}
+    found["targets"] = page.evaluate(f"() => {LOOK}.targets(44)")
     for scheme in ("light", "dark"):
         page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
-        found[scheme] = page.evaluate(f"{LOOK}.contrast(4.5)")
+        found[scheme] = page.evaluate(f"() => {LOOK}.contrast(4.5)")
     assert {name: faults for name, faults in found.items() if faults} == {}

@@ -87,8 +87,8 @@ root.addEventListener('input', ({target}) => {
 
 // One question at a time: the newest state is sent when the last answer has come.
 
-const PATIENCE_MS = 90000, WORDS_MS = 600, REST_MS = 450;
-let flying = null, dirty = true, resting = 0, wordless = 0, lost = 0;
+const PATIENCE_MS = 90000, WORDS_MS = 600, REST_MS = 450, TRIES = 8;
+let flying = null, dirty = true, resting = 0, wordless = 0, lost = 0, failures = 0;
 
 const say = (text, kind = '') => {
   find('note').textContent = text;
@@ -115,6 +115,7 @@ const answered = (it) => {
   flying = null;
   clearTimeout(wordless);
   clearTimeout(lost);
+  failures = 0;
   if (!job || !it) return next();
   if (it.refused) refuse(it.refused);
   else if (job.kind === 'frame') frameCame(it);
@@ -126,11 +127,12 @@ const failed = () => {
   flying = null;
   clearTimeout(wordless);
   clearTimeout(lost);
-  say(words.failed, 'error');
+  failures += 1;
+  say(failures < TRIES ? words.failed : words.gave_up, 'error');
   if (job?.kind === 'frame') dirty = true;
   else if (job) strip.again(job);
   // Not all at the same moment, where a class was sent away at the same moment.
-  setTimeout(next, 1000 + 2000 * Math.random());
+  if (failures < TRIES) setTimeout(next, 1000 + 2000 * Math.random());
 };
 const refuse = (sentence) => {
   const linked = fromLink;
@@ -250,7 +252,7 @@ const strip = {
     ask({kind: 'scores', value, key: this.key, state: {...state, [this.key]: value}});
   },
   again(job) {
-    if (job.key === this.key) this.left.unshift(job.value);
+    if (job.key === this.key && !dirty) this.left.unshift(job.value);
   },
   came(job, it) {
     // It may have been stopped meanwhile.
