@@ -51,3 +51,7 @@ def test_the_target_is_that_of_the_issue(rate, met):
     assert play._pace("vgg16", rate).met is met
     assert play._words(1.0).met
     assert not play._words(1.1).met
+
+
+def test_a_slower_network_is_reported_and_not_held_to_the_target():
+    assert play._also("vgg16", 3.94) == "vgg16, where it is chosen: 3.9 frames/s."
