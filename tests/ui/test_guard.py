@@ -291,13 +291,15 @@ def test_frames_are_counted_apart_from_clicks(visitor, app, monkeypatch):
 def test_a_page_has_one_frame_waiting_at_most_and_its_neighbour_one_as_well(
     visitor, app, monkeypatch
 ):
-    waiting = EventQueue("networks", 1)
-    waiting.queue = [SimpleNamespace(session_hash="player", fn=fn) for fn in app.fns.values()]
-    monkeypatch.setattr(app._queue, "event_queue_per_concurrency_id", {"networks": waiting})
+    job = live_job(app, "player")
+    # A line of no place at work: what waits in it goes on waiting.
+    waiting = EventQueue("held", 0)
+    waiting.queue = [SimpleNamespace(session_hash="player", fn=app.fns[job["fn_index"]])]
+    monkeypatch.setitem(app._queue.event_queue_per_concurrency_id, "held", waiting)
     jobs = Jobs(app)
     assert jobs.has_live("player")
     assert not jobs.has_live("neighbour")
-    answer = visitor.post("gradio_api/queue/join", json=live_job(app, "player"))
+    answer = visitor.post("gradio_api/queue/join", json=job)
     assert refused(answer, 429)
     assert answer.json()["detail"] == guard.ONE_WAITS
 
