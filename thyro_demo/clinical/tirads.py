@@ -16,9 +16,12 @@ from dataclasses import dataclass
 
 from thyro_demo.errors import DataError
 
+SPONGIFORM = "spongiform"
+"""The composition that has no points, whatever else is seen."""
+
 COMPOSITION: dict[str, int] = {
     "cystic or almost completely cystic": 0,
-    "spongiform": 0,
+    SPONGIFORM: 0,
     "mixed cystic and solid": 1,
     "solid or almost completely solid": 2,
     "cannot be determined": 2,
@@ -145,7 +148,7 @@ def points(features: Features) -> int:
     >>> points(Features(solid, "hypoechoic", "taller than wide", "smooth"))
     7
     """
-    if features.composition == "spongiform":
+    if features.composition == SPONGIFORM:
         return 0
     return (
         COMPOSITION[features.composition]
@@ -233,6 +236,38 @@ def recommendation(points: int, size_mm: float) -> Recommendation:
     return Recommendation(
         name, "none", (), f"{name}, less than {follow_up:g} mm: no FNA and no follow-up."
     )
+
+
+def bands(points: int) -> list[tuple[float, Recommendation]]:
+    """List the advice for a total at every size.
+
+    Parameters
+    ----------
+    points : int
+        Points, 0 or more.
+
+    Returns
+    -------
+    list of tuple
+        The diameter in millimetres, inclusive, from which an advice holds, and the advice, from
+        the smallest diameter on; the first is above 0.
+
+    Raises
+    ------
+    DataError
+        If `points` is negative.
+
+    Examples
+    --------
+    >>> [(from_mm, advice.action) for from_mm, advice in bands(7)]
+    [(0.0, 'none'), (5.0, 'follow-up'), (10.0, 'fna')]
+    """
+    fna, follow_up, _ = _ADVICE.get(level(points) or "", (None, None, ()))
+    edges = [edge for edge in (follow_up, fna) if edge is not None]
+    smallest = 0.5 * min(edges, default=1.0)
+    return [(0.0, recommendation(points, smallest))] + [
+        (edge, recommendation(points, edge)) for edge in edges
+    ]
 
 
 def _known(field: str, name: str, table: Mapping[str, int]) -> None:
