@@ -57,6 +57,9 @@ class FakeEngine:
     def heads(self, name: str) -> list[str]:
         return ["svm", "average"] if name == "ensemble" else ["softmax", "svm", "forest"]
 
+    def primary(self, name: str) -> str:
+        return "svm"
+
     def kind(self, name: str) -> str:
         return {"ensemble": "ensemble", "efficientnet-b0-roi": "roi"}.get(name, "scan")
 

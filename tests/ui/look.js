@@ -37,6 +37,13 @@
     return line.reduce(
       (below, at) => over(rgba(getComputedStyle(at).backgroundColor), below), [255, 255, 255]);
   };
+  // What scrolls within its own edges runs off nothing.
+  const scrolls = (one) => {
+    for (let at = one.parentElement; at && at !== document.body; at = at.parentElement) {
+      if (['auto', 'scroll'].includes(getComputedStyle(at).overflowX)) return true;
+    }
+    return false;
+  };
   const opacity = (one) => {
     let all = 1;
     for (let at = one; at; at = at.parentElement) all *= Number(getComputedStyle(at).opacity);
@@ -72,7 +79,8 @@
       const faults = [...cards].flatMap((card) => {
         const edge = card.getBoundingClientRect().right;
         return [...card.querySelectorAll('*')]
-          .filter((one) => shown(one) && one.getBoundingClientRect().right > edge + 0.5)
+          .filter((one) => shown(one) && !scrolls(one))
+          .filter((one) => one.getBoundingClientRect().right > edge + 0.5)
           .map((one) => `${(one.getBoundingClientRect().right - edge).toFixed(0)} px ${name(one)}`);
       });
       const wide = document.documentElement.scrollWidth - window.innerWidth;

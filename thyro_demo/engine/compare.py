@@ -113,6 +113,21 @@ class Engine:
         """
         return list(self._manifest(name)["heads"])
 
+    def primary(self, name: str) -> str:
+        """Return the head of a bundle that was named before any frame was scored.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        str
+            One of its `heads`.
+        """
+        return str(self._manifest(name)["primary"])
+
     def title(self, name: str) -> str:
         """Return the display name of a bundle, such as "EfficientNet-B0".
 

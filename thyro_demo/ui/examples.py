@@ -45,6 +45,10 @@ class Example:
         The nodule, where it is known to the pixel.
     label : str
         Its label, such as "malignant"; "" where it has none.
+    spacing_mm : float or None
+        Pixel spacing along both axes, in millimetres, where it is known.
+    size_mm : float or None
+        Longest diameter of its nodule in millimetres, where it is known.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Example:
     roi: Box | None = None
     mask: np.ndarray | None = None
     label: str = ""
+    spacing_mm: float | None = None
+    size_mm: float | None = None
 
 
 def collect(fetched: Path = FETCHED) -> list[Example]:
@@ -111,7 +117,17 @@ def _phantom(name: str) -> Example:
             f"the label {drawn.label}; the label is a draw that the points make likelier."
         )
     box = mask_box(drawn.mask)
-    return Example(name, name, truth, lambda: drawn.rgb, box, drawn.mask, drawn.label)
+    return Example(
+        name,
+        name,
+        truth,
+        lambda: drawn.rgb,
+        box,
+        drawn.mask,
+        drawn.label,
+        drawn.spacing_mm,
+        drawn.size_mm or None,
+    )
 
 
 @functools.cache
