@@ -28,7 +28,7 @@ def test_a_file_may_have_a_name_as_long_as_a_disk_allows(client, speckle, tmp_pa
 
 def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/compare", "/play", "/play_scores"]
+    assert list(endpoints) == ["/compare", "/play", "/play_scores", "/clinic", "/tirads"]
     for name in ("/play", "/play_scores"):
         assert [one["parameter_name"] for one in endpoints[name]["parameters"]] == ["state"]
         assert "not a diagnosis" in endpoints[name]["description"]
@@ -38,6 +38,46 @@ def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
     assert endpoint["description"].startswith("Compare models on one image.")
     assert "Parameters" not in endpoint["description"]
     assert "not a diagnosis" in endpoint["description"]
+
+
+def test_the_api_page_names_features_and_size_of_the_clinic(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    features = ["composition", "echogenicity", "shape", "margin", "foci"]
+    named = {
+        "/clinic": ["image", "size_mm", "model", *features],
+        "/tirads": [*features, "size_mm"],
+    }
+    for name, parameters in named.items():
+        found = endpoints[name]["parameters"]
+        assert [one["parameter_name"] for one in found] == parameters
+        # Whoever leaves a feature out need not name it.
+        assert all(one["parameter_has_default"] for one in found if one != found[0])
+        assert "diagnosis" in endpoints[name]["description"]
+        assert "Parameters" not in endpoints[name]["description"]
+
+
+def test_a_client_goes_through_the_clinic(client, served, speckle, tmp_path):
+    path = tmp_path / "frame.png"
+    Image.fromarray(speckle).save(path)
+    features = {
+        "composition": "solid or almost completely solid",
+        "echogenicity": "hypoechoic",
+        "shape": "wider than tall",
+        "margin": "smooth",
+        "foci": ["punctate echogenic foci"],
+    }
+    asked = {"size_mm": "12,5", **features}
+    answer = client.predict(image=handle_file(path), model="vgg16", api_name="/clinic", **asked)
+    (expected,) = [
+        one for one in served[1].compare(speckle, ["vgg16"]).predictions if one.head == "svm"
+    ]
+    assert answer["score"] == expected.score
+    assert answer["rule"]["discussed"] == expected.positive
+    assert answer["tirads"]["sentence"] == "TR5, 10 mm or more: FNA."
+    alone = client.predict(api_name="/tirads", **asked)
+    assert alone == {"notice": answer["notice"]} | answer["tirads"]
+    with pytest.raises(AppError, match=r"longest diameter must be .* Received: 3000\."):
+        client.predict(api_name="/tirads", **asked | {"size_mm": "3000"})
 
 
 def test_a_mistake_of_a_client_is_answered_in_one_sentence(client, tmp_path):

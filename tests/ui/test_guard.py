@@ -108,7 +108,8 @@ def test_what_the_page_does_not_need_is_not_there_to_write(visitor, path):
 
 
 def test_page_client_and_container_find_what_they_need(visitor, app, speckle, tmp_path):
-    for path in ("", "play", "config", "healthz", "theme.css", "robots.txt", "gradio_api/info"):
+    pages = ("", "play", "clinic")
+    for path in (*pages, "config", "healthz", "theme.css", "robots.txt", "gradio_api/info"):
         assert visitor.get(path).status_code == 200
     assert visitor.head("").status_code == 200
     path = tmp_path / "frame.png"
@@ -184,7 +185,7 @@ def test_a_page_of_another_site_changes_nothing(visitor, headers):
 
 def test_a_page_of_another_site_reads_nothing(visitor, shared):
     """Gradio itself lets every page read the answers of a public host."""
-    for path in ("", "config", "gradio_api/info"):
+    for path in ("", "clinic", "config", "gradio_api/info"):
         assert refused(visitor.get(path, headers=BY_LINK | FOREIGN), 403)
     assert refused(visitor.get("logout", headers={"Sec-Fetch-Site": "cross-site"}), 403)
 

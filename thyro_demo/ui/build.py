@@ -8,6 +8,7 @@ import gradio as gr
 
 from thyro_demo.engine import Engine
 from thyro_demo.ui import pages
+from thyro_demo.ui.clinic import ClinicPage
 from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.examples import Example, collect
 from thyro_demo.ui.gate import GatedBlocks
@@ -39,6 +40,7 @@ def build_ui(
     builders = {
         "Compare": ComparePage(engine, offered, warm_up).build,
         "Play": PlayPage(engine, warm_up).build,
+        "Clinic": ClinicPage(engine, offered, warm_up).build,
     }
     app = GatedBlocks(title=pages.PAGES[0].title, analytics_enabled=False)
     for page in pages.PAGES:

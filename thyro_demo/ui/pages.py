@@ -44,6 +44,11 @@ PAGES = (
         "play",
         "Change a drawn nodule and see at once what a network makes of it, and where it looks.",
     ),
+    Page(
+        "Clinic",
+        "clinic",
+        "One nodule: what TI-RADS says, what a model says, and where they disagree.",
+    ),
 )
 """In the order of the navigation; `thyro_demo.ui.build` has the builder of each."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE_SHEETS = [Path(__file__).with_name(name) for name in ("style.css", "play.css")]
+STYLE_SHEETS = [Path(__file__).with_name(name) for name in ("style.css", "play.css", "clinic.css")]
 
 _TEAL = gr.themes.Color(
     c50="#eef7f8",
