@@ -1,12 +1,10 @@
-"""Typed lengths with their units, and what two calipers measure."""
-
-import math
+"""Typed lengths with their units."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thyro_demo.clinical.measurement import SIZE, SPACING, distance_mm, read
+from thyro_demo.clinical.measurement import SIZE, SPACING, read
 from thyro_demo.errors import DataError
 
 
@@ -56,18 +54,3 @@ def test_a_spacing_has_a_range_of_its_own():
 @given(st.decimals(0.5, 200, places=3))
 def test_every_size_in_range_is_read_as_it_was_written(value):
     assert read(str(value), SIZE) == read(str(value).replace(".", ","), SIZE) == float(value)
-
-
-PLACE = st.tuples(st.floats(0, 4000), st.floats(0, 4000))
-
-
-@given(PLACE, PLACE, st.floats(0.01, 1))
-def test_a_distance_is_the_same_from_both_ends_and_scales_with_the_spacing(one, other, spacing):
-    there = distance_mm(one, other, (spacing, spacing))
-    assert there == distance_mm(other, one, (spacing, spacing))
-    assert math.isclose(there, spacing * math.dist(one, other), rel_tol=1e-9, abs_tol=1e-9)
-
-
-def test_pixels_that_are_no_squares_are_measured_along_both_axes():
-    assert distance_mm((0, 0), (30, 40), (0.1, 0.1)) == 5.0
-    assert distance_mm((0, 0), (30, 40), (0.2, 0.1)) == pytest.approx(math.hypot(6, 4))

@@ -20,6 +20,7 @@ def test_importing_and_asking_for_names_leaves_tensorflow_alone(tiny_weights):
         "import sys; from thyro_demo.engine import Engine; engine = Engine(sys.argv[1]); "
         "assert engine.names() == ['tiny'], engine.names(); "
         "assert engine.heads('tiny') == ['softmax', 'svm', 'forest']; "
+        "assert engine.primary('tiny') == 'svm'; "
         "assert engine.title('tiny') == 'Tiny net'; assert 'Tiny net' in engine.card('tiny'); "
         "Engine().names(); "
         "assert not {'tensorflow', 'keras', 'gradio'} & set(sys.modules)"
@@ -38,6 +39,7 @@ def test_facts_are_known_without_loading(tiny_weights):
     engine = Engine(tiny_weights)
     assert engine.names() == ["tiny"]
     assert engine.heads("tiny") == ["softmax", "svm", "forest"]
+    assert engine.primary("tiny") == "svm"
     assert engine.title("tiny") == "Tiny net"
     assert engine.card("tiny").startswith("# Tiny net")
 

@@ -1,6 +1,5 @@
-"""A nodule's size and a frame's pixel spacing: typed numbers with units, and calipers."""
+"""A nodule's size and a frame's pixel spacing, as they are typed: numbers with their units."""
 
-import math
 import re
 from typing import NamedTuple
 
@@ -82,28 +81,3 @@ def read(text: str, kind: Kind) -> float:
         if kind.least <= value <= kind.most:
             return value
     raise DataError(f"{kind.rule()} Received: {text.strip()[:_SHOWN] or 'nothing'}.")
-
-
-def distance_mm(
-    start: tuple[float, float], end: tuple[float, float], spacing_mm: tuple[float, float]
-) -> float:
-    """Measure between two calipers.
-
-    Parameters
-    ----------
-    start, end : tuple of float
-        Their places in the frame, x and y in pixels.
-    spacing_mm : tuple of float
-        Pixel spacing across and down, in millimetres.
-
-    Returns
-    -------
-    float
-        Millimetres.
-
-    Examples
-    --------
-    >>> distance_mm((10, 10), (40, 50), (0.1, 0.1))
-    5.0
-    """
-    return math.hypot((end[0] - start[0]) * spacing_mm[0], (end[1] - start[1]) * spacing_mm[1])
