@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo.bench.dicom_files import LOSSLESS, write
 from thyro_demo.cli import main
 
 HEADS = ("softmax", "svm", "forest")
@@ -204,3 +205,53 @@ def test_a_name_that_is_no_unicode_is_refused_before_the_work(frame, tiny_weight
     assert "\n" not in printed
     assert _predict(frame, "--json", odd, "--weights", tiny_weights) == 2
     assert "Results must have a name in Unicode" in capsys.readouterr().err
+
+
+@pytest.fixture
+def loop(tmp_path, spotted_frames):
+    """Write two frames as a DICOM loop with a pixel spacing."""
+    content = write(
+        spotted_frames[0][:2], LOSSLESS["RLE"], "RGB", PixelSpacing=[0.1, 0.2],
+        PatientName="Secret^Name",
+    )  # fmt: skip
+    path = tmp_path / "loop.dcm"
+    path.write_bytes(content)
+    return path
+
+
+def test_another_frame_of_a_loop_is_scored_when_it_is_asked_for(
+    loop, spotted_frames, tiny_weights, tmp_path, capsys
+):
+    results = tmp_path / "r.json"
+    common = ("--out", tmp_path / "o", "--json", results, "--weights", tiny_weights)
+    scores = []
+    for number in (1, 2):
+        assert _predict(loop, *common, "--frame", number) == 0
+        (image,) = json.loads(results.read_text("utf-8"))["images"]
+        assert (image["frame"], image["frames"]) == (number, 2)
+        assert image["spacing_mm"] == {"across": 0.2, "down": 0.1}
+        printed = capsys.readouterr().out
+        assert f"loop.dcm, frame {number} of 2: 64 × 64" in printed
+        assert "0.200 × 0.100 mm a pixel" in printed
+        assert "does not rule out text burned into this image" in printed
+        assert "Secret" not in printed + results.read_text("utf-8")
+        scores.append(image["predictions"][0]["score"])
+        still = tmp_path / f"{number}.png"
+        Image.fromarray(spotted_frames[0][number - 1]).save(still)
+        assert _predict(still, *common) == 0
+        (same,) = json.loads(results.read_text("utf-8"))["images"]
+        assert same["predictions"][0]["score"] == pytest.approx(scores[-1], abs=1e-6)
+        assert same["spacing_mm"] is None
+    assert scores[0] != pytest.approx(scores[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("number", [0, 3, -1])
+def test_a_frame_that_is_not_there_is_one_sentence_and_nothing_is_written(
+    loop, tiny_weights, tmp_path, capsys, number
+):
+    out = tmp_path / "o"
+    assert _predict(loop, "--out", out, "--weights", tiny_weights, "--frame", number) == 2
+    printed = capsys.readouterr().err.strip()
+    assert f"Received: frame={number} of loop.dcm." in printed
+    assert "\n" not in printed
+    assert not out.exists()

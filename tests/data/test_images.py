@@ -293,13 +293,6 @@ def test_floats_that_are_not_finite_are_refused(bad: float) -> None:
     assert "finite" in refused(stored(Image.fromarray(values), "TIFF"))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_animations_and_stacks_are_refused(kind: str) -> None:
-    frames = [Image.new("L", (40, 40), shade) for shade in (0, 120, 240)]
-    content = stored(frames[0], kind, save_all=True, append_images=frames[1:])
-    assert "more than one frame" in refused(content)
-
-
 def test_threads_may_decode_at_once() -> None:
     before = list(warnings.filters)
     content = stored(Image.fromarray(COLOUR), "PNG")
@@ -403,12 +396,11 @@ def test_a_deep_tiff_is_turned_as_its_tag_asks(dtype, turn):
     ("values", "photometric"),
     [
         (np.full((40, 52), np.nan), "minisblack"),
-        (np.zeros((5, 40, 52)), "minisblack"),
         (np.zeros((40, 52, 3)), "rgb"),
         (np.zeros((8, 52)), "minisblack"),
         (np.zeros((40, 52), np.complex128), "minisblack"),
     ],
-    ids=["nan", "stack", "colour", "low", "complex"],
+    ids=["nan", "colour", "low", "complex"],
 )
 def test_a_deep_tiff_that_is_no_frame_is_one_true_sentence(values, photometric):
     stream = io.BytesIO()

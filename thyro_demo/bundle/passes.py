@@ -104,12 +104,13 @@ def run(bundle: "Bundle | Ensemble", records: pd.DataFrame, batch: int = 16) -> 
     def prepare(row: int) -> _Cut | None:
         path, roi = records["path"].iloc[row], rois[row]
         try:
-            image = images.decode(path)
+            frame = images.load(path)
         except ImageError:
             unreadable.append(path)
             return None
+        image = frame.pixels
         box = roi and widen(roi, NODULE_MARGIN, image.shape)
-        box = box or scan_area.find(image)
+        box = box or frame.scan_area()
         cut = scan_area.crop(image, box)
         squares = {size: scan_area.resize(cut, size) for size in sizes}
         return _Cut(box, (image.shape[0], image.shape[1]), squares)

@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "nodule: they see it and 20 %% of its sides around it, and are left out without it; "
         "all others see the scan area",
     )
+    parser.add_argument(
+        "--frame",
+        type=int,
+        default=1,
+        metavar="N",
+        help="which frame of a loop, a stack or a multi-frame DICOM file (default: %(default)s)",
+    )
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder of bundles")
 
 
@@ -72,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     """Check all images, then score them, print a table and write overlays and results."""
     from tqdm import tqdm
 
-    from thyro_demo.data.images import decode
+    from thyro_demo.data.images import load
     from thyro_demo.data.scan_area import Box, crop
     from thyro_demo.engine import NOTICE, Engine
 
@@ -82,9 +89,9 @@ def run(args: argparse.Namespace) -> None:
     roi = None if args.roi is None else Box(*args.roi)
     paths = _expanded(args.images)
     for path in paths:
-        frame = decode(path)
+        pixels = load(path, args.frame).pixels
         if roi is not None:
-            crop(frame, roi)
+            crop(pixels, roi)
     engine = Engine(args.weights)
     models = engine.choose(args.models)
     maps = _maps(engine, models, args.heads)
@@ -92,10 +99,13 @@ def run(args: argparse.Namespace) -> None:
     results = []
     progress = tqdm(paths, "Scoring", unit="image", disable=len(paths) == 1 or None)
     for path, stem in zip(progress, _stems(paths), strict=True):
-        comparison = engine.compare(path, models, maps, roi, args.operating_point)
+        frame = load(path, args.frame)
+        comparison = engine.compare(frame, models, maps, roi, args.operating_point)
         overlays = _write_overlays(comparison, args.out, stem)
-        results.append({"path": path, **_with_overlays(comparison, overlays)})
-        tqdm.write(_table(path, comparison, engine))
+        numbered = {"frame": frame.number, "frames": frame.count}
+        results.append({"path": path, **numbered, **_with_overlays(comparison, overlays)})
+        which = f"{path}, frame {frame.number} of {frame.count}" if frame.count > 1 else path
+        tqdm.write(_table(which, comparison, engine))
     print(f"Overlays of {', '.join(maps)}: {args.out}\n{NOTICE}")
     if args.json is not None:
         write_json(
@@ -182,12 +192,15 @@ def _row(one: Prediction) -> str:
     return f"{one.head:<10}  {score:>11}  {threshold:>9}  {side}  {one.milliseconds:>4.0f}"
 
 
-def _table(path: str, comparison: Comparison, engine: Engine) -> str:
+def _table(which: str, comparison: Comparison, engine: Engine) -> str:
     """Lay out the predictions for one image, notices first."""
     height, width = comparison.frame.shape[:2]
     area = f"scan area {_place(comparison.box)}"
     if comparison.roi is not None:
         area += f", nodule {_place(comparison.roi)}"
+    if comparison.spacing is not None:
+        across, down = comparison.spacing
+        area += f", {across:.3f} × {down:.3f} mm a pixel"
     titles = [engine.title(one.model) for one in comparison.predictions]
     wide = max(map(len, titles))
     rows = [
@@ -197,7 +210,7 @@ def _table(path: str, comparison: Comparison, engine: Engine) -> str:
     head = f"  {'model':<{wide}}  {'head':<10}  model score  threshold  side     ms"
     return "\n".join(
         [
-            f"{path}: {width} × {height}, {area}",
+            f"{which}: {width} × {height}, {area}",
             *comparison.notices,
             head,
             *rows,

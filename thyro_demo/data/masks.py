@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from thyro_demo.data import images
+from thyro_demo.data import contents, images
 from thyro_demo.data.loaders.ddti import ddti
 from thyro_demo.errors import ImageError
 
@@ -105,7 +105,7 @@ def corners(polygon: np.ndarray) -> np.ndarray:
 
 def read_mask(path: str) -> np.ndarray:
     """Read a mask, drawn in white, in numbers from 1 on, or in colours on black: bool (H, W)."""
-    content, name = images.read(path)
+    content, name = contents.read(path)
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -115,7 +115,8 @@ def read_mask(path: str) -> np.ndarray:
     except Exception as error:
         # Pillow's parsers raise nearly anything on a damaged file.
         raise ImageError(
-            f"A mask must be {images.ACCEPTED}. Received: {name} ({type(error).__name__})."
+            "A mask must be a PNG, JPEG, BMP, TIFF, WebP, PGM or GIF file. "
+            f"Received: {name} ({type(error).__name__})."
         ) from error
     if values.ndim == 3:
         values = values.max(axis=2)

@@ -132,7 +132,7 @@ def write(patches: pd.DataFrame, folder: str | Path, side: int) -> pd.DataFrame:
     folder : str or Path
         A new or empty folder, or patches written before, which are replaced.
     side : int
-        Side of the files in pixels, `images.MIN_SIDE` or more.
+        Side of the files in pixels, `frame.MIN_SIDE` or more.
 
     Returns
     -------

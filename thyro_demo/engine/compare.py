@@ -17,6 +17,7 @@ import numpy as np
 
 from thyro_demo.bundle import manifest
 from thyro_demo.data import images, scan_area
+from thyro_demo.data.frame import MIN_SIDE, Frame
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import sentences
 from thyro_demo.engine.frame_cache import Crop, FrameCache
@@ -212,7 +213,7 @@ class Engine:
 
     def compare(
         self,
-        image: np.ndarray | bytes | str | Path,
+        image: Frame | np.ndarray | bytes | str | Path,
         names: Sequence[str] | None = None,
         maps: Iterable[str] = ("softmax",),
         roi: Box | None = None,
@@ -222,8 +223,9 @@ class Engine:
 
         Parameters
         ----------
-        image : ndarray of uint8, shape (H, W, 3), or bytes, str or Path
-            A decoded RGB frame, or the content or path of an image file.
+        image : Frame, ndarray of uint8, shape (H, W, 3), bytes, str or Path
+            A frame as `images.load` returns it, its RGB pixels alone, or the content or path
+            of an image file, whose first frame is read.
         names : sequence of str, optional
             Bundles to compare, in this order; by default all.
         maps : iterable of str
@@ -272,17 +274,26 @@ class Engine:
         ]
         titles = {name: self.title(name) for name in chosen}
         nodules, empty, far = self._nodules(crops)
-        notices = sentences.notices(titles, empty, far) + left_out
+        notices = [*frame.notices, *sentences.notices(titles, empty, far), *left_out]
         agreement = sentences.agreement(predictions, titles)
         roi = None if roi is None else Box(*roi)
         passed = 1000 * (perf_counter() - begun)
         return Comparison(
-            frame, scan.box, predictions, notices, agreement, passed, roi, nodules, empty
+            frame=frame.pixels,
+            box=scan.box,
+            predictions=predictions,
+            notices=notices,
+            agreement=agreement,
+            milliseconds=passed,
+            roi=roi,
+            nodules=nodules,
+            without_nodule=empty,
+            spacing=frame.spacing,
         )
 
     def explain(
         self,
-        image: np.ndarray | bytes | str | Path,
+        image: Frame | np.ndarray | bytes | str | Path,
         name: str,
         head: str,
         roi: Box | None = None,
@@ -292,7 +303,7 @@ class Engine:
 
         Parameters
         ----------
-        image : ndarray of uint8, shape (H, W, 3), or bytes, str or Path
+        image : Frame, ndarray of uint8, shape (H, W, 3), bytes, str or Path
             As for `compare`; the last eight images need no second forward pass.
         name : str
             The bundle.
@@ -357,14 +368,14 @@ class Engine:
         return [name for name in names if name not in waiting], [f"{needed} to include it."]
 
     def _crops(
-        self, frame: np.ndarray, roi: Box | None, names: Sequence[str]
+        self, frame: Frame, roi: Box | None, names: Sequence[str]
     ) -> tuple[Crop, dict[str, Crop]]:
         """Cut out the scan area, and what each of these bundles sees."""
         scan = self._cache.crop(frame)
         if roi is None:
             return scan, dict.fromkeys(names, scan)
         # A box that reaches out of the frame is refused, whoever is asked.
-        scan_area.crop(frame, Box(*roi))
+        scan_area.crop(frame.pixels, Box(*roi))
         marked = [name for name in names if self.kind(name) == "roi"]
         nodule = self._cache.crop(frame, Box(*roi)) if marked else scan
         return scan, {name: nodule if name in marked else scan for name in names}
@@ -398,21 +409,23 @@ class Engine:
         return Prediction(name, head, score, threshold, score >= threshold, drawn, passed)
 
 
-def _decoded(image: np.ndarray | bytes | str | Path) -> np.ndarray:
-    """Decode what is not yet an RGB frame of uint8, (H, W, 3)."""
+def _decoded(image: Frame | np.ndarray | bytes | str | Path) -> Frame:
+    """Decode what is not yet a frame."""
+    if isinstance(image, Frame):
+        return image
     if not isinstance(image, np.ndarray):
-        return images.decode(image)
+        return images.load(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(
             "A frame must be RGB of uint8, shape (H, W, 3). "
             f"Received: {image.dtype}, shape {image.shape}."
         )
-    if min(image.shape[:2]) < images.MIN_SIDE:
+    if min(image.shape[:2]) < MIN_SIDE:
         raise ImageError(
-            f"Both sides of an image must have at least {images.MIN_SIDE} pixels. "
+            f"Both sides of an image must have at least {MIN_SIDE} pixels. "
             f"Received: {image.shape[1]} × {image.shape[0]} pixels."
         )
-    return image
+    return Frame(image)
 
 
 def _checked(asked: Iterable[str], known: Iterable[str], what: str, of: str = "") -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thyro_demo.data import scan_area
+from thyro_demo.data.frame import Frame
 from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.data.scan_area import Box
 from thyro_demo.explain.heatmaps import nodule_map
@@ -107,20 +108,21 @@ class FrameCache:
         self._last: OrderedDict[str, _Remembered] = OrderedDict()
         self._lock = threading.Lock()
 
-    def crop(self, frame: np.ndarray, roi: Box | None = None) -> Crop:
+    def crop(self, frame: Frame, roi: Box | None = None) -> Crop:
         """Cut out the scan area of a frame, or its marked nodule with a margin."""
+        pixels = frame.pixels
         key = _key(frame, roi)
         with self._lock:
             remembered = self._last.pop(key, None)
         if remembered is None:
-            shape = (frame.shape[0], frame.shape[1])
-            box = scan_area.find(frame) if roi is None else widen(roi, NODULE_MARGIN, shape)
+            shape = (pixels.shape[0], pixels.shape[1])
+            box = frame.scan_area() if roi is None else widen(roi, NODULE_MARGIN, shape)
             remembered = _Remembered(box, shape)
         with self._lock:
             self._last[key] = remembered
             while len(self._last) > _REMEMBERED:
                 self._last.popitem(last=False)
-        return Crop(scan_area.crop(frame, remembered.box), remembered)
+        return Crop(scan_area.crop(pixels, remembered.box), remembered)
 
     def clear(self) -> None:
         """Forget all crops."""
@@ -128,7 +130,9 @@ class FrameCache:
             self._last.clear()
 
 
-def _key(frame: np.ndarray, roi: Box | None) -> str:
-    digest = hashlib.sha256(repr((frame.shape, roi and tuple(roi))).encode())
-    digest.update(np.ascontiguousarray(frame).data)
+def _key(frame: Frame, roi: Box | None) -> str:
+    # Two files of the same pixels may state two scan areas.
+    region = frame.area if roi is None else roi
+    digest = hashlib.sha256(repr((frame.pixels.shape, roi is None, region)).encode())
+    digest.update(np.ascontiguousarray(frame.pixels).data)
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from thyro_demo.data.frame import Spacing
 from thyro_demo.data.scan_area import Box
 
 _MOST_DECIMALS = 6
@@ -97,6 +98,8 @@ class Comparison:
         that draw it.
     without_nodule : tuple of str
         The models that draw no nodule in this image.
+    spacing : Spacing or None
+        Millimetres a pixel of the frame; None where its file does not state them.
     """
 
     frame: np.ndarray
@@ -108,6 +111,7 @@ class Comparison:
     roi: Box | None = None
     nodules: dict[str, np.ndarray] = field(default_factory=dict)
     without_nodule: tuple[str, ...] = ()
+    spacing: Spacing | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain values, without frame and heatmaps.
@@ -122,6 +126,7 @@ class Comparison:
             "notice": NOTICE,
             "width": width,
             "height": height,
+            "spacing_mm": None if self.spacing is None else self.spacing._asdict(),
             "box": _sides(self.box),
             "roi": None if self.roi is None else _sides(self.roi),
             "notices": list(self.notices),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from thyro_demo.data import images, masks, scan_area
+from thyro_demo.data import images, masks
 from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import DataError
 from thyro_demo.evaluate import intervals, metrics
@@ -90,7 +90,7 @@ def measure(records: pd.DataFrame, maps: Iterable[tuple[str, str, np.ndarray]]) 
     areas: dict[str, tuple[Box, np.ndarray]] = {}
     rows = []
     for path, nodule in nodules.items():
-        box = scan_area.find(images.decode(path))
+        box = images.load(path).scan_area()
         areas[path] = box, nodule
         blind = centred_gaussian((nodule.shape[0], nodule.shape[1]), box)
         rows.append({"path": path, "head": BASELINE, **within(blind, box, nodule)})

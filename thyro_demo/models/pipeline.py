@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 from tqdm.auto import tqdm
 
-from thyro_demo.data.images import decode
+from thyro_demo.data.images import load as load_frame
 from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.data.scan_area import Box, crop, prepare
 from thyro_demo.errors import DataError
@@ -124,8 +124,9 @@ def load_frames(
     boxes = records["roi"] if "roi" in records else [None] * len(records)
 
     def load(row: int, path: str, roi: Box | None) -> None:
-        image = decode(path)
-        whole = None if crop else Box(0, 0, image.shape[1], image.shape[0])
+        frame = load_frame(path)
+        image = frame.pixels
+        whole = frame.area if crop else Box(0, 0, image.shape[1], image.shape[0])
         box = whole if roi is None else widen(roi, NODULE_MARGIN, image.shape)
         images[row] = np.round(prepare(image, size, box)[0]).astype(np.uint8)
 
@@ -164,7 +165,8 @@ def load_outlined(
     outlined = np.zeros(len(records), bool)
 
     def load(row: int, path: str, mask: np.ndarray | None) -> None:
-        square, box = prepare(decode(path), size)
+        frame = load_frame(path)
+        square, box = prepare(frame.pixels, size, frame.area)
         images[row, ..., :3] = np.round(square)
         if mask is None:
             mask = np.zeros((box.bottom, box.right), bool)

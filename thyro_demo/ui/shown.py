@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from thyro_demo.data.frame import Spacing
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.ui import outlines, results
@@ -52,6 +53,7 @@ class Shown:
             frame=frame,
             box=_scaled(comparison.box, share, frame.shape),
             predictions=[_small(prediction) for prediction in comparison.predictions],
+            spacing=comparison.spacing and Spacing(*(one / share for one in comparison.spacing)),
             nodules={name: fitted(drawn) for name, drawn in comparison.nodules.items()},
         )
         return cls(path, comparison.to_dict(), small, known)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from thyro_demo.bench.dicom_files import LOSSLESS, write
 from thyro_demo.data import datasets
 from thyro_demo.data.images import decode
 from thyro_demo.data.masks import nodule_mask
@@ -59,8 +60,15 @@ def test_an_image_is_known_by_its_name_or_by_its_content(classes, name, kind):
         assert decode(path).shape == (32, 40, 3)
 
 
+@pytest.mark.parametrize("name", ["a.dcm", "a.DICOM", "IM_0001", "1.2.840.113619"])
+def test_a_dicom_file_is_known_by_its_name_or_by_its_content(classes, name):
+    frame = np.full((1, 32, 40), 90, np.uint8)
+    (classes / "benign" / name).write_bytes(write(frame, LOSSLESS["RLE"], "MONOCHROME2"))
+    assert name in names(datasets.load(classes, quiet=True))
+
+
 def test_what_is_no_image_is_named_and_counted(classes, capsys):
-    for name in ("a.dcm", "b.pdf", "c.mp4", "d"):
+    for name in ("a.doc", "b.pdf", "c.mp4", "d"):
         (classes / "benign" / name).write_bytes(b"something else")
     draw(classes / "benign" / ".hidden.png")
     draw(classes / "loose.png")

@@ -2,13 +2,11 @@
 
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image
 
 from thyro_demo.data import images
 from thyro_demo.data.records import some
@@ -17,7 +15,7 @@ from thyro_demo.files import printable
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-    | {".pgm", ".ppm", ".pbm", ".pnm"}
+    | {".pgm", ".ppm", ".pbm", ".pnm", ".heic", ".heif", ".hif", ".dcm", ".dicom"}
 )
 """How the names of images end, in lower case; a file of another name is looked into."""
 
@@ -207,18 +205,7 @@ def is_image(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     suffix = path.suffix.lower()
-    return suffix in SUFFIXES or (suffix not in _BESIDE and _starts_like_one(path))
-
-
-def _starts_like_one(path: Path) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=images.FORMATS):
-                return True
-    except Exception:
-        # Pillow's parsers raise nearly anything on what is no image.
-        return False
+    return suffix in SUFFIXES or (suffix not in _BESIDE and images.begins_like_one(path))
 
 
 def _counts(path: Path) -> bool:
