@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from thyro_demo.data.frame import Frame
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.ui.examples import Example, draw_chart
@@ -72,8 +73,12 @@ class FakeEngine:
     def warm_up(self, names: Sequence[str] | None = None) -> None:
         self.warm.set()
 
-    def compare(self, image, names=None, maps=("softmax",), roi=None, operating_point="youden"):
+    def compare(
+        self, image, names=None, maps=("softmax",), roi=None, operating_point="youden", longest=None
+    ):
         self.marked.append(roi)
+        frame = image if isinstance(image, Frame) else Frame(image)
+        image = frame.pixels
         predictions = [
             self._predict(image, name, head, head in maps)
             for name in names or self.names()
@@ -88,13 +93,15 @@ class FakeEngine:
             frame=image,
             box=Box(0, 0, width, height),
             predictions=predictions,
-            notices=[notice] if colourful else [],
+            notices=[*frame.notices, *([notice] if colourful else [])],
             agreement=f"{above} of {len(predictions)} heads are above their threshold.",
             milliseconds=187.0,
             roi=roi,
+            spacing=frame.spacing,
         )
 
-    def explain(self, image, name, head, roi=None, operating_point="youden"):
+    def explain(self, image, name, head, roi=None, operating_point="youden", longest=None):
+        image = image.pixels if isinstance(image, Frame) else image
         self.explained.append((name, head))
         self.marked.append(roi)
         return self._predict(image, name, head, True)

@@ -1,10 +1,14 @@
 """Programs compare too: the same numbers, the same sentences, without the page."""
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
+
+from thyro_demo.bench.dicom_files import LOSSLESS, write
+from thyro_demo.data.images import load
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,8 @@ def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
         assert [one["parameter_name"] for one in endpoints[name]["parameters"]] == ["state"]
         assert "not a diagnosis" in endpoints[name]["description"]
     endpoint = endpoints["/compare"]
-    assert [one["parameter_name"] for one in endpoint["parameters"]] == ["image", "models"]
+    named = [one["parameter_name"] for one in endpoint["parameters"]]
+    assert named == ["image", "models", "frame"]
     assert [one["label"] for one in endpoint["returns"]] == ["Comparison"]
     assert endpoint["description"].startswith("Compare models on one image.")
     assert "Parameters" not in endpoint["description"]
@@ -78,6 +83,31 @@ def test_a_client_goes_through_the_clinic(client, served, speckle, tmp_path):
     assert alone == {"notice": answer["notice"]} | answer["tirads"]
     with pytest.raises(AppError, match=r"longest diameter must be .* Received: 3000\."):
         client.predict(api_name="/tirads", **asked | {"size_mm": "3000"})
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_client_asks_for_a_frame_of_a_loop(client, served, tmp_path, number):
+    frames = np.stack([np.full((40, 52), shade, np.uint8) for shade in (20, 90)])
+    (tmp_path / "loop.dcm").write_bytes(write(frames, LOSSLESS["JPEG-LS"], "MONOCHROME2"))
+    answer = client.predict(
+        handle_file(tmp_path / "loop.dcm"), ["vgg16"], number, api_name="/compare"
+    )
+    wanted = load(tmp_path / "loop.dcm", number)
+    assert answer == served[1].compare(wanted, ["vgg16"]).to_dict()
+    with pytest.raises(AppError, match=r"Received: frame=3 of loop\.dcm"):
+        client.predict(handle_file(tmp_path / "loop.dcm"), ["vgg16"], 3, api_name="/compare")
+
+
+def test_a_program_of_before_that_sends_no_frame_is_answered(client, served, speckle, tmp_path):
+    Image.fromarray(speckle).save(tmp_path / "frame.png")
+    address = f"{served[0]}gradio_api/"
+    with open(tmp_path / "frame.png", "rb") as file:
+        (path,) = httpx.post(f"{address}upload", files={"files": file}, trust_env=False).json()
+    body = {"data": [{"path": path}, ["vgg16"]]}
+    event = httpx.post(f"{address}call/compare", json=body, trust_env=False).json()["event_id"]
+    answer = httpx.get(f"{address}call/compare/{event}", trust_env=False, timeout=60).text
+    assert "event: complete" in answer
+    assert '"score"' in answer
 
 
 def test_a_mistake_of_a_client_is_answered_in_one_sentence(client, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo.bench.dicom_files import LOSSLESS, write
 from thyro_demo.clinical import teaching_rule, tirads
 from thyro_demo.errors import ImageError
 from thyro_demo.ui import clinic_answers as answers
@@ -62,13 +63,19 @@ def test_a_phantom_brings_picture_spacing_and_what_is_known_of_it(page, speckle)
     assert Image.open(io.BytesIO(picture)).size == speckle.shape[1::-1]
 
 
-def test_an_upload_has_the_spacing_that_its_file_states(engine, examples, frame):
-    asked = {"number": 1, "file": file(frame)}
-    assert last(ClinicPage(engine, examples, None).frame(asked))["spacing"] is None
-    stating = ClinicPage(engine, examples, None, spacing_of=lambda path: (0.2, 0.1))
-    got = last(stating.frame(asked))
-    assert got["spacing"] == [0.2, 0.1]
-    assert got["known"] == []
+def test_an_upload_has_the_spacing_that_its_file_states(page, frame, tmp_path):
+    assert last(page.frame({"number": 1, "file": file(frame)}))["spacing"] is None
+    path = tmp_path / "scan.dcm"
+    speckle = np.asarray(Image.open(frame).convert("L"))
+    content = write(speckle[None], LOSSLESS["JPEG-LS"], "MONOCHROME2", PixelSpacing=[0.1, 0.2])
+    path.write_bytes(content)
+    got = last(page.frame({"number": 1, "file": file(str(path))}))
+    assert got["spacing"] == pytest.approx([0.2, 0.1])
+    assert "burned" in got["known"][0].lower()
+    # Which is no reason to distrust the score.
+    assert (
+        last(page.score({"number": 2, "file": file(str(path)), "model": "vgg16"}))["notices"] == []
+    )
 
 
 def test_a_large_frame_is_shown_small_and_measured_at_its_own_size(page, tmp_path):

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo.bench.dicom_files import LOSSLESS, write
+from thyro_demo.data.images import decode
 from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import BundleError
 from thyro_demo.explain.overlay import colour_table
@@ -138,7 +140,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
     explain, asked = page._engine.explain, []
 
     def watched(image, *args):
-        asked.append(image.shape)
+        asked.append(image.pixels.shape)
         return explain(image, *args)
 
     monkeypatch.setattr(page._engine, "explain", watched)
@@ -192,8 +194,7 @@ def test_an_upload_is_shown_as_the_models_will_see_it(page, tmp_path):
     Image.fromarray(deep).save(path)
     shown, message, *_ = page.accept(str(path))
     assert message == ""
-    assert shown.dtype == np.uint8
-    assert np.ptp(shown) == 255
+    assert np.ptp(decode(shown)) == 255
 
 
 def test_an_upload_that_is_no_image_is_one_sentence(page, tmp_path):
@@ -205,7 +206,7 @@ def test_an_upload_that_is_no_image_is_one_sentence(page, tmp_path):
 
 
 def test_an_example_brings_what_is_known_of_it(page, speckle):
-    frame, message, mark, *_, name = page.choose("hypoechoic")
+    frame, message, _, mark, *_, name = page.choose("hypoechoic")
     assert name == "hypoechoic"
     np.testing.assert_array_equal(frame, speckle)
     assert (message, mark) == ("", ())
@@ -222,7 +223,7 @@ def test_what_is_known_of_a_frame_belongs_to_the_frame_that_was_compared(page, f
 
 @pytest.mark.parametrize("name", ["no-such-case", "", None, "x" * 300])
 def test_an_unknown_case_is_one_short_sentence(page, name):
-    frame, refusal, mark, *_, returned = page.choose(name)
+    frame, refusal, _, mark, *_, returned = page.choose(name)
     assert (frame, mark, returned) == (None, (), name)
     assert refusal.count("Received:") == 1
     assert len(refusal) < 250
@@ -299,12 +300,12 @@ def test_one_corner_is_no_mark(every_kind, frame):
 
 
 def test_an_example_brings_its_nodule_and_another_frame_brings_none(every_kind, frame):
-    _, _, mark, picture, button, _ = every_kind.choose("hypoechoic")
+    _, _, _, mark, picture, button, _ = every_kind.choose("hypoechoic")
     assert mark == (90, 60, 210, 170)
     assert '<rect x="90" y="60" width="120" height="110"/>' in picture
     assert '<rect x="66" y="38" width="168" height="154" stroke-dasharray' in picture
     assert button.visible
-    for cleared in (every_kind.accept(frame)[2:], every_kind.accept(None)[2:]):
+    for cleared in (every_kind.accept(frame)[3:], every_kind.accept(None)[3:]):
         assert cleared[0] == ()
         assert "<svg" not in cleared[1]
         assert "EfficientNet-B0 ROI" in cleared[1]
@@ -350,3 +351,54 @@ def test_a_card_that_is_no_text_keeps_the_page_from_nothing(engine, examples, mo
     texts = [component["props"].get("value") for component in app.get_config_file()["components"]]
     assert any("must be a text in UTF-8" in str(text) for text in texts)
     assert any("# ResNet-50" in str(text) for text in texts)
+
+
+@pytest.fixture
+def loop(tmp_path):
+    """Write three frames of three shades as a DICOM loop with a pixel spacing."""
+    shades = np.stack([np.full((64, 96), shade, np.uint8) for shade in (20, 90, 160)])
+    path = tmp_path / "loop.dcm"
+    path.write_bytes(write(shades, LOSSLESS["RLE"], "MONOCHROME2", PixelSpacing=[0.1, 0.2]))
+    return str(path)
+
+
+def test_a_loop_is_shown_and_compared_frame_by_frame(page, loop):
+    first, message, slider, *_ = page.accept(loop)
+    assert (message, slider.visible, slider.maximum, slider.value) == ("", True, 3, 1)
+    second, message, *_ = page.turn(first, 2)
+    assert message == ""
+    for path, shade in ((first, 20), (second, 90)):
+        assert abs(int(decode(path).mean()) - shade) <= 1
+        shown = last(page.compare(path, ["vgg16"]))[-1]
+        assert (shown.comparison.frame == shade).all()
+        assert shown.record["spacing_mm"] == {"across": 0.2, "down": 0.1}
+        assert "does not rule out text" in shown.record["notices"][0]
+    # From any frame to any other.
+    assert abs(int(decode(page.turn(second, 3)[0]).mean()) - 160) <= 1
+    assert "frame=4 of loop.dcm" in page.turn(second, 4)[1]
+
+
+def test_a_still_image_has_no_slider(page, frame):
+    assert page.accept(frame)[2].visible is False
+    assert page.accept(None)[2].visible is False
+
+
+def test_a_frame_of_a_loop_that_has_gone_is_one_sentence(page, loop):
+    shown, *_ = page.accept(loop)
+    Path(loop).unlink()
+    # The copy alone is not taken for the frame.
+    assert "uploaded to this page" in page.turn(shown, 2)[1]
+    assert "uploaded to this page" in last(page.compare(shown, ["vgg16"]))[0]
+
+
+def test_a_program_asks_for_a_frame_by_its_number(page, loop):
+    assert [
+        page.scores(loop, ["vgg16"], number)["predictions"][0]["score"] for number in (1, 3)
+    ] == [pytest.approx(shade / 255) for shade in (20, 160)]
+
+
+def test_a_click_on_the_copy_of_a_large_frame_marks_the_frame_itself(every_kind, large_frame):
+    shown, *_ = every_kind.accept(large_frame)
+    assert decode(shown).shape == (800, 1280, 3)
+    mark, *_ = every_kind.mark(shown, (), SimpleNamespace(index=(640, 400)))
+    assert mark == (1200, 750)

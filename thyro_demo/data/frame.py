@@ -135,6 +135,21 @@ def too_many(name: str, frames: str) -> ImageError:
     )
 
 
+def within(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+    """Return width and height, or height and width, made to fit into a square of this side."""
+    if longest is None or max(size) <= longest:
+        return size
+    share = longest / max(size)
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+
+
+def shrunk(box: Box, share: float, shape: tuple[int, ...]) -> Box:
+    """Shrink a box with its frame to the frame's new shape, one pixel a side at least."""
+    left, top = int(box.left * share), int(box.top * share)
+    right = min(max(round(box.right * share), left + 1), shape[1])
+    return Box(left, top, right, min(max(round(box.bottom * share), top + 1), shape[0]))
+
+
 def grey(values: np.ndarray, name: str) -> np.ndarray:
     """Scale grey values by their own least and greatest value, and make RGB of them.
 

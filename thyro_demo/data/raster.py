@@ -18,6 +18,7 @@ from thyro_demo.data.frame import (
     grey,
     too_large,
     too_many,
+    within,
 )
 from thyro_demo.errors import ImageError
 
@@ -141,7 +142,7 @@ def _by_pillow(content: bytes, name: str, number: int, longest: int | None) -> H
         if _is_misread(image, content):
             return _by_tifffile(content, name, number, longest)
         full = image.size
-        wanted = _within(full, longest)
+        wanted = within(full, longest)
         drafted = image.format in ("JPEG", "MPO") and wanted != full and image.draft(None, wanted)
         image.load()
         full = full if drafted else image.size
@@ -183,14 +184,6 @@ def _pages(content: bytes) -> int:
     except Exception:
         # tifffile raises nearly anything on a damaged file; the first page may be whole.
         return 1
-
-
-def _within(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    """Return the size of a preview."""
-    if longest is None or max(size) <= longest:
-        return size
-    share = longest / max(size)
-    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
 def _fitted(image: Image.Image, longest: int | None) -> np.ndarray:

@@ -218,6 +218,7 @@ class Engine:
         maps: Iterable[str] = ("softmax",),
         roi: Box | None = None,
         operating_point: str = "youden",
+        longest: int | None = None,
     ) -> Comparison:
         """Score one image with every head of several bundles.
 
@@ -236,6 +237,8 @@ class Engine:
             left out without it; all others see the scan area.
         operating_point : {"youden", "sens95"}
             Which of its thresholds each score is compared with.
+        longest : int, optional
+            Longest side of the maps in pixels: those of a larger frame are drawn to fit.
 
         Returns
         -------
@@ -268,12 +271,12 @@ class Engine:
         chosen, left_out = self._with_mark(chosen, roi)
         scan, crops = self._crops(frame, roi, chosen)
         predictions = [
-            self._predict(crops[name], name, head, head in drawn, operating_point)
+            self._predict(crops[name], name, head, head in drawn, operating_point, longest)
             for name in chosen
             for head in crops[name].score(name, self._bundle(name)).scores
         ]
         titles = {name: self.title(name) for name in chosen}
-        nodules, empty, far = self._nodules(crops)
+        nodules, empty, far = self._nodules(crops, longest)
         notices = [*frame.notices, *sentences.notices(titles, empty, far), *left_out]
         agreement = sentences.agreement(predictions, titles)
         roi = None if roi is None else Box(*roi)
@@ -298,6 +301,7 @@ class Engine:
         head: str,
         roi: Box | None = None,
         operating_point: str = "youden",
+        longest: int | None = None,
     ) -> Prediction:
         """Draw the heatmap of one head, from the features of `compare` when still remembered.
 
@@ -312,6 +316,8 @@ class Engine:
         roi : Box, optional
             As for `compare`.
         operating_point : {"youden", "sens95"}
+            As for `compare`.
+        longest : int, optional
             As for `compare`.
 
         Returns
@@ -331,7 +337,7 @@ class Engine:
         _checked([operating_point], manifest.OPERATING_POINTS, "operating point")
         self._with_mark([name], roi)
         _, crops = self._crops(_decoded(image), roi, [name])
-        return self._predict(crops[name], name, head, True, operating_point)
+        return self._predict(crops[name], name, head, True, operating_point, longest)
 
     def _root(self) -> Path:
         return manifest.weights_root() if self.root is None else Path(self.root)
@@ -381,7 +387,7 @@ class Engine:
         return scan, {name: nodule if name in marked else scan for name in names}
 
     def _nodules(
-        self, crops: dict[str, Crop]
+        self, crops: dict[str, Crop], longest: int | None
     ) -> tuple[dict[str, np.ndarray], tuple[str, ...], list[str]]:
         """Place nodule maps in the frame; list models without one, and those it is too far from."""
         placed, empty, far = {}, [], []
@@ -389,7 +395,7 @@ class Engine:
             bundle = self._bundle(name)
             scored = crop.score(name, bundle)
             if scored.nodule is not None:
-                placed[name] = crop.place(scored.nodule)
+                placed[name] = crop.place(scored.nodule, longest)
                 if scored.nodule.max() < least_peak(bundle):
                     empty.append(name)
             if scored.ood_score > 1:
@@ -397,12 +403,18 @@ class Engine:
         return placed, tuple(empty), far
 
     def _predict(
-        self, crop: Crop, name: str, head: str, draw: bool, operating_point: str
+        self,
+        crop: Crop,
+        name: str,
+        head: str,
+        draw: bool,
+        operating_point: str,
+        longest: int | None,
     ) -> Prediction:
         bundle = self._bundle(name)
         scored = crop.score(name, bundle)
         begun = perf_counter()
-        drawn = crop.place(heatmap(bundle, scored.forwards, head)) if draw else None
+        drawn = crop.place(heatmap(bundle, scored.forwards, head), longest) if draw else None
         score = scored.scores[head]
         threshold = float(bundle.thresholds[head][operating_point])
         passed = scored.milliseconds + 1000 * (perf_counter() - begun)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thyro_demo.data import scan_area
-from thyro_demo.data.frame import Frame
+from thyro_demo.data.frame import Frame, shrunk, within
 from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.data.scan_area import Box
 from thyro_demo.explain.heatmaps import nodule_map
@@ -72,9 +72,13 @@ class Crop:
         """Where the crop was cut out, in pixels of the frame."""
         return self._remembered.box
 
-    def place(self, drawn: np.ndarray) -> np.ndarray:
-        """Place a map (h, w) of the crop in the coordinates of the frame (H, W)."""
-        return scan_area.place(drawn, self._remembered.box, self._remembered.shape)
+    def place(self, drawn: np.ndarray, longest: int | None = None) -> np.ndarray:
+        """Place a map (h, w) of the crop in the coordinates of the frame (H, W), made to fit."""
+        box, whole = self._remembered.box, self._remembered.shape
+        shape = within(whole, longest)
+        if shape != whole:
+            box = shrunk(box, max(shape) / max(whole), shape)
+        return scan_area.place(drawn, box, shape)
 
     def score(self, name: str, bundle: Bundle | Ensemble) -> Scored:
         """Score the crop with a bundle, from the one forward pass of each of its networks."""

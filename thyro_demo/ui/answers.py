@@ -5,34 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
+from thyro_demo.data import images
 from thyro_demo.engine import Comparison, Engine
 from thyro_demo.errors import ThyroError
 from thyro_demo.explain.overlay import COLOUR_SCALES
 from thyro_demo.ui import marks, results
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.figure import compose
-from thyro_demo.ui.frame_box import decoded
+from thyro_demo.ui.frame_box import copied, loaded, small
 from thyro_demo.ui.html import message, render
 from thyro_demo.ui.map_card import OPACITY
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
-from thyro_demo.ui.pictures import data_address
+from thyro_demo.ui.pictures import LONGEST_SIDE, data_address
 from thyro_demo.ui.poke import CHANGES, before_and_after
 from thyro_demo.ui.shown import Shown
 from thyro_demo.ui.warmup import WarmUp
 
 DESCRIPTION = (
     "Compare models on one image. image: a file of up to 20 MB. models: names, as the choices of "
-    "the page have them; those that read a marked nodule are left out. Returns the scores of all "
+    "the page have them; those that read a marked nodule are left out. frame: which frame of a "
+    "loop, a stack or a multi-frame DICOM file, from 1; may be left out. Returns the scores of all "
     "heads with thresholds, notices, agreement and milliseconds. For teaching and research only; "
     "a model score is not a diagnosis."
 )
 """What the API page writes about the comparison."""
 
+# The operating point of the page, and the longest side of its maps.
+_AS_SHOWN = ("youden", LONGEST_SIDE)
 _DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 _EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
 
@@ -59,29 +64,45 @@ class Answers:
 
     def accept(self, path: str | None) -> tuple:
         """Decode an uploaded file, so that the box shows what the models will see."""
-        frame, refusal = None, ""
+        copy, refusal, count = None, "", 1
         if path is not None:
             try:
-                frame = decoded(path)
+                copy, count = copied(path, 1)
             except ThyroError as error:
                 refusal = message(str(error))
-        return frame, refusal, *self._drawn(None, ())
+        return copy, refusal, _slider(count), *self._drawn(None, ())
+
+    def turn(self, path: str | None, number: float) -> tuple:
+        """Show another frame of the file in the box."""
+        if path is None:
+            return gr.skip(), "", *self._drawn(None, ())
+        try:
+            copy, refusal = copied(path, int(number)).path, ""
+        except ThyroError as error:
+            copy, refusal = gr.skip(), message(str(error))
+        return copy, refusal, *self._drawn(None, ())
 
     def mark(self, path: str | None, mark: marks.Mark, event: gr.SelectData) -> tuple:
         """Take a click on the frame as a corner of the box around the nodule."""
+        if path is None:
+            return self._drawn(None, ())
         try:
-            frame = None if path is None else decoded(path)
+            frame, (wide, high) = small(path), images.size(Path(path).resolve())
         except ThyroError:
             # It has gone; the comparison that asks for it reports so.
-            frame = None
-        if frame is None:
             return self._drawn(None, ())
-        x, y = event.index
-        return self._drawn(frame, marks.click(mark, int(x), int(y)))
+        # From pixels of what the box shows to those of the frame.
+        x, y = (
+            int(at * full / shown)
+            for at, full, shown in zip(event.index, frame.size, (wide, high), strict=True)
+        )
+        return self._drawn(frame.pixels, marks.click(mark, x, y), frame.size)
 
-    def _drawn(self, frame: np.ndarray | None, mark: marks.Mark) -> tuple:
+    def _drawn(
+        self, frame: np.ndarray | None, mark: marks.Mark, size: tuple[int, int] | None = None
+    ) -> tuple:
         """Return a mark, its picture and the button that clears it."""
-        picture = marks.sketch(frame, mark, self.models.marked_titles)
+        picture = marks.sketch(frame, mark, self.models.marked_titles, size)
         return mark, picture, gr.Button(visible=bool(mark))
 
     def choose(self, name: str | None) -> tuple:
@@ -92,9 +113,9 @@ class Answers:
                 "The case in an address must be one of the examples below. "
                 f"Received: {(name or 'none')[:80]}"
             )
-            return None, message(sentence), *self._drawn(None, ()), name
+            return None, message(sentence), _slider(1), *self._drawn(None, ()), name
         frame, mark = example.read(), () if example.roi is None else tuple(example.roi)
-        return frame, "", *self._drawn(frame, mark), name
+        return frame, "", _slider(1), *self._drawn(frame, mark), name
 
     def compare(self, path: str | None, names: list[str], mark: marks.Mark = ()) -> Iterator[tuple]:
         """Compare the chosen models on the frame in the box.
@@ -128,7 +149,7 @@ class Answers:
             raise
         assert path is not None
         # By the pixels that were compared: the page may show another frame by now.
-        example = self._by_content.get(_content(comparison.frame))
+        example = self._example(comparison.frame)
         shown = Shown.of(path, comparison, None if example is None else example.mask)
         heads = self._first_heads(names)[1:]
         yield (
@@ -166,10 +187,10 @@ class Answers:
         try:
             if missing := shown.without_heatmap(heads):
                 # The engine knows a frame by all of its pixels.
-                frame = decoded(shown.path)
+                frame = loaded(shown.path)
                 roi = shown.comparison.roi
             for one in missing:
-                drawn = self._engine.explain(frame, one.model, one.head, roi)
+                drawn = self._engine.explain(frame, one.model, one.head, roi, *_AS_SHOWN)
                 shown = shown.with_heatmap(drawn)
         except ThyroError as error:
             refusal = message(str(error))
@@ -211,7 +232,7 @@ class Answers:
         if key not in CHANGES:
             raise ThyroError(f"The change must be one of {', '.join(CHANGES)}. Received: {key!r}.")
         change = CHANGES[key]
-        frame = decoded(shown.path)
+        frame = loaded(shown.path).pixels
         mask = shown.nodule_mask(frame.shape)
         if change.needs_nodule and not mask.any():
             raise ThyroError(
@@ -226,7 +247,8 @@ class Answers:
                 "At least one of the models must read the whole scan. Received: those alone that "
                 "read a marked nodule."
             )
-        after = self._engine.compare(change.of(frame, mask), names, self._first_heads(names))
+        heads = self._first_heads(names)
+        after = self._engine.compare(change.of(frame, mask), names, heads, None, *_AS_SHOWN)
         return before_and_after(change, shown, after, self.models.titles)
 
     def picture(
@@ -269,13 +291,26 @@ class Answers:
         text = json.dumps(shown.record, indent=2, ensure_ascii=False)
         return data_address(text.encode(), "application/json"), ""
 
+    def clear(self) -> tuple:
+        """Put away what belongs to a frame that was taken out of the box."""
+        return "", _slider(1), *self._drawn(None, ()), self.models.message()
+
     def reset(self) -> tuple:
         """Bring the page back to how it opened: a value for all that can have changed."""
         settings = (self.models.ticked, OPACITY, COLOUR_SCALES[0])
         note = self.models.message()
-        return (None, "", *self._drawn(None, ()), *settings, "", note, *_nothing_shown())
+        return (
+            None,
+            "",
+            _slider(1),
+            *self._drawn(None, ()),
+            *settings,
+            "",
+            note,
+            *_nothing_shown(),
+        )
 
-    def scores(self, image: str | None, models: list[str]) -> dict[str, Any]:
+    def scores(self, image: str | None, models: list[str], frame: int = 1) -> dict[str, Any]:
         """Compare models on one image, for programs: what `DESCRIPTION` promises.
 
         Parameters
@@ -284,6 +319,8 @@ class Answers:
             The image file.
         models : list of str
             Names of the models.
+        frame : int, optional
+            Which frame of the file, from 1.
 
         Returns
         -------
@@ -291,11 +328,13 @@ class Answers:
             The comparison without frame and heatmaps.
         """
         try:
-            return self._ask(image, models, ()).to_dict()
+            return self._ask(image, models, (), frame).to_dict()
         except ThyroError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def _ask(self, path: str | None, names: list[str], mark: marks.Mark) -> Comparison:
+    def _ask(
+        self, path: str | None, names: list[str], mark: marks.Mark, number: int = 1
+    ) -> Comparison:
         if path is None:
             raise ThyroError(
                 "Choose an example, or drop, paste or upload a frame first. Received: no frame."
@@ -304,20 +343,25 @@ class Answers:
             raise ThyroError(
                 "Choose at least one model. Received: none." if self.models.titles else NO_BUNDLE
             )
-        frame = decoded(path)
+        frame = loaded(path, number)
         if self._warm_up is not None:
             self._warm_up.wait()
         # In the order of the page, in whatever order they were ticked.
         names = [name for name in self.models.titles if name in names]
         needs_mark = any(name in self.models.need_mark for name in names)
         roi = marks.region(mark) if needs_mark else None
-        return self._engine.compare(frame, names, self._first_heads(names), roi)
+        return self._engine.compare(frame, names, self._first_heads(names), roi, *_AS_SHOWN)
 
     def _read_mark(self, names: Sequence[str], mark: marks.Mark) -> str | None:
         """Write the mark as the page has it; None where no ticked model reads one."""
         if not any(name in self.models.need_mark for name in names):
             return None
         return ",".join(map(str, mark)) if marks.region(mark) else ""
+
+    def _example(self, frame: np.ndarray) -> Example | None:
+        """Return the example of these very pixels, if it is one."""
+        is_of_a_size = any(frame.shape == shape for shape, _ in self._by_content)
+        return self._by_content.get(_content(frame)) if is_of_a_size else None
 
     def _first_heads(self, names: Sequence[str]) -> list[str]:
         """Name the heads drawn at once: softmax, and an ensemble's first where it is alone."""
@@ -343,9 +387,14 @@ def _poke_card(*, visible: bool) -> tuple:
     return gr.Column(visible=visible), gr.Radio(value=None), "", ""
 
 
-def _content(frame: np.ndarray) -> str:
+def _content(frame: np.ndarray) -> tuple[tuple[int, ...], str]:
     """Name a frame by its pixels."""
-    return hashlib.sha256(repr(frame.shape).encode() + frame.tobytes()).hexdigest()
+    return frame.shape, hashlib.sha256(frame.tobytes()).hexdigest()
+
+
+def _slider(count: int) -> gr.Slider:
+    """Offer the frames of a file, where there are several."""
+    return gr.Slider(value=1, maximum=max(count, 2), visible=count > 1, label=f"Frame of {count}")
 
 
 def _further_heads(comparison: Comparison) -> list[tuple[str, str]]:

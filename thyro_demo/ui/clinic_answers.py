@@ -6,32 +6,24 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from thyro_demo.clinical import measurement, teaching_rule, tirads
+from thyro_demo.data.frame import Frame, Spacing
 from thyro_demo.engine import NOTICE, Comparison, Engine
 from thyro_demo.errors import DataError, ThyroError
 from thyro_demo.ui import clinic_texts as texts
 from thyro_demo.ui.clinic_tables import FEATURES
 from thyro_demo.ui.examples import Example
-from thyro_demo.ui.frame_box import decoded
+from thyro_demo.ui.frame_box import loaded
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
 from thyro_demo.ui.pictures import frame_address
 from thyro_demo.ui.results import wording
 from thyro_demo.ui.warmup import WarmUp
 
-Spacing = tuple[float, float]
-"""Pixel spacing across and down, in millimetres."""
-
 _DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 _NO_FRAME = (
     "Choose a phantom, or upload, drop, paste or photograph a frame first. Received: no frame."
 )
-
-
-def no_spacing(_: str) -> Spacing | None:
-    """Report no spacing, as for files that state none."""
-    return None
 
 
 class ClinicAnswers:
@@ -45,9 +37,6 @@ class ClinicAnswers:
         Frames on offer.
     warm_up : WarmUp or None
         The loading of the networks that the first score waits for.
-    spacing_of : callable, optional
-        Returns the `Spacing` that an uploaded file states, from its path; None where it states
-        none.
     """
 
     def __init__(
@@ -55,12 +44,10 @@ class ClinicAnswers:
         engine: Engine,
         examples: Sequence[Example],
         warm_up: WarmUp | None,
-        spacing_of: Callable[[str], Spacing | None] = no_spacing,
     ) -> None:
         self._engine = engine
         self._examples = {example.name: example for example in examples}
         self._warm_up = warm_up
-        self._spacing_of = spacing_of
         offered = OfferedModels.of(engine)
         # Two calipers are a line; a network that reads a nodule wants a box.
         titles = {
@@ -119,7 +106,7 @@ class ClinicAnswers:
             points = _points(named, foci) if any(named) or foci else None
             if image is None:
                 raise ThyroError(_NO_FRAME)
-            scored = self._score(decoded(image), model or next(iter(self.titles), None))
+            scored = self._score(loaded(image), model or next(iter(self.titles), None))
         except ThyroError as error:
             raise gr.Error(str(error), print_exception=False) from error
         judged = judge(points, size, scored["positive"], not scored["notices"])
@@ -153,39 +140,36 @@ class ClinicAnswers:
     # Steps
 
     def _take(self, asked: dict[str, Any]) -> dict[str, Any]:
-        frame, example, path = self._frame(asked)
-        height, width = frame.shape[:2]
+        frame, example = self._frame(asked)
+        height, width = frame.pixels.shape[:2]
         return {
-            "picture": frame_address(frame),
+            "picture": frame_address(frame.pixels),
             "width": width,
             "height": height,
-            "spacing": self._spacing(example, path),
-            "known": [] if example is None else _known(example),
+            "spacing": None if frame.spacing is None else list(frame.spacing),
+            "known": list(frame.notices) if example is None else _known(example),
             "loading": self._warm_up is not None and not self._warm_up.ready,
         }
 
-    def _frame(self, asked: dict[str, Any]) -> tuple[np.ndarray, Example | None, str | None]:
+    def _frame(self, asked: dict[str, Any]) -> tuple[Frame, Example | None]:
         """Read what the page asks about: an example by its name, or an upload by its path."""
         name, file = asked.get("example"), asked.get("file")
         if isinstance(name, str) and name in self._examples:
-            return self._examples[name].read(), self._examples[name], None
+            example = self._examples[name]
+            pitch = example.spacing_mm
+            spacing = None if pitch is None else Spacing(pitch, pitch)
+            return Frame(example.read(), spacing=spacing), example
         # The gate has looked at the path, which it knows by this form alone.
         path = file.get("path") if isinstance(file, dict) else None
         if isinstance(path, str):
-            return decoded(path), None, path
+            return loaded(path), None
         if name is not None:
             raise ThyroError(
                 f"An example must be one of those on the page. Received: {str(name)[:80]}."
             )
         raise ThyroError(_NO_FRAME)
 
-    def _spacing(self, example: Example | None, path: str | None) -> list[float] | None:
-        if example is not None:
-            return None if example.spacing_mm is None else [example.spacing_mm] * 2
-        found = None if path is None else self._spacing_of(path)
-        return None if found is None else list(found)
-
-    def _score(self, frame: np.ndarray, model: Any) -> dict[str, Any]:
+    def _score(self, frame: Frame, model: Any) -> dict[str, Any]:
         if not self.titles:
             raise ThyroError(NO_BUNDLE)
         if not isinstance(model, str) or model not in self.titles:
@@ -194,9 +178,11 @@ class ClinicAnswers:
             )
         if self._warm_up is not None:
             self._warm_up.wait()
-        return self._read(self._engine.compare(frame, [model], ()), model)
+        return self._read(self._engine.compare(frame, [model], ()), model, frame.notices)
 
-    def _read(self, comparison: Comparison, model: str) -> dict[str, Any]:
+    def _read(
+        self, comparison: Comparison, model: str, of_the_file: Sequence[str]
+    ) -> dict[str, Any]:
         """Take the primary head's prediction out of a comparison of one model."""
         head = self._engine.primary(model)
         shown = next(one for one in comparison.predictions if one.head == head)
@@ -209,7 +195,8 @@ class ClinicAnswers:
             "threshold": shown.threshold,
             "shown": [words.score, words.threshold],
             "positive": shown.positive,
-            "notices": list(comparison.notices),
+            # What is wrong with the score; text in a file's picture is shown with the frame.
+            "notices": [one for one in comparison.notices if one not in of_the_file],
             "agreement": comparison.agreement,
         }
 

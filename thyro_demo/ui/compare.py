@@ -58,6 +58,9 @@ class ComparePage(Answers):
             placeholder="Drop a frame here\n- or -\nclick to upload, or paste it",
             elem_id="thyro-frame",
         )
+        self._number = gr.Slider(
+            1, 2, value=1, step=1, label="Frame", visible=False, buttons=[], elem_id="thyro-number"
+        )
         self._upload_message = html_block(elem_id="thyro-upload-message")
         self._mark = gr.State(())
         with gr.Column(visible=bool(self.models.need_mark), elem_id="thyro-mark"):
@@ -81,7 +84,7 @@ class ComparePage(Answers):
         )
         self._wanted = gr.Textbox(visible="hidden")
         self._asked = html_block(js_on_load=scripts.ON_ASK, elem_classes="thyro-unseen")
-        for script in (scripts.PASTE_ANYWHERE, scripts.PLACE_IN_QUEUE):
+        for script in (scripts.PASTE_ANYWHERE, scripts.TAKE_ANY_FILE, scripts.PLACE_IN_QUEUE):
             html_block(js_on_load=script, elem_classes="thyro-unseen")
 
     def _build_results(self) -> None:
@@ -146,7 +149,8 @@ class ComparePage(Answers):
         """Take frames and marks in; a frame that has come is compared at once."""
         # A comparison of the frame before goes on, and the new one follows: Gradio loses an
         # event that is asked for while another of its kind is being cancelled.
-        framed = [self._image, self._upload_message, *self._marked]
+        turned = [self._image, self._upload_message, *self._marked]
+        framed = [self._image, self._upload_message, self._number, *self._marked]
         for come in (self._image.upload, self._gallery.select):
             come(fn=None, outputs=self._message, js=scripts.COMPARING)
         uploaded = self._image.upload(
@@ -175,7 +179,19 @@ class ComparePage(Answers):
         )
         chosen.success(fn=None, inputs=[self._image, self._wanted], js=scripts.TAKEN)
         chosen.success(fn=None, js=scripts.SHOW_FRAME)
-        for frame in (uploaded, chosen):
+        # The slider stays as it is, or it would jump back under the hand that moves it.
+        turning = self._number.input(
+            self.turn,
+            [self._image, self._number],
+            turned,
+            js=scripts.TURNING,
+            trigger_mode="always_last",
+            concurrency_id="images",
+            concurrency_limit=2,
+            **_QUIET,
+        )
+        turning.success(fn=None, inputs=self._image, js=scripts.TURNED)
+        for frame in (uploaded, chosen, turning):
             frame.failure(
                 fn=None, inputs=self._message, outputs=self._message, js=scripts.NOT_TAKEN
             )
@@ -209,6 +225,7 @@ class ComparePage(Answers):
             [
                 self._image,
                 self._upload_message,
+                self._number,
                 *self._marked,
                 *settings,
                 self._stale,
@@ -219,9 +236,9 @@ class ComparePage(Answers):
             **_QUIET,
         ).then(fn=None, js=scripts.NO_EXAMPLE)
         self._image.clear(
-            lambda: ("", *self._drawn(None, ()), self.models.message()),
+            self.clear,
             None,
-            [self._upload_message, *self._marked, self._message],
+            [self._upload_message, self._number, *self._marked, self._message],
             js=scripts.EMPTYING,
             cancels=running[:1],
             **_QUIET,
@@ -261,7 +278,11 @@ class ComparePage(Answers):
         gr.on(
             triggers=[],
             fn=self.scores,
-            inputs=[self._image, self._chosen],
+            inputs=[
+                self._image,
+                self._chosen,
+                gr.Number(1, label="Frame", precision=0, minimum=1, visible=False),
+            ],
             outputs=gr.JSON(label="Comparison", visible=False),
             api_name="compare",
             api_description=DESCRIPTION,

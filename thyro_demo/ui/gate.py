@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,16 @@ class GatedBlocks(gr.Blocks):
     ) -> list[Any]:
         """Refuse values with a path outside the upload folder, then go on as Gradio does."""
         _check_paths(inputs, private_folder().resolve())
+        if block_fn.api_name and block_fn.api_visibility != "private":
+            # A program may leave out what was added since it was written.
+            inputs = [*inputs, *_defaults(block_fn.inputs[len(inputs) :])]
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+
+
+def _defaults(components: Sequence[Any]) -> list[Any]:
+    """Return the values of components that have one, up to the first that has none."""
+    values = [getattr(component, "value", None) for component in components]
+    return list(itertools.takewhile(lambda value: value is not None, values))
 
 
 def _check_paths(value: Any, folder: Path) -> None:

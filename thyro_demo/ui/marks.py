@@ -32,8 +32,13 @@ def region(mark: Mark) -> Box | None:
     return Box(*mark) if len(mark) == 4 else None
 
 
-def sketch(frame: np.ndarray | None, mark: Mark, models: str) -> str:
-    """Write what is marked, a line, and what models see of it, dashed, on a copy of the frame."""
+def sketch(
+    frame: np.ndarray | None, mark: Mark, models: str, size: tuple[int, int] | None = None
+) -> str:
+    """Write what is marked, a line, and what models see of it, dashed, on a copy of the frame.
+
+    The width and height of the frame are needed where `frame` is such a copy already.
+    """
     if frame is None or not mark:
         sentence = (
             f"For {models}, mark the nodule: click two opposite corners of a box around it, "
@@ -45,13 +50,13 @@ def sketch(frame: np.ndarray | None, mark: Mark, models: str) -> str:
         sentence = "One corner is set: click the opposite one."
     else:
         sentence = f"Nodule marked: {models}, if ticked, will see it with a margin (dashed)."
-    height, width = frame.shape[:2]
+    width, height = frame.shape[1::-1] if size is None else size
     return render(
         "mark",
         sentence=sentence,
         mark=mark,
         box=box,
-        seen=box and widen(box, NODULE_MARGIN, frame.shape),
+        seen=box and widen(box, NODULE_MARGIN, (height, width)),
         width=width,
         height=height,
         picture=frame_address(frame),

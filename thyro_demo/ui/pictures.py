@@ -9,17 +9,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from thyro_demo.data.frame import within
+
 THUMBNAIL = (176, 132)
 """Width and height of a thumbnail on the page, in its own pixels."""
 
-_LONGEST_SIDE = 960
+LONGEST_SIDE = 960
+"""Longest side of a frame or a map on the page, in pixels."""
 
 
 def fitted(pixels: np.ndarray) -> np.ndarray:
     """Shrink a frame (H, W, 3) or a map (H, W) to what the page and its picture can show."""
+    height, width = pixels.shape[:2]
+    size = within((width, height), LONGEST_SIDE)
+    if size == (width, height):
+        return pixels
     image = Image.fromarray(pixels)
-    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
 def frame_address(frame: np.ndarray) -> str:

@@ -78,6 +78,25 @@ UPLOADED = """
 }
 """
 
+TURNING = """
+(frame, number) => {
+  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false});
+  return [frame, number];
+}
+"""
+
+TURNED = """
+(frame) => {
+  const page = window.thyro;
+  page.loading = false;
+  clearTimeout(page.pause);
+  page.pause = setTimeout(() => {
+    if (frame && !page.loading) document.dispatchEvent(new Event('thyro-compare'));
+  }, 400);
+}
+"""
+"""Compare the frame at which the slider rests; those that it passes are only shown."""
+
 NOT_TAKEN = """
 (html) => {
   window.thyro.loading = false;
@@ -165,6 +184,30 @@ if (!window.thyroPaste) {
 }
 """
 """Take a pasted image wherever the reader's focus is: the box alone wants a click first."""
+
+TAKE_ANY_FILE = """
+if (!window.thyroFiles) {
+  window.thyroFiles = true;
+  const within = (event) => event.target instanceof Element && event.target.closest('#thyro-frame');
+  const input = () => document.querySelector('#thyro-frame input[type=file]');
+  document.addEventListener('click', (event) => {
+    const box = within(event) && input();
+    if (box) box.accept = 'image/*,.heic,.heif,.hif,.dcm,.dicom,application/dicom';
+  }, true);
+  document.addEventListener('drop', (event) => {
+    const file = event.dataTransfer?.files?.[0];
+    const box = within(event) && file && !file.type.startsWith('image/') && input();
+    if (!box) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const chosen = new DataTransfer();
+    chosen.items.add(file);
+    box.files = chosen.files;
+    box.dispatchEvent(new Event('change', {bubbles: true}));
+  }, true);
+}
+"""
+"""Let DICOM and HEIC files be chosen and dropped, which Gradio's box takes for no images."""
 
 SET_OPACITY = """
 (opacity) => {

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from thyro_demo.data.frame import Spacing
-from thyro_demo.data.scan_area import Box
+from thyro_demo.data.frame import Spacing, shrunk
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.ui import outlines, results
 from thyro_demo.ui.pictures import fitted
@@ -51,7 +50,7 @@ class Shown:
         small = replace(
             comparison,
             frame=frame,
-            box=_scaled(comparison.box, share, frame.shape),
+            box=shrunk(comparison.box, share, frame.shape),
             predictions=[_small(prediction) for prediction in comparison.predictions],
             spacing=comparison.spacing and Spacing(*(one / share for one in comparison.spacing)),
             nodules={name: fitted(drawn) for name, drawn in comparison.nodules.items()},
@@ -116,13 +115,6 @@ class Shown:
             shares,
             outlines.border(self.nodule.mask, outlines.GREEN) if drawn and self.nodule else None,
         )
-
-
-def _scaled(box: Box, share: float, shape: tuple[int, ...]) -> Box:
-    """Shrink a box with its frame, one pixel a side at least."""
-    left, top = int(box.left * share), int(box.top * share)
-    right = min(max(round(box.right * share), left + 1), shape[1])
-    return Box(left, top, right, min(max(round(box.bottom * share), top + 1), shape[0]))
 
 
 def _small(prediction: Prediction) -> Prediction:
