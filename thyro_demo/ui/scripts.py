@@ -194,6 +194,14 @@ if (!window.thyroFiles) {
     const box = within(event) && input();
     if (box) box.accept = 'image/*,.heic,.heif,.hif,.dcm,.dicom,application/dicom';
   }, true);
+  document.addEventListener('change', (event) => {
+    const box = event.target;
+    const file = box instanceof HTMLInputElement && box === input() && box.files[0];
+    if (!file || file.type.startsWith('image/')) return;
+    const chosen = new DataTransfer();
+    chosen.items.add(new File([file], file.name, {type: 'image/x-unknown'}));
+    box.files = chosen.files;
+  }, true);
   document.addEventListener('drop', (event) => {
     const file = event.dataTransfer?.files?.[0];
     const box = within(event) && file && !file.type.startsWith('image/') && input();
@@ -207,7 +215,8 @@ if (!window.thyroFiles) {
   }, true);
 }
 """
-"""Let DICOM and HEIC files be chosen and dropped, which Gradio's box takes for no images."""
+"""Let any file be chosen and dropped: Gradio's box judges by a type that DICOM has not, and the
+server by the content, in one sentence."""
 
 SET_OPACITY = """
 (opacity) => {
