@@ -92,14 +92,14 @@ class State:
     """
 
     composition: str = "solid"
-    echogenicity: str = "hypoechoic"
+    echogenicity: str = "very-hypoechoic"
     shape: str = "wide"
     margin: str = "smooth"
     foci: tuple[str, ...] = ()
     size: float = 18
     depth: float = 40
     gain: float = 0
-    seed: int = 7
+    seed: int = 5
     marks: bool = False
     network: str = ""
 
