@@ -37,7 +37,21 @@ def sketch(
 ) -> str:
     """Write what is marked, a line, and what models see of it, dashed, on a copy of the frame.
 
-    The width and height of the frame are needed where `frame` is such a copy already.
+    Parameters
+    ----------
+    frame : ndarray of uint8, shape (H, W, 3), or None
+        The frame, or a small copy of it.
+    mark : tuple of int
+        In pixels of the frame.
+    models : str
+        Titles of those that read it.
+    size : tuple of int, optional
+        Width and height of the frame, needed where `frame` is a copy.
+
+    Returns
+    -------
+    str
+        HTML.
     """
     if frame is None or not mark:
         sentence = (
