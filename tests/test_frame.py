@@ -24,13 +24,14 @@ LAYERS = SETTINGS["tool"]["importlinter"]["contracts"][0]["layers"]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-# What Google Colab brought in August 2026; NumPy, pandas and Pillow as its Python 3.13 allows.
+# What Google Colab brought in August 2026; NumPy and pandas as its Python 3.13 allows, and Pillow
+# as pillow-heif does.
 COLAB = {
     "gradio": "6.24.0",
     "keras": "3.13.0",
     "numpy": "2.1.0",
     "pandas": "2.2.3",
-    "pillow": "11.0.0",
+    "pillow": "11.1.0",
     "scikit-learn": "1.6.1",
     "tensorflow": "2.20.0",
 }
