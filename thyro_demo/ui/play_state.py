@@ -92,14 +92,14 @@ class State:
     """
 
     composition: str = "solid"
-    echogenicity: str = "very-hypoechoic"
+    echogenicity: str = "hypoechoic"
     shape: str = "wide"
     margin: str = "smooth"
     foci: tuple[str, ...] = ()
     size: float = 18
     depth: float = 40
     gain: float = 0
-    seed: int = 5
+    seed: int = 6
     marks: bool = False
     network: str = ""
 
