@@ -168,7 +168,7 @@ def own(tmp_path):
         for number in range(6):
             speckle(tmp_path / "own" / label / f"{number}.png", start + number)
     (tmp_path / "own" / "Benign" / "2.png").write_bytes(b"no image")
-    (tmp_path / "own" / "Malin" / "scan.dcm").write_bytes(b"no image that is read")
+    (tmp_path / "own" / "Malin" / "scan.nii").write_bytes(b"no image that is read")
     speckle(tmp_path / "own" / "Malin" / "0_mask.png", 99)
     return tmp_path / "own"
 
@@ -181,7 +181,7 @@ def test_nothing_vanishes_silently(own, tmp_path, capsys, command):
     text = capsys.readouterr().out
     assert "Benign as benign (6), Malin as malignant (6)" in text
     assert "not counted as images: 1 (Malin/0_mask.png)" in text
-    assert "Passed over, not read as images: 1 (Malin/scan.dcm)" in text
+    assert "Passed over, not read as images: 1 (Malin/scan.nii)" in text
     assert "cannot be read: 1" in text
     assert "2.png" in text
     if command == "split":
