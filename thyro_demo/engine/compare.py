@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thyro_demo.bundle import manifest
-from thyro_demo.data import images, scan_area
-from thyro_demo.data.frame import MIN_SIDE, Frame
+from thyro_demo.data import scan_area
+from thyro_demo.data.frame import Frame
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import sentences
-from thyro_demo.engine.frame_cache import Crop, FrameCache
+from thyro_demo.engine.frame_cache import Crop, FrameCache, decoded
 from thyro_demo.engine.predictions import Comparison, Prediction
-from thyro_demo.errors import BundleError, ImageError
+from thyro_demo.errors import BundleError
 from thyro_demo.explain.heatmaps import heatmap, least_peak
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class Engine:
         chosen = self.choose(names)
         drawn = _checked(maps, sentences.HEADS, "head")
         _checked([operating_point], manifest.OPERATING_POINTS, "operating point")
-        frame = _decoded(image)
+        frame = decoded(image)
         chosen, left_out = self._with_mark(chosen, roi)
         scan, crops = self._crops(frame, roi, chosen)
         predictions = [
@@ -336,7 +336,7 @@ class Engine:
         _checked([head], self.heads(name), "head", f" of {self.title(name)}")
         _checked([operating_point], manifest.OPERATING_POINTS, "operating point")
         self._with_mark([name], roi)
-        _, crops = self._crops(_decoded(image), roi, [name])
+        _, crops = self._crops(decoded(image), roi, [name])
         return self._predict(crops[name], name, head, True, operating_point, longest)
 
     def _root(self) -> Path:
@@ -419,25 +419,6 @@ class Engine:
         threshold = float(bundle.thresholds[head][operating_point])
         passed = scored.milliseconds + 1000 * (perf_counter() - begun)
         return Prediction(name, head, score, threshold, score >= threshold, drawn, passed)
-
-
-def _decoded(image: Frame | np.ndarray | bytes | str | Path) -> Frame:
-    """Decode what is not yet a frame."""
-    if isinstance(image, Frame):
-        return image
-    if not isinstance(image, np.ndarray):
-        return images.load(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(
-            "A frame must be RGB of uint8, shape (H, W, 3). "
-            f"Received: {image.dtype}, shape {image.shape}."
-        )
-    if min(image.shape[:2]) < MIN_SIDE:
-        raise ImageError(
-            f"Both sides of an image must have at least {MIN_SIDE} pixels. "
-            f"Received: {image.shape[1]} × {image.shape[0]} pixels."
-        )
-    return Frame(image)
 
 
 def _checked(asked: Iterable[str], known: Iterable[str], what: str, of: str = "") -> list[str]:

@@ -9,15 +9,17 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thyro_demo.data import scan_area
-from thyro_demo.data.frame import Frame, shrunk, within
+from thyro_demo.data import images, scan_area
+from thyro_demo.data.frame import MIN_SIDE, Frame, shrunk, within
 from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.data.scan_area import Box
+from thyro_demo.errors import ImageError
 from thyro_demo.explain.heatmaps import nodule_map
 
 if TYPE_CHECKING:
@@ -140,3 +142,22 @@ def _key(frame: Frame, roi: Box | None) -> str:
     digest = hashlib.sha256(repr((frame.pixels.shape, roi is None, region)).encode())
     digest.update(np.ascontiguousarray(frame.pixels).data)
     return digest.hexdigest()
+
+
+def decoded(image: Frame | np.ndarray | bytes | str | Path) -> Frame:
+    """Decode what is not yet a frame."""
+    if isinstance(image, Frame):
+        return image
+    if not isinstance(image, np.ndarray):
+        return images.load(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(
+            "A frame must be RGB of uint8, shape (H, W, 3). "
+            f"Received: {image.dtype}, shape {image.shape}."
+        )
+    if min(image.shape[:2]) < MIN_SIDE:
+        raise ImageError(
+            f"Both sides of an image must have at least {MIN_SIDE} pixels. "
+            f"Received: {image.shape[1]} × {image.shape[0]} pixels."
+        )
+    return Frame(image)

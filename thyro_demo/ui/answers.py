@@ -19,7 +19,7 @@ from thyro_demo.ui import marks, results
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.figure import compose
 from thyro_demo.ui.frame_box import copied, loaded, small
-from thyro_demo.ui.html import message, render
+from thyro_demo.ui.html import DEFECT, message, render
 from thyro_demo.ui.map_card import OPACITY
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
 from thyro_demo.ui.pictures import LONGEST_SIDE, data_address
@@ -38,7 +38,6 @@ DESCRIPTION = (
 
 # The operating point of the page, and the longest side of its maps.
 _AS_SHOWN = ("youden", LONGEST_SIDE)
-_DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 _EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
 
 
@@ -145,7 +144,7 @@ class Answers:
             return
         except Exception:
             # Else the page would go on for ever as if it were comparing.
-            yield (message(_DEFECT), *_nothing_shown())
+            yield (message(DEFECT), *_nothing_shown())
             raise
         assert path is not None
         # By the pixels that were compared: the page may show another frame by now.
@@ -195,7 +194,7 @@ class Answers:
         except ThyroError as error:
             refusal = message(str(error))
         except Exception:
-            yield gr.skip(), message(_DEFECT), gr.skip()
+            yield gr.skip(), message(DEFECT), gr.skip()
             raise
         yield shown.tiles(heads, self.models.titles), refusal, shown
 
@@ -224,7 +223,7 @@ class Answers:
             yield message(str(error)), ""
             return
         except Exception:
-            yield message(_DEFECT), ""
+            yield message(DEFECT), ""
             raise
         yield "", html
 
@@ -280,7 +279,7 @@ class Answers:
             maps = shown.ordered(heads)
             png = compose(shown.comparison, maps, self.models.titles, opacity, scale)
         except Exception:
-            yield "", message(_DEFECT)
+            yield "", message(DEFECT)
             raise
         yield data_address(png, "image/png"), ""
 

@@ -15,12 +15,12 @@ from thyro_demo.ui import clinic_texts as texts
 from thyro_demo.ui.clinic_tables import FEATURES
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.frame_box import loaded
+from thyro_demo.ui.html import DEFECT
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
 from thyro_demo.ui.pictures import frame_address
 from thyro_demo.ui.results import wording
 from thyro_demo.ui.warmup import WarmUp
 
-_DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 _NO_FRAME = (
     "Choose a phantom, or upload, drop, paste or photograph a frame first. Received: no frame."
 )
@@ -213,7 +213,7 @@ def _answered(
         answer = {"refusal": str(error)}
     except Exception:
         # Else the page would wait for ever; the log has the rest.
-        yield number | {"refusal": _DEFECT}
+        yield number | {"refusal": DEFECT}
         raise
     yield number | answer
 

@@ -10,6 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from thyro_demo.ui.terms import TERMS
 
+DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
+"""What is said where a defect of ours ends an answer."""
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,

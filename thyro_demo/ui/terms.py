@@ -9,12 +9,5 @@ TERMS = {
     "scores of training images by networks that had not seen them.",
     "prediction": "On which side of its threshold a score is. Where the label of a frame is known, "
     "✓ and ✗ show which heads agree with it.",
-    "softmax": "The network's own last layer: a weighted sum of its features, squeezed into 0–1.",
-    "svm": "A support vector machine: it compares the features with those of chosen training "
-    "frames.",
-    "forest": "A random forest: hundreds of small decision trees over the features, averaged.",
-    "average": "The mean of the scores of several heads.",
-    "heatmap": "Where the frame raises a head's score, by that head's own arithmetic. It shows "
-    "where a score comes from, not that the score is right.",
 }
-"""By the word in lower case, or the key of a head."""
+"""By the word in lower case."""
