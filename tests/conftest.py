@@ -17,6 +17,19 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run each file in one process, and all that drives the browser in the first one.
+
+    A file's fixtures are then made once, and no page waits for another browser.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+    for item in items:
+        drives = item.get_closest_marker("browser") is not None
+        item.add_marker(
+            pytest.mark.xdist_group("browser" if drives else item.nodeid.split("::")[0])
+        )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def captured_streams_stay_open() -> None:
     """Lead absl's log to the real stderr, not to the one that pytest captured at its import.

@@ -133,7 +133,8 @@ def test_emptying_the_box_stops_the_comparison_that_runs(page, held, emptying):
     touch(page, FIRST)
     playwright.expect(page.locator("#thyro-frame img")).to_be_visible()
     assert asked.wait(WAIT_S)
-    page.click(emptying)
+    with page.expect_response("**/cancel"):
+        page.click(emptying)
     playwright.expect(page.locator("#thyro-frame img")).to_have_count(0)
     playwright.expect(page.locator("#thyro-message .thyro-message")).to_have_count(0)
     go.set()

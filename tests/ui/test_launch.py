@@ -57,6 +57,22 @@ def test_a_taken_port_is_reported_in_one_sentence(engine):
             launch(engine, port=port, prevent_thread_lock=True)
 
 
+def test_a_port_that_another_app_takes_meanwhile_is_left_to_it(engine, monkeypatch):
+    start, taken = gr.Blocks.launch, []
+
+    def too_late(blocks, *args, server_port, **kwargs):
+        if not taken:
+            taken.append(socket.create_server(("127.0.0.1", server_port)))
+        return start(blocks, *args, server_port=server_port, **kwargs)
+
+    monkeypatch.setattr(gr.Blocks, "launch", too_late)
+    app = launch(engine, prevent_thread_lock=True)
+    with taken[0]:
+        assert httpx.get(f"{app.local_url}healthz").text == "ok"
+        assert app.server_port != taken[0].getsockname()[1]
+    app.close(verbose=False)
+
+
 @pytest.mark.parametrize("port", [0, -1, 65_536])
 def test_a_number_that_is_no_port_is_refused_as_such(engine, port):
     with pytest.raises(ThyroError, match=rf"from 1 to 65535\. Received: port={port}\."):

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -38,6 +39,7 @@ LOCAL = "127.0.0.1"
 
 _LAST_PORT = 65_535
 _PATIENCE_S = 10.0
+_TRIES = 5
 # Looked for every minute, gone at nine: no upload stays for more than ten.
 _OLD_S, _BROKEN_OFF_S, _TIDY_EVERY_S = 540.0, 300.0, 60.0
 
@@ -86,7 +88,7 @@ def launch(
         If port, address or path cannot be used.
     """
     _check_root_path(root_path)
-    port = _free_port(host, port)
+    _free_port(host, port)  # a taken one is reported before the page is built
     warm_up = WarmUp(engine)
     app = build_ui(engine, warm_up=warm_up).queue(max_size=MAX_QUEUE)
     _serve(app, auth=auth, host=host, port=port, root_path=root_path, browser=browser)
@@ -104,7 +106,18 @@ def launch(
     return app
 
 
-def _serve(
+def _serve(app: gr.Blocks, *, host: str, port: int | None, **settings: Any) -> None:
+    """Serve at a free port, and at the next when another app was quicker to take it."""
+    for tries_left in reversed(range(_TRIES)):
+        free = _free_port(host, port)
+        try:
+            return _serve_at(app, host=host, port=free, **settings)
+        except OSError:
+            if not tries_left:
+                raise
+
+
+def _serve_at(
     app: gr.Blocks,
     *,
     auth: tuple[str, str] | None,
@@ -179,7 +192,7 @@ def _check_root_path(path: str | None) -> None:
 
 
 def _free_port(host: str, port: int | None) -> int:
-    """Find a port before the page is built, so that a taken one is reported at once."""
+    """Find a port that nothing else listens at."""
     if port is not None and not 1 <= port <= _LAST_PORT:
         raise ThyroError(f"A port must be from 1 to {_LAST_PORT}. Received: port={port}.")
     _check_host(host)
