@@ -617,6 +617,12 @@ class TestPhantoms:
         assert datasets.layout(cohort) == "index_csv"
         assert list(datasets.load(cohort)["group"]) == ["anna"]
 
+    def test_frames_of_ones_own_with_masks_beside_them_are_no_phantoms(self, cohort):
+        text = (cohort / "index.csv").read_text()
+        write_table(cohort / "index.csv", text.replace("p0,phantom,", "p0,clinic,"))
+        assert datasets.layout(cohort) == "index_csv"
+        assert list(datasets.load(cohort)["source"]) == ["clinic"]
+
     def test_a_row_without_a_source_is_a_phantom(self, cohort):
         text = (cohort / "index.csv").read_text().replace("p0,phantom,", "p0,,")
         write_table(cohort / "index.csv", text)

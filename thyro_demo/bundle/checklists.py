@@ -16,6 +16,8 @@ from typing import Any, Literal
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from thyro_demo.data.records import PHANTOM
+
 Origin = Literal["public", "own", "drawn"]
 """Frames of the public thyroid set, of a folder of the trainer's, or phantoms alone."""
 
@@ -57,7 +59,7 @@ CLAIM = tuple(Row(**row) for row in _TEXTS["claim"]["items"])
 def origin(summary: dict[str, Any]) -> Origin:
     """Classify the frames that figures (`metrics` of a manifest) are about, by their sources."""
     sources = _sources(summary)
-    if sources == {"phantom"}:
+    if sources == {PHANTOM}:
         return "drawn"
     return "public" if sources <= _PUBLIC_SOURCES else "own"
 

@@ -48,8 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        help="folder of the bundle, weights/BACKBONE without it; or, for a recipe that trains a "
-        "network alone, its .keras file, runs/BACKBONE-RECIPE.keras without it",
+        help="folder of the bundle, runs/bundles/BACKBONE without it, so that what is shipped stays; "
+        "or, for a recipe that trains a network alone, its .keras file, "
+        "runs/BACKBONE-RECIPE.keras without it",
     )
     parser.add_argument(
         "--work", help="folder of checkpoints and logs; runs/BACKBONE-RECIPE without it"
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     backbone = arguments.backbone or chosen.backbones[0]
     bundle = chosen.writes_bundle
     roi = "-roi" if chosen.name == "nodule" else ""
-    usual = f"weights/{backbone}{roi}" if bundle else f"runs/{backbone}-{chosen.name}.keras"
+    usual = f"runs/bundles/{backbone}{roi}" if bundle else f"runs/{backbone}-{chosen.name}.keras"
     work = Path(arguments.work or f"runs/{backbone}-{chosen.name}")
     out = Path(arguments.out or usual)
     check_writable(work, folder=True)
@@ -156,11 +157,14 @@ def _ensemble(arguments: argparse.Namespace) -> int:
     }
     if useless := [option for option, value in options.items() if value]:
         raise RecipeError(
-            "An ensemble joins shipped bundles as they are: its options must be --data, --out and "
+            "An ensemble joins the bundles beside it as they are: its options must be --data, --out and "
             f"--work. Received: {', '.join(useless)}."
         )
     data = _data(arguments)
-    out, work = Path(arguments.out or "weights/ensemble"), Path(arguments.work or "runs/ensemble")
+    out, work = (
+        Path(arguments.out or "runs/bundles/ensemble"),
+        Path(arguments.work or "runs/ensemble"),
+    )
     for folder in (work, out):
         check_writable(folder, folder=True)
     from thyro_demo.study.questions import ensembles

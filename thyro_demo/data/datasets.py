@@ -15,9 +15,9 @@ from thyro_demo.data.loaders.class_folders import class_folders, has_classes, is
 from thyro_demo.data.loaders.ddti import ddti, is_ddti
 from thyro_demo.data.loaders.index_csv import index_csv
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
-from thyro_demo.data.loaders.listing import listed, nested, set_folder, subfolders
+from thyro_demo.data.loaders.listing import nested, set_folder, subfolders
 from thyro_demo.data.loaders.mini_mias import Abnormality, is_mini_mias, mini_mias
-from thyro_demo.data.loaders.phantoms import phantoms
+from thyro_demo.data.loaders.phantoms import is_phantoms, phantoms
 from thyro_demo.data.loaders.radiographs import (
     covid_xray,
     films,
@@ -96,8 +96,7 @@ LAYOUTS: dict[str, Layout] = {
     "sweeps": Layout("thyroid sweeps", is_sweeps, sweeps),
     "phantoms": Layout(
         "phantoms",
-        # A folder "frames" is a natural name in anybody's set; masks beside it are not.
-        lambda root: (root / "index.csv").is_file() and listed(root, "masks"),
+        is_phantoms,
         phantoms,
     ),
     "index_csv": Layout(

@@ -29,6 +29,8 @@ from thyro_demo.errors import DataError
 from thyro_demo.files import is_unicode, printable
 
 REQUIRED = ("path", "label", "group", "source")
+PHANTOM = "phantom"
+"""Source of drawn frames, which are reported apart from real ones."""
 
 _NOTES = "notes"
 _NAMED = 3  # names listed in a sentence; the count is of all

@@ -16,7 +16,7 @@ from thyro_demo.models.features import pooled, pooled_above, readout
 from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.networks import build, copy_weights
 from thyro_demo.models.pipeline import load_frames
-from thyro_demo.training import initial_weights, learned, out_of_fold, stage_images, thyroid_set
+from thyro_demo.training import initial_weights, out_of_fold, provenance, stage_images, thyroid_set
 from thyro_demo.training.frozen_cache import Views, boundary, cache_views, upper_part
 from thyro_demo.training.job import Job
 from thyro_demo.training.loop import epochs_kept, train_stage
@@ -45,7 +45,7 @@ class CrossFit:
         self.folder = job.work / self.stage.name
         self.size = self.stage.input_size or spec.input_size
         self.records = _records(job)
-        learned.check_outlines(job, self.records)
+        provenance.check_outlines(job, self.records)
         self.frames = load_frames(self.records, CLASSES, self.size)
         self.network = new_network(
             spec, self.stage, len(CLASSES), self.size, job.recipe.network_head
@@ -174,17 +174,17 @@ class CrossFit:
     def _fold(self, fold: int, phantoms: bool, name: str) -> tuple[pd.DataFrame, dict[str, int]]:
         used = out_of_fold.reported(self.records) | phantoms
         outer = (self.records["fold"] == fold).to_numpy()
-        learned = ~outer & used.to_numpy()
-        rows = np.flatnonzero(learned)
-        chosen = out_of_fold.set_aside(self.records[learned], fold)
+        training = ~outer & used.to_numpy()
+        rows = np.flatnonzero(training)
+        chosen = out_of_fold.set_aside(self.records[training], fold)
         best = self._train(self.stage, rows[~chosen], rows[chosen], name)
         average, read = self.features()
         tested = {"raw": (average[outer], read[outer])}
         if self.exact is not None:
             tested["exact"] = (self.exact[0][outer], self.exact[1][outer])
         scored = _score(
-            self.network, read[learned], self.frames.labels[learned],
-            self.records["group"].to_numpy()[learned], tested, self.job.recipe.heads,
+            self.network, read[training], self.frames.labels[training],
+            self.records["group"].to_numpy()[training], tested, self.job.recipe.heads,
         )  # fmt: skip
         known = self.records.loc[outer, ["path", "group", "source", "label", "fold"]]
         tables = [known.assign(head=head, **raw) for head, raw in scored]

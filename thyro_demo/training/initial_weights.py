@@ -151,6 +151,7 @@ def history(weights: str | Path) -> list[dict[str, Any]]:
     return chain[: names.index(file.stem) + 1] if file.stem in names else []
 
 
+# Before, heads on outlined nodules were a stage with a name of its own.
 _ON_THYROID = ("thyroid", "nodule")
 _UNTOUCHED = ("none", "head")
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data.masks import nodule_mask
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.evaluate import operating_points
 from thyro_demo.files import atomic_write, sha256
 from thyro_demo.models.pipeline import Frames, load_outlined
 from thyro_demo.training import outlined_set
-from thyro_demo.training.out_of_fold import CLASSES, PHANTOM
+from thyro_demo.training.out_of_fold import CLASSES
 
 _DRAWN = "outlined"
 _NOTE = "outlines.json"

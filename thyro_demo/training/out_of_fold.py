@@ -15,13 +15,12 @@ from tqdm.auto import tqdm
 
 from thyro_demo import files
 from thyro_demo.data import splits
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.evaluate import baseline, operating_points, report
 from thyro_demo.models import heads
 from thyro_demo.models.heads import CalibratedHead
 
 CLASSES = ("benign", "malignant")
-PHANTOM = "phantom"
-"""Source of drawn frames, which are reported apart from real ones."""
 
 INNER_FOLDS = 6
 """Grouped folds of a training part; one of them is what early stopping looks at."""

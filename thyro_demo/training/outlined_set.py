@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data import datasets, near_duplicates, phantom
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.errors import DataError
 from thyro_demo.files import sha256
 
@@ -67,7 +68,7 @@ def drawn_rows(records: pd.DataFrame) -> np.ndarray:
 def check_apart(records: pd.DataFrame, thyroid: pd.DataFrame) -> None:
     """Refuse outlines of frames that are to be scored: the network would know the answer."""
     scored = {sha256(path) for path in thyroid["path"]}
-    real = records.loc[records["source"] != "phantom", "path"]
+    real = records.loc[records["source"] != PHANTOM, "path"]
     if both := [path for path in real if sha256(path) in scored]:
         raise DataError(
             "Frames that a network is scored on must not have lent it their outlines. "
@@ -84,7 +85,7 @@ def _named(records: pd.DataFrame, folder: str) -> pd.DataFrame:
 
 def _apart(records: pd.DataFrame, thyroid: pd.DataFrame) -> pd.DataFrame:
     """Leave out the cases of the thyroid set, and what is nearly a copy of one of its frames."""
-    real = records["source"] != "phantom"
+    real = records["source"] != PHANTOM
     both = pd.concat([thyroid.assign(set="thyroid"), records[real]], ignore_index=True)
     joined = near_duplicates.group(both[["path", "label", "group", "source", "set"]])
     taken = set(joined.loc[joined["set"] == "thyroid", "group"])

@@ -143,7 +143,7 @@ def _train(
     frames: Frames,
     parts: tuple[np.ndarray, np.ndarray],
     folder: Path,
-    scratch: bool,
+    random_weights: bool,
 ) -> list[dict[str, float]]:
     """Train a network; images that grow and mixed precision need one of their own."""
     if not stage.sides and stage.precision == "float32":
@@ -155,7 +155,7 @@ def _train(
         head = "softmax" if frames.outlined is None else "nodule"
         trained = build(spec, len(frames.classes), head, side, scratch=bool(stage.sides))
         copy_weights(network, trained)
-        if scratch:
+        if random_weights:
             zero_init_residual(trained)
         rows = train_stage(trained, spec, stage, frames, *parts, folder)
     finally:

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.bundle import card, compress, manifest, network_file, store
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import atomic_write, relative, sha256
 from thyro_demo.models import heads, ood
 from thyro_demo.models.features import ood_readout, pooled
-from thyro_demo.training import initial_weights, learned, out_of_fold, pretrain
+from thyro_demo.training import initial_weights, out_of_fold, pretrain, provenance
 from thyro_demo.training.cross_fit import CrossFit
 from thyro_demo.training.job import Job, claim, network_of
-from thyro_demo.training.out_of_fold import CLASSES, PHANTOM
+from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.sources import SOURCES
 
 
@@ -172,7 +173,7 @@ def _fit_ood(fit: CrossFit) -> tuple[dict[str, Any], dict[str, float]]:
     """Fit the spaces of all kinds of training image: the last stage's, and those with outlines."""
     read = [ood_readout(fit.network, fit.cam_layer, fit.pooling)]
     tables, features = [fit.records], pooled(fit.network, fit.frames.images, read)
-    for table, images in learned.images(fit.job, fit.size):
+    for table, images in provenance.images(fit.job, fit.size):
         tables.append(table)
         features += pooled(fit.network, images, read)
     table = pd.concat(tables, ignore_index=True)
@@ -214,8 +215,8 @@ def _description(fit: CrossFit, stages: list[dict[str, Any]]) -> dict[str, Any]:
         "chain": [*initial_weights.history(job.initial_weights), *stages],
         "stages": [asdict(job.stage(each)) for _, each in job.recipe.stages],
         "training_images": sorted(sha256(path) for path in fit.records["path"]),
-        "training_phantoms": learned.phantoms(job, fit.records),
-        "training_outlines": learned.outlines(job),
+        "training_phantoms": provenance.phantoms(job, fit.records),
+        "training_outlines": provenance.outlines(job),
     }
     if fit.pooling == "nodule":
         drawn = [row for row in facts["chain"] if "nodule threshold" in row]

@@ -7,10 +7,11 @@ import pandas as pd
 
 from thyro_demo.data import near_duplicates, phantom, splits
 from thyro_demo.data.datasets import phantoms as read_phantoms
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.data.roi import nodule_boxes
 from thyro_demo.errors import DataError
 from thyro_demo.training import out_of_fold
-from thyro_demo.training.out_of_fold import CLASSES, PHANTOM
+from thyro_demo.training.out_of_fold import CLASSES
 
 
 def assemble(

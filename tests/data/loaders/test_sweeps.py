@@ -84,7 +84,7 @@ def test_the_mask_takes_the_share_that_the_index_states(indexed):
 def test_a_table_with_labels_is_no_sweep(indexed):
     table = pd.read_csv(indexed / "index.csv").assign(label="benign")
     table.to_csv(indexed / "index.csv", index=False)
-    assert datasets.layout(indexed) == "phantoms"
+    assert datasets.layout(indexed) == "index_csv"
 
 
 @pytest.mark.parametrize("place", [".", "source"])

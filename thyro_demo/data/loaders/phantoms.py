@@ -5,12 +5,20 @@ from pathlib import Path
 import pandas as pd
 
 from thyro_demo.data.loaders.labels import BENIGN, MALIGNANT
-from thyro_demo.data.loaders.listing import Listing, set_folder
-from thyro_demo.data.loaders.tables import index
-from thyro_demo.data.records import ordered, with_source
+from thyro_demo.data.loaders.listing import Listing, listed, set_folder
+from thyro_demo.data.loaders.tables import index, read_table
+from thyro_demo.data.records import PHANTOM, ordered, with_source
 from thyro_demo.errors import DataError
 
 _LABELS = (BENIGN, MALIGNANT, "normal", "autoimmune")
+
+
+def is_phantoms(root: Path) -> bool:
+    """Look for the source that phantoms are written with: anybody's index may come with masks."""
+    file = root / "index.csv"
+    if not (file.is_file() and listed(root, "masks")):
+        return False
+    return PHANTOM in read_table(file, ()).get("source", pd.Series(dtype=str)).to_numpy()
 
 
 def phantoms(root: str | Path) -> pd.DataFrame:
@@ -41,4 +49,4 @@ def phantoms(root: str | Path) -> pd.DataFrame:
             f"Received: {root / 'index.csv'} without it."
         )
     notes += Listing(root).unlisted(records["path"])
-    return ordered(with_source(records, ["phantom"] * len(records)), notes)
+    return ordered(with_source(records, [PHANTOM] * len(records)), notes)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from thyro_demo.clinical.tirads import Features
 from thyro_demo.data.phantom.frame import Phantom, draw, label_of
 from thyro_demo.data.phantom.scanner import ScannerFrame
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.errors import DataError
 from thyro_demo.files import atomic_write
 
@@ -298,7 +299,7 @@ def _row(phantom: Phantom, name: str) -> dict[str, Any]:
         "path": f"frames/{name}",
         "label": phantom.label,
         "group": phantom.patient,
-        "source": "phantom",
+        "source": PHANTOM,
         "mask_path": f"masks/{name}",
         "width": phantom.frame.shape[1],
         "height": phantom.frame.shape[0],

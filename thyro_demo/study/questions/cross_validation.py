@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.bundle import manifest
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import formatting, intervals, metrics, report
 from thyro_demo.evaluate.intervals import Interval
@@ -91,7 +92,7 @@ def lines(table: pd.DataFrame) -> list[str]:
         AUROC of each head with its interval, over all frames and within each source.
     """
     found = []
-    for drawn, rows in table.groupby(table["source"] == out_of_fold.PHANTOM):
+    for drawn, rows in table.groupby(table["source"] == PHANTOM):
         summary = summarise(rows)
         found.append(
             f"{'Phantoms' if drawn else 'Frames'}: {summary['n']} in {summary['groups']} groups, "

@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 from tqdm.auto import tqdm
 
 from thyro_demo.errors import RecipeError
+from thyro_demo.models import heads
 from thyro_demo.study.graph import Job, Values
 from thyro_demo.study.steps.heads import Split, split
 from thyro_demo.study.steps.networks import check_fold
@@ -30,11 +31,9 @@ Features = Mapping[str, np.ndarray]
 INNER_FOLDS = 6
 """Grouped folds of the training part, in which settings are chosen (P2)."""
 
-COSTS = (1.0, 3.0, 10.0)
-"""Values of C that an SVM chooses from, as in `models.heads.fit`."""
-
-WIDTHS = (0.3, 1.0, 3.0)
-"""Values of gamma times the number of dimensions that an SVM chooses from."""
+COSTS = heads.COSTS["svm"]
+WIDTHS = heads.WIDTHS
+"""What an SVM chooses from: C, and gamma times the number of dimensions."""
 
 LEAVES = (1, 3, 5)
 """Fewest frames of a leaf that a forest chooses from."""

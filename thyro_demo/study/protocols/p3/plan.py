@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from thyro_demo.data import datasets, near_duplicates, splits
+from thyro_demo.data.records import with_sizes
 from thyro_demo.models.heads import TREES
 from thyro_demo.study.graph import Job, Outcome
 from thyro_demo.study.protocols.p3 import tables
@@ -223,12 +223,7 @@ def breast(setting: Setting) -> pd.DataFrame:
     """
     records = datasets.busi(setting.folder("busi"))
     lesions = records[records["label"].isin(CLASSES)].reset_index(drop=True)
-    sizes = []
-    for path in lesions["path"]:
-        with Image.open(path) as image:
-            sizes.append(image.size)
-    lesions = lesions.assign(width=[w for w, _ in sizes], height=[h for _, h in sizes])
-    return splits.kfold(near_duplicates.group(lesions), FOLDS, seed=0)
+    return splits.kfold(near_duplicates.group(with_sizes(lesions)), FOLDS, seed=0)
 
 
 def _counted(records: pd.DataFrame, what: str) -> str:
