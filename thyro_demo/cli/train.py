@@ -48,9 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        help="folder of the bundle, runs/bundles/BACKBONE without it, so that what is shipped stays; "
-        "or, for a recipe that trains a network alone, its .keras file, "
-        "runs/BACKBONE-RECIPE.keras without it",
+        help="folder of the bundle, runs/bundles/BACKBONE without it; or, for a recipe that trains "
+        "a network alone, its .keras file, runs/BACKBONE-RECIPE.keras without it",
     )
     parser.add_argument(
         "--work", help="folder of checkpoints and logs; runs/BACKBONE-RECIPE without it"
@@ -157,8 +156,8 @@ def _ensemble(arguments: argparse.Namespace) -> int:
     }
     if useless := [option for option, value in options.items() if value]:
         raise RecipeError(
-            "An ensemble joins the bundles beside it as they are: its options must be --data, --out and "
-            f"--work. Received: {', '.join(useless)}."
+            "An ensemble joins the bundles beside it as they are: its options must be --data, --out "
+            f"and --work. Received: {', '.join(useless)}."
         )
     data = _data(arguments)
     out, work = (
