@@ -156,8 +156,8 @@ def _ensemble(arguments: argparse.Namespace) -> int:
     }
     if useless := [option for option, value in options.items() if value]:
         raise RecipeError(
-            "An ensemble joins the bundles beside it as they are: its options must be --data, --out "
-            f"and --work. Received: {', '.join(useless)}."
+            "An ensemble joins the bundles beside it as they are: its options must be --data, "
+            f"--out and --work. Received: {', '.join(useless)}."
         )
     data = _data(arguments)
     out, work = (
