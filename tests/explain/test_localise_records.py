@@ -98,8 +98,8 @@ def test_the_summary_has_its_form_and_its_sources(records):
     _, summary = _measured(Finder(), records)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert list(summary) == [
-        "n", "groups", "unit", "nodule", "heads", "gaussian", "positive", "by_source", "empty",
-        "without_outline", "kept_apart",
+        "n", "groups", "unit", "nodule", "heads", "gaussian", "positive", "shuffled", "by_source",
+        "empty", "without_outline", "kept_apart",
     ]  # fmt: skip
     assert {name: (part["n"], part["groups"]) for name, part in summary["by_source"].items()} == {
         "one": (4, 2),
@@ -110,6 +110,26 @@ def test_the_summary_has_its_form_and_its_sources(records):
     figures = {"pointing", "energy", "pointing_gain", "energy_gain"}
     assert set(summary["heads"]["softmax"]) == figures
     assert set(summary["positive"]["softmax"]) == {"n", "groups", "unit", "gaussian"} | figures
+
+
+def test_a_map_is_held_against_the_outline_of_the_last_frame_of_another_case(records):
+    def box(path):
+        rows, columns = np.nonzero(np.array(Image.open(path)))
+        return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+
+    shares = []
+    # Two frames a case: the first four that follow another case look back at its second frame.
+    for number, other in ((2, 1), (3, 1), (4, 3), (5, 3)):
+        (top, bottom, left, right), (above, below, west, east) = (
+            box(records["mask_path"][one]) for one in (number, other)
+        )
+        common = max(0, min(bottom, below) - max(top, above)) * max(
+            0, min(right, east) - max(left, west)
+        )
+        shares.append(common / ((bottom - top) * (right - left)))
+    _, summary = _measured(Finder(), records)
+    assert summary["shuffled"]["softmax"]["energy"]["value"] == pytest.approx(np.mean(shares))
+    assert "shuffled" not in _measured(Finder(), records[:2])[1]
 
 
 def test_every_image_meets_each_network_once(records):

@@ -113,10 +113,15 @@ def map_rows(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     Returns
     -------
     list of (str, mapping)
-        Name and figures of the nodule map, where there is one, each head, and the Gaussian.
+        Name and figures of the nodule map, where there is one, each head, and what they are held
+        against: the Gaussian, and each head's map on the outline of another case.
     """
     nodule = [("nodule map", found["nodule"])] if "nodule" in found else []
-    return [*nodule, *found["heads"].items(), ("Gaussian", found["gaussian"])]
+    shuffled = [
+        (f"{head}, outline of another case", figures)
+        for head, figures in found.get("shuffled", {}).items()
+    ]
+    return [*nodule, *found["heads"].items(), ("Gaussian", found["gaussian"]), *shuffled]
 
 
 def map_notes(found: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,12 @@
 """Run a bundle over records, and measure how well it finds the nodules that are outlined.
 
 The nodule map is compared with the outline as a whole. The heatmap of each head is compared
-with it as in `localisation`, beside a Gaussian that has not seen the image. Scores and maps come
-from the same forward passes.
+with it as in `localisation`, beside two controls: a Gaussian that has not seen the image, and the
+same heatmap against the outline of another case, which it meets as often as nodules lie alike.
+Scores and maps come from the same forward passes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,8 @@ _HALF = 0.5
 """Pixels of a nodule map at or above it are the drawn nodule."""
 
 _FRAME = ("path", "group", "source", "nodule", "peak", "dice", "pointing")
-_MAP = ("path", "group", "source", "head", "pointing", "energy")
+_SHUFFLED = {"shuffled_pointing": "pointing", "shuffled_energy": "energy"}
+_MAP = ("path", "group", "source", "head", "pointing", "energy", *_SHUFFLED)
 
 
 class Localised(NamedTuple):
@@ -42,7 +44,9 @@ class Localised(NamedTuple):
         ``dice`` and ``pointing``, all 0–1.
     maps : DataFrame
         One row a frame with a nodule and head, or `evaluate_maps.BASELINE`: ``path, group,
-        source, head, pointing, energy, score``.
+        source, head, pointing, energy, score``, and ``shuffled_pointing`` and
+        ``shuffled_energy`` of a head: against the outline of the last frame of another group,
+        NaN before there is one.
     without_outline : int
         Frames of which nothing is known of the nodule.
     kept_apart : int
@@ -108,6 +112,7 @@ def run(
     frames: list[dict[str, Any]] = []
     maps: list[dict[str, Any]] = []
     without = apart = 0
+    last: list[tuple[Any, np.ndarray]] = []
     for seen in passes.run(bundle, records, batch):
         scores.append(seen.scores(bundle))
         for row, (index, record) in enumerate(seen.rows.iterrows()):
@@ -117,9 +122,14 @@ def run(
             elif learned[index]:
                 apart += 1
             else:
-                frame, drawn = _measured(bundle, seen, row, nodule)
+                others = [outline for group, outline in last if group != record["group"]]
+                frame, drawn = _measured(bundle, seen, row, nodule, others[-1:])
                 frames.append(frame)
                 maps += drawn
+                if frame["nodule"]:
+                    own = scan_area.crop(nodule, seen.boxes[row])
+                    before = [one for one in last if one[0] != record["group"]]
+                    last = [*before[-1:], (record["group"], own)]
     nothing = pd.DataFrame(columns=pd.Index(COLUMNS))
     predictions = pd.concat(scores, ignore_index=True) if scores else nothing
     table = pd.DataFrame(maps, columns=pd.Index(_MAP)).merge(
@@ -131,7 +141,11 @@ def run(
 
 
 def _measured(
-    bundle: "Bundle | Ensemble", seen: passes.Batch, row: int, nodule: np.ndarray
+    bundle: "Bundle | Ensemble",
+    seen: passes.Batch,
+    row: int,
+    nodule: np.ndarray,
+    others: Sequence[np.ndarray],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure the nodule map, the heatmaps and the Gaussian on one frame."""
     record, box, shape = seen.rows.iloc[row], seen.boxes[row], seen.shapes[row]
@@ -154,9 +168,15 @@ def _measured(
     drawn = {evaluate_maps.BASELINE: centred_gaussian(shape, box)}
     for head in bundle.manifest["heads"]:
         drawn[head] = scan_area.place(heatmap(bundle, seen.forwards, head, row), box, shape)
-    return frame, [
-        facts | {"head": head} | within(each, box, nodule) for head, each in drawn.items()
-    ]
+    rows = {
+        head: facts | {"head": head} | within(each, box, nodule) for head, each in drawn.items()
+    }
+    for outline in others:
+        other = scan_area.place(outline.astype(np.float32), box, shape) >= _HALF
+        for head in bundle.manifest["heads"]:
+            met = within(drawn[head], box, other)
+            rows[head] |= {name: met[figure] for name, figure in _SHUFFLED.items()}
+    return frame, list(rows.values())
 
 
 def summarise(
@@ -187,6 +207,7 @@ def summarise(
         Ready for JSON; None where there is nothing to measure. ``n`` (frames with a nodule),
         ``groups``, ``unit``, ``heads`` and ``gaussian`` as `evaluate_maps.summarise` reports
         them; ``nodule`` with ``dice`` and ``pointing`` of a bundle with a nodule map;
+        ``shuffled``, by head ``pointing`` and ``energy`` against the outline of another case;
         ``positive``, by head the same on the frames whose score is at or above its threshold;
         ``by_source``; ``empty``, frames known to have no nodule, and the share of them ``below``
         the ``threshold`` that the maximum of the nodule map must reach; ``without_outline`` and
@@ -203,6 +224,10 @@ def summarise(
     summary["positive"] = {
         str(head): _positive(maps, head, thresholds[head], resamples, seed) for head in heads
     }
+    if maps["shuffled_energy"].notna().any():
+        summary["shuffled"] = {
+            str(head): _shuffled(maps[maps["head"] == head], resamples, seed) for head in heads
+        }
     summary["by_source"] = _by_source(outlined, maps, resamples, seed)
     summary["empty"] = evaluate_maps.counts(empty["group"]) if len(empty) else {"n": 0}
     if has_peaks:
@@ -228,6 +253,15 @@ def _figures(frames: pd.DataFrame, maps: pd.DataFrame, resamples: int, seed: int
     }
     counted = {key: found.pop(key) for key in ("n", "groups", "unit")}
     return counted | {"nodule": nodule} | found
+
+
+def _shuffled(rows: pd.DataFrame, resamples: int, seed: int) -> dict[str, Any]:
+    """Average a head's figures against the outlines of other cases."""
+    paired = rows.dropna(subset=list(_SHUFFLED))
+    return {
+        figure: evaluate_maps.average(paired, name, resamples, seed)
+        for name, figure in _SHUFFLED.items()
+    }
 
 
 def _positive(
