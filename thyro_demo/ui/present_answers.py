@@ -178,14 +178,14 @@ class PresentAnswers:
                 continue
             drawn = small.nodules.get(one.model)
             empty = blank(one.heatmap)
-            share = shares.get((one.model, one.head), "")
+            share = shares.get((one.model, one.head))
             views.append(
                 self._score(one)
                 | {
                     "text": wording(one).score,
                     "agrees": agrees(one, example.label),
                     "map": "" if empty else map_address(one.heatmap),
-                    "caption": NO_EVIDENCE if empty else share,
+                    "caption": NO_EVIDENCE if empty else share.sentence if share else "",
                     "border": "" if drawn is None else outlines.border(drawn) or "",
                 }
             )
