@@ -156,6 +156,25 @@ def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
     playwright.expect(ticked).to_have_count(4)
 
 
+def test_the_examples_scroll_with_the_page_and_not_within_their_column(page):
+    column = page.locator("#thyro-input")
+    assert column.evaluate("(it) => it.scrollHeight - it.clientHeight") <= 1
+    assert column.evaluate("(it) => getComputedStyle(it).overflowY") == "visible"
+
+
+def test_something_moves_while_an_upload_is_on_its_way(page, tmp_path):
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "frame.png")
+    held = []
+    page.route("**/gradio_api/upload?*", lambda route: held.append(route))
+    upload(page, tmp_path / "frame.png")
+    ring = page.locator("#thyro-frame .progress-bar")
+    playwright.expect(ring).to_be_visible()
+    turned = "(it) => it.getAnimations().map((one) => [one.animationName, one.playState])"
+    assert ring.evaluate(turned) == [["thyro-turn", "running"]]
+    held.pop().continue_()
+    compared(page)
+
+
 @desk_and_phone
 def test_all_heads_come_in_one_grid_on_demand(page, served):
     choose_example(page)
@@ -396,6 +415,7 @@ def test_a_loop_brings_a_slider_that_turns_its_frames(page, tmp_path):
     compared(page)
     slider = page.get_by_role("slider", name="Frame of 3")
     playwright.expect(slider).to_be_visible()
+    assert slider.bounding_box()["height"] >= 44
     before = page.locator("#thyro-frame img").get_attribute("src")
     slider.focus()
     page.keyboard.press("ArrowRight")
