@@ -20,7 +20,9 @@ def test_an_input_follows_from_its_number_alone(kind):
 
 @pytest.mark.parametrize("kind", fuzz.SHARES)
 def test_a_sound_file_of_each_kind_is_read(kind, tmp_path):
-    assert all(fuzz.answer(kind, content, tmp_path) for content in fuzz._sound(kind)[:1])
+    # One bit, and frames of more than 16, have no sound way in some formats.
+    whole = len(fuzz._sound(kind)) if kind in ("dicom", "heic") else 1
+    assert all(fuzz.answer(kind, content, tmp_path) for content in fuzz._sound(kind)[:whole])
 
 
 @settings(max_examples=300)

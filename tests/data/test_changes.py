@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
 
 from thyro_demo.data import changes, phantom
 from thyro_demo.errors import ImageError
@@ -49,6 +50,27 @@ def test_a_nodule_is_covered_and_nothing_else(drawn):
         max(columns.min() - reach, 0) : columns.max() + reach,
     ] = True
     assert not changed[~near].any()
+
+
+@pytest.mark.parametrize("name", [one for one in phantom.EXAMPLES if one != "No nodule"])
+def test_tissue_in_a_nodules_place_is_as_bright_as_that_around_and_no_airway(name):
+    drawn = phantom.example(name)
+    erased = changes.without_nodule(drawn.rgb, drawn.mask).mean(axis=2)
+    core = binary_erosion(drawn.mask, iterations=10)
+    ring = binary_dilation(drawn.mask, iterations=20) & ~binary_dilation(drawn.mask, iterations=6)
+    assert erased[core].mean() == pytest.approx(drawn.frame[ring].mean(), rel=0.25)
+    # Smoothed over its speckle, nothing in it is as dark as an airway, a vessel or a cyst.
+    assert (gaussian_filter(erased, 4)[core] > 0.4 * erased[core].mean()).all()
+
+
+@pytest.mark.parametrize("edges", [(0, 120), (300, 480), (0, 480)])
+def test_a_nodule_at_the_edge_is_covered_too(drawn, edges):
+    mask = np.zeros_like(drawn.mask)
+    mask[:, slice(*edges)] = True
+    erased = changes.without_nodule(drawn.rgb, mask)
+    assert erased.shape == drawn.rgb.shape
+    assert np.array_equal(erased[~binary_dilation(mask, iterations=90)],
+                          drawn.rgb[~binary_dilation(mask, iterations=90)])  # fmt: skip
 
 
 def test_a_nodule_that_is_moved_is_found_where_it_went(drawn):

@@ -32,10 +32,20 @@ def test_a_file_may_have_a_name_as_long_as_a_disk_allows(client, speckle, tmp_pa
 
 def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/compare", "/play", "/play_scores", "/clinic", "/tirads"]
+    assert list(endpoints) == [
+        "/compare",
+        "/play",
+        "/play_scores",
+        "/clinic",
+        "/tirads",
+        "/present",
+    ]
     for name in ("/play", "/play_scores"):
         assert [one["parameter_name"] for one in endpoints[name]["parameters"]] == ["state"]
         assert "not a diagnosis" in endpoints[name]["description"]
+    (number,) = endpoints["/present"]["parameters"]
+    assert number["parameter_name"] == "number"
+    assert "not a diagnosis" in endpoints["/present"]["description"]
     endpoint = endpoints["/compare"]
     named = [one["parameter_name"] for one in endpoint["parameters"]]
     assert named == ["image", "models", "frame"]

@@ -156,6 +156,78 @@ def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
     playwright.expect(ticked).to_have_count(4)
 
 
+def test_the_examples_scroll_with_the_page_and_not_within_their_column(page):
+    column = page.locator("#thyro-input")
+    assert column.evaluate("(it) => it.scrollHeight - it.clientHeight") <= 1
+    assert column.evaluate("(it) => getComputedStyle(it).overflowY") == "visible"
+
+
+def test_something_moves_while_an_upload_is_on_its_way(page, tmp_path):
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "frame.png")
+    held = []
+    page.route("**/gradio_api/upload?*", lambda route: held.append(route))
+    upload(page, tmp_path / "frame.png")
+    ring = page.locator("#thyro-frame .progress-bar")
+    playwright.expect(ring).to_be_visible()
+    turned = "(it) => it.getAnimations().map((one) => [one.animationName, one.playState])"
+    assert ring.evaluate(turned) == [["thyro-turn", "running"]]
+    held.pop().continue_()
+    compared(page)
+
+
+@desk_and_phone
+def test_all_heads_come_in_one_grid_on_demand(page, served):
+    choose_example(page)
+    turn_to(page, "maps")
+    page.get_by_label("All heads of all models").check()
+    playwright.expect(page.locator(".thyro-multiples .thyro-tile")).to_have_count(9)
+    playwright.expect(page.locator("#thyro-heads")).to_be_hidden()
+    boxes = page.locator(".thyro-tile").evaluate_all(
+        "tiles => tiles.map((tile) => tile.getBoundingClientRect().toJSON())"
+    )
+    # A row for each model, on a phone too.
+    assert len({round(box["top"]) for box in boxes}) == 3
+    assert not scrolls_sideways(page)
+    page.get_by_label("All heads of all models").uncheck()
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
+
+
+@desk_and_phone
+def test_a_box_drawn_on_the_frame_measures_the_heatmaps(page):
+    choose_example(page)
+    turn_to(page, "maps")
+    share = page.locator(".thyro-share").first
+    playwright.expect(share).to_contain_text("on the nodule;")
+    page.locator("#thyro-region summary").click()
+    stage = page.locator("[data-region]")
+    stage.scroll_into_view_if_needed()
+    shown = stage.bounding_box()
+    places = [
+        (shown["x"] + part * shown["width"], shown["y"] + part * shown["height"])
+        for part in (0.1, 0.5, 0.8)
+    ]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+    playwright.expect(share).to_contain_text("on the box that you drew;")
+    playwright.expect(page.locator(".thyro-boxed")).to_have_count(3)
+    edges = page.evaluate("window.thyroRegion.edges()")
+    np.testing.assert_allclose(edges, (0.1, 0.1, 0.8, 0.8), atol=0.01)
+    # A corner moves by the arrow keys.
+    page.locator("[data-corner]").last.focus()
+    before = share.inner_text()
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowLeft")
+    playwright.expect(share).not_to_have_text(before)
+    assert page.evaluate("window.thyroRegion.edges()")[2] == pytest.approx(0.6, abs=0.01)
+    assert not scrolls_sideways(page)
+    page.get_by_role("button", name="Take the box away").click()
+    playwright.expect(share).to_contain_text("on the nodule;")
+    playwright.expect(page.locator(".thyro-boxed")).to_have_count(0)
+
+
 def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
     choose_example(page)
     asked: list[str] = []
@@ -343,6 +415,7 @@ def test_a_loop_brings_a_slider_that_turns_its_frames(page, tmp_path):
     compared(page)
     slider = page.get_by_role("slider", name="Frame of 3")
     playwright.expect(slider).to_be_visible()
+    assert slider.bounding_box()["height"] >= 44
     before = page.locator("#thyro-frame img").get_attribute("src")
     slider.focus()
     page.keyboard.press("ArrowRight")

@@ -39,6 +39,17 @@ def move(page, key: str, value: float) -> None:
     )
 
 
+@pytest.mark.parametrize("page", [PHONE], ids=["phone"], indirect=True)
+@pytest.mark.parametrize("from_top", [2, 22, 42])
+def test_a_slider_is_hit_by_a_finger_anywhere_in_44_pixels(page, from_top):
+    slider = page.locator("input[type=range][data-key=gain]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box["height"] >= 44
+    page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + from_top)
+    page.wait_for_function("Number(document.querySelector('[data-key=gain]').value) > 8")
+
+
 def frame(page) -> str:
     return page.locator(".thyro-play-frame .thyro-image").evaluate(
         "(one) => one.style.getPropertyValue('--thyro-frame')"

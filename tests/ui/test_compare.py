@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from thyro_demo.errors import BundleError
 from thyro_demo.explain.overlay import colour_table
 from thyro_demo.ui.build import build_ui
 from thyro_demo.ui.compare import ComparePage
+from thyro_demo.ui.html import message
 from thyro_demo.ui.warmup import WarmUp
 
 
@@ -97,9 +99,57 @@ def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
     assert len(page._engine.explained) == 2
 
 
+def test_a_grid_shows_every_head_of_every_model_with_score_and_share(page, frame):
+    shown = last(page.compare(frame, ["vgg16", "resnet50"]))[-1]
+    shown = shown.with_box((0.25, 0.25, 0.75, 0.75))
+    steps = list(page.explain(shown, [], True))
+    assert [step[1] for step in steps[:-1]] == [
+        message(f"Drawing heatmap {number} of 4 …", "busy") for number in range(1, 5)
+    ]
+    html = steps[-1][0]
+    named = re.findall(r"<strong>([^<]*)</strong> <span>(\d\.\d\d)", html)
+    assert [name for name, _ in named] == [
+        f"{model} · {head}"
+        for model in ("VGG-16", "ResNet-50")
+        for head in ("Softmax", "SVM", "Random forest")
+    ]
+    assert [score for _, score in named] == [
+        f"{one.score:.2f}" for one in shown.comparison.predictions
+    ]
+    assert len(re.findall(r"\d+% on your box", html)) == 6
+    # Back to the heads that were chosen, and nothing is computed twice.
+    html, _, shown = last(page.explain(steps[-1][2], ["svm"]))
+    assert html.count("<figure") == 4
+    assert len(page._engine.explained) == 4
+
+
+def test_a_box_of_the_readers_takes_the_place_of_what_networks_draw(page, frame):
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
+    html, refusal, shown = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], [], False)
+    assert refusal == ""
+    assert "of this map is on the box that you drew; a blob in the middle: " in html
+    assert "thyro-boxed" in html
+    whole, _, _ = page.enclose(shown, [0, 0, 1, 1], [], False)
+    assert "100% of this map is on the box" in whole
+    html, _, shown = page.enclose(shown, None, [], False)
+    assert "box that you drew" not in html
+    assert shown.drawn is None
+    assert "ten minutes" in page.enclose(None, [0, 0, 1, 1], [], False)[1]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[], [0, 0, 1], [0, 0, 0, 1], [0.5, 0, 0.2, 1], [0, 0, 1, 1.01], [-0.1, 0, 1, 1], "0011", 4,
+     [0, 0, 1, True], [0, 0, 1, "1"], [0, 0, float("nan"), 1], {"path": "x"}],
+)  # fmt: skip
+def test_a_box_that_is_none_is_refused_in_one_sentence(page, frame, box):
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
+    assert "A box must be left, top, right and bottom" in page.enclose(shown, box, [], False)[1]
+
+
 def test_a_comparison_that_has_expired_is_reported_and_not_guessed(page):
     assert "ten minutes" in last(page.explain(None, ["svm"]))[1]
-    assert "ten minutes" in last(page.picture(None, [], 0.5, "inferno"))[1]
+    assert "ten minutes" in last(page.picture(None, [], False, 0.5, "inferno"))[1]
     assert page.record(None)[0] == ""
 
 
@@ -108,7 +158,7 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
     _, _, shown = last(page.explain(shown, ["svm"]))
     sizes = []
     for heads in ([], ["svm"]):
-        busy, (address, message) = page.picture(shown, heads, 0.5, "viridis")
+        busy, (address, message) = page.picture(shown, heads, False, 0.5, "viridis")
         assert busy[0] == ""
         assert "Drawing the picture" in busy[1]
         assert message == ""
@@ -121,7 +171,7 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
 def test_a_defect_ends_the_note_that_a_picture_is_drawn_and_is_not_hidden(page, frame, monkeypatch):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
     monkeypatch.setattr("thyro_demo.ui.answers.compose", lambda *_: 1 / 0)
-    steps = page.picture(shown, [], 0.5, "viridis")
+    steps = page.picture(shown, [], False, 0.5, "viridis")
     next(steps)
     assert "The app itself failed" in next(steps)[1]
     with pytest.raises(ZeroDivisionError):
@@ -157,7 +207,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
 
 def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, large_frame):
     shown = last(page.compare(large_frame, page._engine.names()))[-1]
-    address, _ = last(page.picture(shown, [], 1.0, "cividis"))
+    address, _ = last(page.picture(shown, [], False, 1.0, "cividis"))
     png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
     colours = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).reshape(-1, 3)
     hottest = np.rint(255 * colour_table("cividis")[-1])
@@ -318,10 +368,10 @@ def test_a_click_on_a_frame_that_has_gone_marks_nothing(every_kind, tmp_path):
 
 def test_an_ensemble_alone_shows_the_map_of_its_first_head(every_kind, frame):
     answer = last(every_kind.compare(frame, ["ensemble"]))
-    assert answer[4].count("<figure") == 1
+    assert answer[5].count("<figure") == 1
     assert answer[3].value == ["svm"]
     answer = last(every_kind.compare(frame, ["ensemble", "vgg16"]))
-    assert "<h3>Softmax</h3>" in answer[4]
+    assert "<h3>Softmax</h3>" in answer[5]
     assert answer[3].value == []
 
 
@@ -330,14 +380,15 @@ def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):
     shared = [fn for fn in app.fns.values() if fn.concurrency_id == "networks"]
     of_compare = {"compare", "explain", "poke", "scores"}
     of_play = {"live_frame", "live_scores", "frame_for_programs", "scores_for_programs"}
-    assert {fn.name for fn in shared} == of_compare | of_play | {"score", "clinic"}
+    of_present = {"answer", "case_for_programs"}
+    assert {fn.name for fn in shared} == of_compare | of_play | of_present | {"score", "clinic"}
     assert {fn.concurrency_limit for fn in shared} == {1}
 
 
 def test_clients_are_offered_the_plain_endpoints_alone(engine, examples):
     app = build_ui(engine, examples)
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
-    assert public == ["compare", "play", "play_scores", "clinic", "tirads"]
+    assert public == ["compare", "play", "play_scores", "clinic", "tirads", "present"]
 
 
 def test_a_card_that_is_no_text_keeps_the_page_from_nothing(engine, examples, monkeypatch):

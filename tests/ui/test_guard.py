@@ -5,6 +5,7 @@ import re
 import socket
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -108,7 +109,7 @@ def test_what_the_page_does_not_need_is_not_there_to_write(visitor, path):
 
 
 def test_page_client_and_container_find_what_they_need(visitor, app, speckle, tmp_path):
-    pages = ("", "play", "clinic")
+    pages = ("", "play", "clinic", "present")
     for path in (*pages, "config", "healthz", "theme.css", "robots.txt", "gradio_api/info"):
         assert visitor.get(path).status_code == 200
     assert visitor.head("").status_code == 200
@@ -116,6 +117,29 @@ def test_page_client_and_container_find_what_they_need(visitor, app, speckle, tm
     Image.fromarray(speckle).save(path)
     client = Client(app.local_url, verbose=False)
     assert client.predict(handle_file(path), ["vgg16"], api_name="/compare")["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "leads_to"),
+    [
+        ("play/", "play"),
+        ("clinic/?x=1&y=%20", "clinic?x=1&y=%20"),
+        ("present/?case=3", "present?case=3"),
+        ("?present=1", "present"),
+        ("?present=1&case=spongiform", "present"),
+    ],
+)
+def test_another_way_to_ask_for_a_page_leads_to_it(visitor, app, asked, leads_to):
+    answer = visitor.get(asked)
+    assert answer.status_code == 307
+    assert urljoin(f"{app.local_url}{asked}", answer.headers["location"]) == (
+        f"{app.local_url}{leads_to}"
+    )
+
+
+@pytest.mark.parametrize("asked", ["none/", "play//", "config//", "/evil.example/"])
+def test_no_other_address_leads_anywhere(visitor, asked):
+    assert refused(visitor.get(asked), 404)
 
 
 # Files

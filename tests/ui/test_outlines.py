@@ -29,11 +29,12 @@ def test_a_map_inside_the_nodule_is_on_it_altogether(comparison):
     shown = replace(comparison.predictions[0], heatmap=inside)
     held = replace(comparison, predictions=[shown])
     nodule = Nodule(disc(shape, 150, 115, 55) > 0, "the nodule")
-    (sentence,) = outlines.shares(held, nodule).values()
-    assert sentence.startswith("100% of this map is on the nodule; a blob in the middle: ")
+    (share,) = outlines.shares(held, nodule).values()
+    assert share.sentence.startswith("100% of this map is on the nodule; a blob in the middle: ")
     away = replace(comparison, predictions=[replace(shown, heatmap=disc(shape, 20, 20, 10))])
-    (sentence,) = outlines.shares(away, nodule).values()
-    assert sentence.startswith("0% of this map")
+    (share,) = outlines.shares(away, nodule).values()
+    assert share.sentence.startswith("0% of this map")
+    assert share.short == "0% on the nodule"
 
 
 def test_of_a_map_without_evidence_no_share_is_named(comparison):
@@ -46,10 +47,27 @@ def test_of_a_map_without_evidence_no_share_is_named(comparison):
 def test_without_a_known_nodule_a_network_is_held_to_its_own(comparison):
     assert outlines.shares(comparison, None) == {}
     own = {"vgg16": disc(comparison.frame.shape[:2], 150, 115, 55)}
-    (sentence,) = outlines.shares(replace(comparison, nodules=own), None).values()
-    assert "the nodule that this network draws" in sentence
+    (share,) = outlines.shares(replace(comparison, nodules=own), None).values()
+    assert "the nodule that this network draws" in share.sentence
+    assert share.short.endswith("% on its own outline")
     nothing = {"vgg16": np.zeros(comparison.frame.shape[:2], np.float32)}
     assert outlines.shares(replace(comparison, nodules=nothing), None) == {}
+
+
+@pytest.mark.parametrize(
+    ("edges", "pixels"),
+    [
+        ((0, 0, 1, 1), 120 * 160),
+        ((0.5, 0.5, 1, 1), 60 * 80),
+        ((0.25, 0.5, 0.75, 1), 60 * 80),
+        ((0.999, 0.999, 1, 1), 1),
+        ((0.5, 0.5, 0.5001, 0.5001), 1),
+    ],
+)
+def test_a_box_of_the_readers_is_a_share_of_the_frame_and_at_least_a_pixel(edges, pixels):
+    nodule = outlines.boxed(edges, (120, 160))
+    assert nodule.mask.sum() == pixels
+    assert nodule.what == outlines.BY_READER
 
 
 def test_a_mask_goes_before_a_marked_box():

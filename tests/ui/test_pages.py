@@ -26,7 +26,7 @@ def test_the_navigation_leads_to_every_page_wherever_the_app_is(page, place):
     found = re.findall(r'<a href="([^"]*)"( aria-current="page")?>([^<]*)</a>', html)
     # The page that opens first has no name of its own in its address.
     assert [(urljoin(place + page.path, to), bool(here), name) for to, here, name in found] == [
-        (place + one.path, one == page, one.name) for one in PAGES
+        (place + one.path, one == page, one.name) for one in PAGES if one.listed
     ]
 
 

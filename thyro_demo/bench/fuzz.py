@@ -22,18 +22,21 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from thyro_demo.bench import dicom_files
 from thyro_demo.bundle import manifest
 from thyro_demo.data import datasets, images
 from thyro_demo.errors import ThyroError
 
 SEED = 2026
 SHARES = {
-    "png": 0.16, "jpeg": 0.16, "tiff": 0.16, "gif": 0.12, "ppm": 0.08, "bmp": 0.04, "webp": 0.08,
-    "table": 0.08, "manifest": 0.12,
+    "png": 0.12, "jpeg": 0.12, "tiff": 0.12, "gif": 0.10, "ppm": 0.06, "bmp": 0.04, "webp": 0.06,
+    "heic": 0.08, "dicom": 0.14, "table": 0.06, "manifest": 0.10,
 }  # fmt: skip
 """Kinds of inputs, and how large a share of all each is."""
 
 _PICTURES = ("png", "jpeg", "tiff", "gif", "ppm", "bmp", "webp")
+# Where a file begins to be read: what a DICOM file has before that is nobody's business.
+_BEGINS = {"dicom": 128}
 _SIDE = 40
 _MOST_SHOWN = 4096
 # What parsers stumble on: ends of ranges, signs, lengths, separators.
@@ -89,7 +92,7 @@ def made(kind: str, seed: int, number: int) -> bytes:
     chance = random.Random(f"{kind}:{seed}:{number}")
     content = bytearray(chance.choice(_sound(kind)))
     for _ in range(chance.randint(1, 5)):
-        _damage(content, chance)
+        _damage(content, chance, _BEGINS.get(kind, 0))
     return bytes(content)
 
 
@@ -168,6 +171,8 @@ def _sound(kind: str) -> tuple[bytes, ...]:
     """Make sound files of a kind."""
     if kind in _PICTURES:
         return tuple(_pictures(kind))
+    if kind in ("dicom", "heic"):
+        return tuple(_dicom() if kind == "dicom" else _heic())
     if kind == "table":
         return tuple(text.encode() for text in _TABLES)
     return tuple(json.dumps(facts).encode() for facts in _manifests())
@@ -195,6 +200,29 @@ def _pictures(kind: str) -> Iterator[bytes]:
         with contextlib.suppress(KeyError):
             (image or colour.convert(mode)).save(stream, kind, **options)
         yield stream.getvalue()
+
+
+def _heic() -> Iterator[bytes]:
+    """Write small photos as phones do."""
+    import pillow_heif
+
+    noise = np.random.default_rng(0).integers(0, 255, (_SIDE, _SIDE, 3)).astype(np.uint8)
+    for mode in ("RGB", "L", "RGBA"):
+        stream = io.BytesIO()
+        pillow_heif.from_pillow(Image.fromarray(noise).convert(mode)).save(stream, quality=90)
+        yield stream.getvalue()
+
+
+def _dicom() -> Iterator[bytes]:
+    """Write frames of ultrasound in every transfer syntax, several of them, and in colours."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, _SIDE, _SIDE, 3)).astype(np.uint8)
+    grey = noise[..., 0]
+    for syntax in (*dicom_files.LOSSLESS.values(), *dicom_files.LOSSY.values()):
+        yield dicom_files.write(grey, syntax, "MONOCHROME2")
+    explicit = dicom_files.LOSSLESS["explicit"]
+    yield dicom_files.write(257 * grey.astype(np.uint16), explicit, "MONOCHROME1")
+    yield dicom_files.write(noise, explicit, "RGB")
+    yield dicom_files.write(noise, dicom_files.BASELINE, "YBR_FULL_422")
 
 
 _TABLES = (
@@ -226,12 +254,12 @@ def _manifests() -> Iterator[dict[str, Any]]:
     }  # fmt: skip
 
 
-def _damage(content: bytearray, chance: random.Random) -> None:
-    """Change a file in one place."""
+def _damage(content: bytearray, chance: random.Random, begin: int) -> None:
+    """Change a file in one place, half of the time near where it begins to be read."""
     place = chance.randrange(len(content) + 1)
     # The beginning decides how the rest is read.
     if chance.random() < 0.5:
-        place = min(place, chance.randrange(64))
+        place = min(place, begin + chance.randrange(64))
     how = chance.randrange(6)
     if how == 0 and place < len(content):
         content[place] ^= 1 << chance.randrange(8)

@@ -8,12 +8,16 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from thyro_demo.data.roi import mask_box
+from thyro_demo.data import scan_area
+from thyro_demo.data.roi import mask_box, widen
 from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import ImageError
 
 _GAIN = 1.35
 _ARM = 5
+# How far aside speckle is looked for, in widths of the nodule, and its size in pixels.
+_ASIDE = (1.1, 1.25, 1.5)
+_GRAIN = 4.0
 _NEAR, _FAR = 0.35, 0.65
 
 
@@ -65,7 +69,7 @@ def with_calipers(frame: np.ndarray, ends: Sequence[tuple[int, int]] | None = No
 
 
 def without_nodule(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Cover a nodule with the tissue beside it.
+    """Cover a nodule with tissue like that around it.
 
     Parameters
     ----------
@@ -77,21 +81,28 @@ def without_nodule(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        A copy: below a soft edge, what lies one and a quarter nodules to the left or the right,
-        whichever is more like the tissue around the nodule.
+        A copy: below a soft edge, the brightness of the tissue around the nodule with the speckle
+        of the side whose structure is most like it, so that no airway or vessel comes along.
     """
     box = _box(mask)
-    width = frame.shape[1]
-    ring = binary_dilation(mask, iterations=max(3, box.width // 6)) & ~mask
-    around = _look(frame[ring])
-    sides = []
-    for step in (-round(1.25 * box.width), round(1.25 * box.width)):
-        # What would lie beyond the frame's edge is taken from its mirror image.
-        source = np.abs(np.arange(width) + step)
-        source = np.where(source >= width, 2 * (width - 1) - source, source).clip(0, width - 1)
-        sides.append(frame[:, source])
-    tissue = min(sides, key=lambda side: np.abs(_look(side[mask]) - around).sum())
-    return _blended(frame, tissue, _soft(mask, box.width))
+    near = max(3, box.width // 12)
+    # All that matters of a frame that may be large.
+    window = widen(box, 4 * near / min(box.width, box.height), mask.shape)
+    part, nodule = scan_area.crop(frame, window), scan_area.crop(mask, window)
+    # What borders on the nodule may be its own rim.
+    rim = binary_dilation(nodule, iterations=near)
+    ring = binary_dilation(rim, iterations=2 * near) & ~rim
+    around = part[ring].mean() if ring.any() else frame.mean()
+    steps = [sign * round(aside * box.width) for aside in _ASIDE for sign in (-1, 1)]
+    sides = (_aside(frame, window, step) for step in steps)
+    side = min(sides, key=lambda one: np.abs(one[nodule] - around).mean())
+    # Else the noise of a dark vessel would be blown up.
+    floor = 0.25 * around + 1
+    speckle = (side + floor) / (_smooth(side, _GRAIN) + floor)
+    tissue = np.clip(_spread(part, ring, around, box.width / 3) * speckle, 0, 255)
+    covered = frame.copy()
+    scan_area.crop(covered, window)[:] = _blended(part, tissue, _soft(nodule, box.width))
+    return covered
 
 
 def with_nodule_moved(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -137,9 +148,24 @@ def _box(mask: np.ndarray) -> Box:
     return box
 
 
-def _look(pixels: np.ndarray) -> np.ndarray:
-    """Describe tissue: how bright it is, and how much that varies."""
-    return np.array([pixels.mean(), pixels.std()])
+def _aside(frame: np.ndarray, window: Box, step: int) -> np.ndarray:
+    """Take what is beside a window; what would be beyond the frame's edge is its mirror image."""
+    width = frame.shape[1]
+    source = np.abs(np.arange(window.left, window.right) + step)
+    source = np.where(source >= width, 2 * (width - 1) - source, source).clip(0, width - 1)
+    return frame[window.top : window.bottom, source].astype(np.float32)
+
+
+def _smooth(frame: np.ndarray, sigma: float) -> np.ndarray:
+    return gaussian_filter(frame, (sigma, sigma, 0))
+
+
+def _spread(frame: np.ndarray, ring: np.ndarray, around: float, sigma: float) -> np.ndarray:
+    """Spread the brightness of a ring over what it encloses; `around` is its mean."""
+    weight = ring[..., np.newaxis].astype(np.float32)
+    spread, reach = _smooth(frame * weight, sigma), _smooth(weight, sigma)
+    # Where the filter does not reach, it is the mean that counts.
+    return (spread + 1e-3 * around) / (reach + 1e-3)
 
 
 def _soft(mask: np.ndarray, width: int) -> np.ndarray:

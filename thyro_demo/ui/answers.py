@@ -156,6 +156,7 @@ class Answers:
             results.summary(comparison, self.models.titles, example),
             gr.Column(visible=True),
             gr.CheckboxGroup(choices=_further_heads(comparison), value=heads),
+            gr.Checkbox(value=False),
             shown.tiles(heads, self.models.titles),
             "",
             *_poke_card(visible=True),
@@ -163,7 +164,7 @@ class Answers:
             shown,
         )
 
-    def explain(self, shown: Shown | None, heads: list[str]) -> Iterator[tuple]:
+    def explain(self, shown: Shown | None, heads: list[str], grid: bool = False) -> Iterator[tuple]:
         """Add the heatmaps of further heads, computing only those not yet drawn.
 
         Parameters
@@ -172,23 +173,26 @@ class Answers:
             The comparison on the page.
         heads : list of str
             The heads to show beside softmax.
+        grid : bool, optional
+            Whether to show all of them in a grid instead.
 
         Yields
         ------
         tuple
-            A note, then heatmaps, message and the comparison with them.
+            Notes, then heatmaps, message and the comparison with them.
         """
         if shown is None:
             yield gr.skip(), message(_EXPIRED), gr.skip()
             return
-        yield gr.skip(), message("Drawing the heatmaps …", "busy"), gr.skip()
         refusal = ""
         try:
-            if missing := shown.without_heatmap(heads):
+            if missing := shown.without_heatmap(shown.heads if grid else heads):
                 # The engine knows a frame by all of its pixels.
                 frame = loaded(shown.path)
                 roi = shown.comparison.roi
-            for one in missing:
+            for number, one in enumerate(missing, 1):
+                note = f"Drawing heatmap {number} of {len(missing)} …"
+                yield gr.skip(), message(note, "busy"), gr.skip()
                 drawn = self._engine.explain(frame, one.model, one.head, roi, *_AS_SHOWN)
                 shown = shown.with_heatmap(drawn)
         except ThyroError as error:
@@ -196,7 +200,34 @@ class Answers:
         except Exception:
             yield gr.skip(), message(DEFECT), gr.skip()
             raise
-        yield shown.tiles(heads, self.models.titles), refusal, shown
+        yield shown.tiles(heads, self.models.titles, grid), refusal, shown
+
+    def enclose(self, shown: Shown | None, box: Any, heads: list[str], grid: bool) -> tuple:
+        """Measure the heatmaps by a box that the reader drew on the frame.
+
+        Parameters
+        ----------
+        shown : Shown or None
+            The comparison on the page.
+        box : list of float or None
+            Left, top, right and bottom, as shares of the frame's sides; None without a box.
+        heads : list of str
+            The heads to show beside softmax.
+        grid : bool
+            Whether all of them are shown in a grid.
+
+        Returns
+        -------
+        tuple
+            Heatmaps, message and the comparison with the box.
+        """
+        if shown is None:
+            return gr.skip(), message(_EXPIRED), gr.skip()
+        try:
+            shown = shown.with_box(marks.edges(box))
+        except ThyroError as error:
+            return gr.skip(), message(str(error)), gr.skip()
+        return shown.tiles(heads, self.models.titles, grid), "", shown
 
     def poke(self, shown: Shown | None, key: str | None) -> Iterator[tuple]:
         """Compare the same models on the frame after a change.
@@ -251,7 +282,7 @@ class Answers:
         return before_and_after(change, shown, after, self.models.titles)
 
     def picture(
-        self, shown: Shown | None, heads: list[str], opacity: float, scale: str
+        self, shown: Shown | None, heads: list[str], grid: bool, opacity: float, scale: str
     ) -> Iterator[tuple[str, str]]:
         """Compose the comparison as a picture.
 
@@ -261,6 +292,8 @@ class Answers:
             The comparison on the page.
         heads : list of str
             The heads to show beside softmax.
+        grid : bool
+            Whether to show all of them instead.
         opacity : float
             Opacity of the heatmaps, 0–1.
         scale : str
@@ -276,7 +309,7 @@ class Answers:
             return
         yield "", message("Drawing the picture …", "busy")
         try:
-            maps = shown.ordered(heads)
+            maps = shown.ordered(shown.heads if grid else heads)
             png = compose(shown.comparison, maps, self.models.titles, opacity, scale)
         except Exception:
             yield "", message(DEFECT)
@@ -373,6 +406,7 @@ def _nothing_shown() -> tuple:
         render("empty"),
         gr.Column(visible=False),
         gr.CheckboxGroup(choices=[], value=[]),
+        gr.Checkbox(value=False),
         "",
         "",
         *_poke_card(visible=False),

@@ -13,6 +13,7 @@ from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.examples import Example, collect
 from thyro_demo.ui.gate import GatedBlocks
 from thyro_demo.ui.play import PlayPage
+from thyro_demo.ui.present import PresentPage
 from thyro_demo.ui.warmup import WarmUp
 
 
@@ -37,12 +38,13 @@ def build_ui(
         The app; `thyro_demo.ui.launch.launch` adds its look and its limits.
     """
     offered = collect() if examples is None else examples
+    app = GatedBlocks(title=pages.PAGES[0].title, analytics_enabled=False)
     builders = {
         "Compare": ComparePage(engine, offered, warm_up).build,
         "Play": PlayPage(engine, warm_up).build,
         "Clinic": ClinicPage(engine, offered, warm_up).build,
+        "Present": PresentPage(engine, offered, warm_up, app.place).build,
     }
-    app = GatedBlocks(title=pages.PAGES[0].title, analytics_enabled=False)
     for page in pages.PAGES:
         with app.route(page.name, page.path) if page.path else app:
             pages.head(page)

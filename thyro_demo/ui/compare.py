@@ -104,6 +104,7 @@ class ComparePage(Answers):
             self._summary,
             self._card.column,
             self._card.heads,
+            self._card.grid,
             self._card.maps,
             self._card.message,
             self._poke.column,
@@ -245,12 +246,21 @@ class ComparePage(Answers):
         ).then(fn=None, js=scripts.NO_EXAMPLE)
 
     def _connect_maps(self) -> gr.events.Dependency:
-        explaining = self._card.heads.input(
+        explaining = gr.on(
+            [self._card.heads.input, self._card.grid.input],
             self.explain,
-            [self._shown, self._card.heads],
+            [self._shown, self._card.heads, self._card.grid],
             [self._card.maps, self._card.message, self._shown],
             trigger_mode="always_last",
             **NETWORKS,
+            **_QUIET,
+        )
+        self._card.region.select(
+            self.enclose,
+            [self._shown, self._card.box, self._card.heads, self._card.grid],
+            [self._card.maps, self._card.message, self._shown],
+            js="(shown, box, heads, grid) => [shown, window.thyroRegion.edges(), heads, grid]",
+            trigger_mode="always_last",
             **_QUIET,
         )
         self._poke.change.input(
@@ -264,7 +274,13 @@ class ComparePage(Answers):
         self._card.connect()
         self._card.png.click(
             self.picture,
-            [self._shown, self._card.heads, self._card.opacity, self._card.scale],
+            [
+                self._shown,
+                self._card.heads,
+                self._card.grid,
+                self._card.opacity,
+                self._card.scale,
+            ],
             [self._file, self._card.message],
             **_QUIET,
         ).then(fn=None, inputs=self._file, js=scripts.SAVE % "thyro-comparison.png")

@@ -43,18 +43,21 @@ class GatedBlocks(gr.Blocks):
         settings = app_kwargs or {}
         self.limits = Limits()
         self._embedded = colab_check() or ipython_check() or get_space() is not None
-        guard = Middleware(Guard, place=self._place, limits=self.limits, jobs=Jobs(self))
-        preview = Middleware(Preview, place=self._place)
+        guard = Middleware(Guard, place=self.place, limits=self.limits, jobs=Jobs(self))
+        preview = Middleware(Preview, place=self.place)
         first = [guard, preview, *settings.get("middleware", [])]
         return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
 
-    def _place(self) -> Place:
+    def place(self) -> Place:
         """Describe where the app is at this moment: a public link may come later."""
         return Place(
             pages=tuple(f"/{page}" for page, *_ in self.pages),
             root=self.root_path or "",
             link=self.share_url or "",
             embedded=self._embedded,
+            # Unknown while the server starts, which may already be asked.
+            server=str(getattr(self, "server_name", "")).strip("[]"),
+            port=int(getattr(self, "server_port", 0)),
         )
 
     async def preprocess_data(

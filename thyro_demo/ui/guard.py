@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thyro_demo.ui.jobs import Jobs
@@ -149,6 +149,9 @@ class Guard:
             return
         visit = _Visit(scope, Headers(scope=scope), path_of(scope), self._place())
         send = functools.partial(_add_headers, visit, send)
+        if to := _elsewhere(visit):
+            await RedirectResponse(to)(scope, receive, send)
+            return
         try:
             _check_route(visit)
             _check_site(visit)
@@ -297,6 +300,18 @@ def path_of(scope: Scope) -> str:
     """Remove from a path what a proxy in front has added, as the app's own router does."""
     path, root = scope["path"], scope.get("root_path", "")
     return path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path
+
+
+def _elsewhere(visit: _Visit) -> str:
+    """Return where a page is that is asked for in another way; "" where nothing is."""
+    query = visit.scope.get("query_string", b"").decode("latin-1")
+    page = visit.path.removesuffix("/")
+    # Relative to what was asked for, so that it holds below a proxy's path as well.
+    if visit.reads and page != visit.path and page in visit.place.pages:
+        return f"..{page}{'?' if query else ''}{query}"
+    if visit.reads and visit.path == "/" and parse_qs(query).get("present") == ["1"]:
+        return "./present"
+    return ""
 
 
 def _check_route(visit: _Visit) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 
 from thyro_demo.explain.overlay import COLOUR_SCALES
@@ -9,6 +11,8 @@ from thyro_demo.ui import scripts
 from thyro_demo.ui.html import html_block, render
 
 OPACITY = 0.7
+
+_REGION = Path(__file__).with_name("region.js").read_text(encoding="utf-8")
 
 
 class MapCard:
@@ -42,12 +46,19 @@ class MapCard:
                 info="Computed when asked for: each head looks with its own eyes.",
                 elem_id="thyro-heads",
             )
+            self.grid = gr.Checkbox(
+                label="All heads of all models, small, in one grid", elem_id="thyro-grid"
+            )
             self.message = html_block(elem_id="thyro-map-message")
+            self.region = html_block(render("region"), js_on_load=_REGION, elem_id="thyro-region")
             with gr.Row():
                 self.png = gr.Button("Download PNG", size="sm", min_width=130, elem_id="thyro-png")
                 self.json = gr.Button(
                     "Download JSON", size="sm", min_width=130, elem_id="thyro-json"
                 )
+
+        # Apart from the card, which shows all that it holds when it is shown itself.
+        self.box = gr.JSON(visible="hidden")
 
     def connect(self) -> None:
         """Change opacity and colours in the browser alone."""

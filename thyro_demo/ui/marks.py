@@ -6,10 +6,13 @@ of the frame.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.data.scan_area import Box
+from thyro_demo.errors import ThyroError
 from thyro_demo.ui.html import render
 from thyro_demo.ui.pictures import frame_address
 
@@ -30,6 +33,37 @@ def click(mark: Mark, x: int, y: int) -> Mark:
 def region(mark: Mark) -> Box | None:
     """Return the box of a mark; None while the mark is incomplete."""
     return Box(*mark) if len(mark) == 4 else None
+
+
+def edges(box: Any) -> tuple[float, ...] | None:
+    """Read a box that a page sends as shares of a frame's sides.
+
+    Parameters
+    ----------
+    box : list of float or None
+        Left, top, right and bottom, 0–1.
+
+    Returns
+    -------
+    tuple of float or None
+        The same, checked; None without a box.
+
+    Raises
+    ------
+    ThyroError
+        If it is no such box.
+    """
+    if box is None:
+        return None
+    numbers = (
+        isinstance(box, list) and len(box) == 4 and all(type(one) in (int, float) for one in box)
+    )
+    if not numbers or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+        raise ThyroError(
+            "A box must be left, top, right and bottom as shares of the frame's sides, from 0 to "
+            f"1. Received: {str(box)[:60]}."
+        )
+    return tuple(float(one) for one in box)
 
 
 def sketch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import binary_erosion
@@ -20,7 +21,13 @@ DRAWN = 0.5
 KNOWN = "the nodule"
 """What a mask is of that came with its frame."""
 
-WHITE, GREEN = (255, 255, 255, 230), (110, 235, 131, 255)
+BY_READER = "the box that you drew"
+"""What a mask is of that a reader drew over the heatmaps."""
+
+_OWN = "the nodule that this network draws"
+_SHORT = {BY_READER: "your box", _OWN: "its own outline"}
+
+WHITE, GREEN, YELLOW = (255, 255, 255, 230), (110, 235, 131, 255), (255, 209, 102, 255)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,37 @@ class Nodule:
     what: str
 
 
+class Share(NamedTuple):
+    """How much of a heatmap is on a nodule.
+
+    Attributes
+    ----------
+    part : float
+        Share of the map's energy within the scan area, 0–1.
+    blind : float
+        The same of a blob in the middle, which has not looked.
+    what : str
+        How the nodule is known.
+    """
+
+    part: float
+    blind: float
+    what: str
+
+    @property
+    def sentence(self) -> str:
+        """Both shares in words."""
+        return (
+            f"{self.part:.0%} of this map is on {self.what}; a blob in the middle: "
+            f"{self.blind:.0%}."
+        )
+
+    @property
+    def short(self) -> str:
+        """The share of the map alone, for a caption."""
+        return f"{self.part:.0%} on {_SHORT.get(self.what, self.what)}"
+
+
 def known(mask: np.ndarray | None, roi: Box | None, shape: tuple[int, int]) -> Nodule | None:
     """Choose what is known of a frame's nodule: the mask of an example before a marked box."""
     if mask is not None and mask.any():
@@ -50,8 +88,33 @@ def known(mask: np.ndarray | None, roi: Box | None, shape: tuple[int, int]) -> N
     return Nodule(box, "the marked box")
 
 
-def shares(comparison: Comparison, nodule: Nodule | None) -> dict[tuple[str, str], str]:
-    """Write how much of each heatmap is on the nodule, beside a blob that has not looked."""
+def boxed(edges: tuple[float, ...], shape: tuple[int, int]) -> Nodule:
+    """Turn a box that a reader drew into a mask.
+
+    Parameters
+    ----------
+    edges : tuple of float
+        Left, top, right and bottom, as shares of the frame's sides, 0–1.
+    shape : tuple of int
+        Height and width of the frame.
+
+    Returns
+    -------
+    Nodule
+        At least one pixel.
+    """
+    mask = np.zeros(shape, bool)
+    left, right = (round(edge * shape[1]) for edge in edges[::2])
+    top, bottom = (round(edge * shape[0]) for edge in edges[1::2])
+    mask[
+        min(top, shape[0] - 1) : max(bottom, top + 1),
+        min(left, shape[1] - 1) : max(right, left + 1),
+    ] = True
+    return Nodule(mask, BY_READER)
+
+
+def shares(comparison: Comparison, nodule: Nodule | None) -> dict[tuple[str, str], Share]:
+    """Measure how much of each heatmap is on the nodule, beside a blob that has not looked."""
     box, found = comparison.box, {}
     blind = scan_area.crop(centred_gaussian(comparison.frame.shape[:2], box), box)
     for shown in comparison.predictions:
@@ -61,9 +124,7 @@ def shares(comparison: Comparison, nodule: Nodule | None) -> dict[tuple[str, str
             continue
         mask = scan_area.crop(drawn.mask, box)
         share, guess = energy(scan_area.crop(shown.heatmap, box), mask), energy(blind, mask)
-        found[shown.model, shown.head] = (
-            f"{share:.0%} of this map is on {drawn.what}; a blob in the middle: {guess:.0%}."
-        )
+        found[shown.model, shown.head] = Share(share, guess, drawn.what)
     return found
 
 
@@ -83,4 +144,4 @@ def border(nodule: np.ndarray, colour: tuple[int, int, int, int] = WHITE) -> str
 def _own(nodules: Mapping[str, np.ndarray], model: str) -> Nodule | None:
     """Take what a network draws itself for the nodule."""
     mask = nodules[model] >= DRAWN if model in nodules else np.zeros((1, 1), bool)
-    return Nodule(mask, "the nodule that this network draws") if mask.any() else None
+    return Nodule(mask, _OWN) if mask.any() else None

@@ -20,11 +20,14 @@ class Page(NamedTuple):
         Its address after that of the app, without a slash; "" for the page that opens first.
     line : str
         What one does there, in a sentence: under its heading, and where a link is posted.
+    listed : bool
+        Whether the navigation leads there; else a page does that is.
     """
 
     name: str
     path: str
     line: str
+    listed: bool = True
 
     @property
     def title(self) -> str:
@@ -48,6 +51,12 @@ PAGES = (
         "Clinic",
         "clinic",
         "One nodule: what TI-RADS says, what a model says, and where they disagree.",
+    ),
+    Page(
+        "Present",
+        "present",
+        "The examples one after another before a class: the question first, the answer on a key.",
+        listed=False,
     ),
 )
 """In the order of the navigation; `thyro_demo.ui.build` has the builder of each."""

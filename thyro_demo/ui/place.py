@@ -36,12 +36,18 @@ class Place(NamedTuple):
         The public link; "" without one.
     embedded : bool
         Whether a notebook, or a host such as Hugging Face, shows the app in a frame.
+    server : str
+        Address of this computer that it listens at.
+    port : int
+        Its port there.
     """
 
     pages: tuple[str, ...]
     root: str = ""
     link: str = ""
     embedded: bool = False
+    server: str = "127.0.0.1"
+    port: int = 0
 
     def hosts(self, headers: Headers) -> set[str]:
         """Collect the hosts, with their ports, whose pages are the app's own."""
@@ -55,7 +61,7 @@ class Place(NamedTuple):
         """Choose the headers that bind the page, and those that keep it out of frames."""
         # A notebook shows the page in a frame of its own page, whose address nobody knows; in Colab
         # the page does not even know its own.
-        local = _is_loopback(headers.get("host", ""))
+        local = is_loopback(headers.get("host", ""))
         if not self.root and not self._by_link(headers):
             if local:
                 return {"Content-Security-Policy": _POLICY}
@@ -82,7 +88,8 @@ class Place(NamedTuple):
         return bool(self.link) and headers.get("host") == urlsplit(self.link).netloc
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Check whether a host, with a port or without one, is this computer as it calls itself."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or ipaddress.ip_address(name).is_loopback

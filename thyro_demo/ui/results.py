@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from thyro_demo.evaluate.formatting import percent
 from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.html import render
+from thyro_demo.ui.outlines import Share
 from thyro_demo.ui.pictures import blank, frame_address, map_address, thumbnail
 
 _JUDGED = ("malignant", "benign")
@@ -26,6 +28,27 @@ _JUDGED = ("malignant", "benign")
 
 NO_EVIDENCE = "No evidence for the label “malignant”: this map is empty."
 """What stands in the place of a heatmap that would be a blank picture."""
+
+
+class Lines(NamedTuple):
+    """Lines that are laid over heatmaps, as data addresses.
+
+    Attributes
+    ----------
+    borders : mapping of str to (str or None)
+        By model, the outline of the nodule it draws.
+    known : str or None
+        The outline that came with the frame; shown when it is asked for.
+    box : str or None
+        The edge of a box that the reader drew.
+    """
+
+    borders: Mapping[str, str | None]
+    known: str | None
+    box: str | None
+
+
+NO_LINES = Lines({}, None, None)
 
 
 class Wording(NamedTuple):
@@ -107,9 +130,9 @@ def heatmaps(
     frame: np.ndarray,
     predictions: Sequence[Prediction],
     titles: Mapping[str, str],
-    borders: Mapping[str, str | None] | None = None,
-    shares: Mapping[tuple[str, str], str] | None = None,
-    known: str | None = None,
+    lines: Lines = NO_LINES,
+    shares: Mapping[tuple[str, str], Share] | None = None,
+    grid: bool = False,
 ) -> str:
     """Write the heatmaps over their frame: a row for each head, a column for each model.
 
@@ -121,12 +144,12 @@ def heatmaps(
         Those without a heatmap are passed over.
     titles : mapping of str to str
         Display name of each model.
-    borders : mapping of str to (str or None), optional
-        By model, the outline of the nodule it draws, as a data address.
-    shares : mapping of (str, str) to str, optional
-        By model and head, a sentence on how much of the map is on the nodule.
-    known : str, optional
-        The outline that came with the frame, as a data address; shown when it is asked for.
+    lines : Lines, optional
+        What is drawn over them.
+    shares : mapping of (str, str) to Share, optional
+        By model and head, how much of the map is on the nodule.
+    grid : bool, optional
+        Whether they are small, with a row for each model and a column for each head.
 
     Returns
     -------
@@ -137,19 +160,23 @@ def heatmaps(
     models = list(dict.fromkeys(prediction.model for prediction in shown))
     by_model = sorted(shown, key=lambda prediction: models.index(prediction.model))
     height, width = frame.shape[:2]
+    row_of = attrgetter("model" if grid else "head")
+    rows = {
+        row: [one for one in by_model if row_of(one) == row]
+        for row in dict.fromkeys(row_of(one) for one in (by_model if grid else shown))
+    }
     return render(
         "heatmaps",
         frame=frame_address(frame),
         ratio=f"{width}/{height}",
-        columns=min(max(len(models), 2), 3),
-        rows={
-            head: [prediction for prediction in by_model if prediction.head == head]
-            for head in dict.fromkeys(prediction.head for prediction in shown)
-        },
+        columns=max(len(row) for row in rows.values())
+        if grid and rows
+        else min(max(len(models), 2), 3),
+        rows=rows,
+        grid=grid,
         titles=titles,
-        borders=borders or {},
+        lines=lines,
         shares=shares or {},
-        known=known,
         head_title=head_title,
         wording=wording,
         map_address=map_address,

@@ -294,6 +294,7 @@ SHOW_RESULTS = (
     """
 () => {
   window.thyro.running = 0;
+  window.thyroRegion.again();
   const page = document.getElementById('thyro-page');
   const place = window.thyro.follow && !page.querySelector('.thyro-empty') ? page : null;
   if (place) window.thyroTab('scores');"""

@@ -32,12 +32,15 @@ class Shown:
         The comparison with a frame and heatmaps that fit the page.
     nodule : Nodule or None
         Where the nodule is known to be, in the coordinates of that frame.
+    drawn : Nodule or None
+        A box that the reader drew on it.
     """
 
     path: str
     record: dict[str, Any]
     comparison: Comparison
     nodule: outlines.Nodule | None
+    drawn: outlines.Nodule | None = None
 
     @classmethod
     def of(cls, path: str, comparison: Comparison, mask: np.ndarray | None) -> Shown:
@@ -73,6 +76,17 @@ class Shown:
         ]
         return replace(self, comparison=replace(self.comparison, predictions=predictions))
 
+    def with_box(self, edges: tuple[float, ...] | None) -> Shown:
+        """Measure the heatmaps by a box of the reader's, or no longer; see `outlines.boxed`."""
+        shape = self.comparison.frame.shape[0], self.comparison.frame.shape[1]
+        return replace(self, drawn=None if edges is None else outlines.boxed(edges, shape))
+
+    @property
+    def heads(self) -> list[str]:
+        """All heads beside softmax, in the order of their first model."""
+        heads = dict.fromkeys(one.head for one in self.comparison.predictions)
+        return [head for head in heads if head != "softmax"]
+
     def ordered(self, heads: Sequence[str]) -> list[Prediction]:
         """Order what is to be shown: softmax, where there is one, then the heads asked for."""
         wanted = ["softmax", *heads]
@@ -102,18 +116,39 @@ class Shown:
             Image.fromarray(small).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
         )
 
-    def tiles(self, heads: Sequence[str], titles: dict[str, str]) -> str:
-        """Write the heatmaps asked for, each with its share on the nodule."""
-        shares = outlines.shares(self.comparison, self.nodule)
-        borders = {name: outlines.border(drawn) for name, drawn in self.comparison.nodules.items()}
-        drawn = self.nodule is not None and self.nodule.what == outlines.KNOWN
+    def tiles(self, heads: Sequence[str], titles: dict[str, str], grid: bool = False) -> str:
+        """Write the heatmaps asked for, each with its share on the nodule.
+
+        Parameters
+        ----------
+        heads : sequence of str
+            The heads to show beside softmax.
+        titles : dict of str to str
+            Display name of each model.
+        grid : bool, optional
+            Whether to show all heads instead, small, with a row for each model.
+
+        Returns
+        -------
+        str
+            HTML.
+        """
+        nodules = self.comparison.nodules.items()
+        is_known = self.nodule is not None and self.nodule.what == outlines.KNOWN
         return results.heatmaps(
             self.comparison.frame,
-            self.ordered(heads),
+            self.ordered(self.heads if grid else heads),
             titles,
-            borders,
-            shares,
-            outlines.border(self.nodule.mask, outlines.GREEN) if drawn and self.nodule else None,
+            results.Lines(
+                # A box of the reader's takes the place of what the networks draw.
+                {} if self.drawn else {name: outlines.border(one) for name, one in nodules},
+                outlines.border(self.nodule.mask, outlines.GREEN)
+                if is_known and self.nodule
+                else None,
+                outlines.border(self.drawn.mask, outlines.YELLOW) if self.drawn else None,
+            ),
+            outlines.shares(self.comparison, self.drawn or self.nodule),
+            grid,
         )
 
 

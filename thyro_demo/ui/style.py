@@ -6,7 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE_SHEETS = [Path(__file__).with_name(name) for name in ("style.css", "play.css", "clinic.css")]
+STYLE_SHEETS = [
+    Path(__file__).with_name(f"{name}.css") for name in ("style", "play", "clinic", "present")
+]
 
 _TEAL = gr.themes.Color(
     c50="#eef7f8",
