@@ -13,7 +13,9 @@ from thyro_demo.errors import BundleError
 from thyro_demo.models import backbones, networks
 
 # One more block of the same layers takes longer to build, and is like the last.
-_LARGEST = ("densenet201", "resnet101", "inception-resnet-v2")
+_LARGEST = (
+    "densenet201", "resnet101", "inception-resnet-v2", "inception-v3", "xception", "resnet50v2",
+)  # fmt: skip
 _NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in _LARGEST else name
           for name in backbones.BACKBONES]  # fmt: skip
 

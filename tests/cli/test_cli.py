@@ -170,6 +170,7 @@ def test_environment_is_set_for_the_imports_and_the_users_own_setting_wins(comma
     assert seen["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
+@pytest.mark.slow
 def test_networks_work_whatever_another_project_asked_of_keras(
     tiny_weights, spotted_frames, tmp_path
 ):

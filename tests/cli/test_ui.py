@@ -79,6 +79,7 @@ NETWORK_OF_A_HOSPITAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_an_app_among_proxies_and_strangers_starts_and_leaves_nothing(tiny_weights, tmp_path):
     # Somebody else's, where Gradio would like to have its own.

@@ -22,7 +22,9 @@ from thyro_demo.training.loop import train_stage
 from thyro_demo.training.stage import Stage
 
 # The largest networks run through the same checks where time is no matter.
-_LARGEST = ("densenet201", "resnet101", "inception-resnet-v2")
+_LARGEST = (
+    "densenet201", "resnet101", "inception-resnet-v2", "inception-v3", "xception", "resnet50v2",
+)  # fmt: skip
 _ROWS = [pytest.param(name, marks=pytest.mark.slow) if name in _LARGEST else name
          for name in BACKBONES]  # fmt: skip
 

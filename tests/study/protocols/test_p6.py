@@ -108,6 +108,7 @@ def test_the_report_sets_each_task_beside_what_was_printed(small, tmp_path):
     assert report.write(found, tmp_path / "P6").exists()
 
 
+@pytest.mark.slow
 def test_a_fold_that_fails_leaves_the_other_tasks(small, monkeypatch, written, holds):
     good, _, frames = plan._experiments(small)
     # A text in place of an image.
