@@ -115,6 +115,8 @@ class Result(_Part):
         How intervals were computed. Figures, percent and gains need all three.
     note : str
         What a reader has to know besides; shown below the table.
+    measured_on : str
+        What the figures are of, where the command would now measure something else.
     imported : bool
         Whether the file holds the published digits alone, from before studies wrote such files.
     """
@@ -125,6 +127,7 @@ class Result(_Part):
     unit: str = ""
     interval: Interval | None = None
     note: str = ""
+    measured_on: str = ""
     imported: bool = False
     columns: tuple[Column, ...]
     rows: tuple[dict[str, Cell], ...]
@@ -175,7 +178,8 @@ class Result(_Part):
         about = "; ".join(known) + ". " if known else ""
         command = self.made_by.startswith("python ")
         made = f"*Made by* `{self.made_by}`." if command else f"*Made by* {self.made_by}."
-        below = f"{about}{made}" + (f" {self.note}" if self.note else "")
+        measured = f"**Measured on {self.measured_on}.**" if self.measured_on else ""
+        below = " ".join(filter(None, (f"{about}{made}", self.note, measured)))
         return f"{self.what}\n\n{self.markdown()}\n\n{below}"
 
     def _where(self) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from thyro_demo.bundle import manifest
 from thyro_demo.data import datasets, splits
 from thyro_demo.errors import RecipeError, StudyError
 from thyro_demo.evaluate import metrics
@@ -41,6 +42,15 @@ def test_every_frame_is_scored_once_inside_and_once_with_its_source_held_out(fou
             assert set(known["source"]) == {other}
     assert scores["probability"].between(0, 1).all()
     assert not scores["path"].str.startswith("/").any()
+
+
+def test_an_svm_reads_of_a_network_what_that_of_its_bundle_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan.networks, "features", lambda *given: given)
+    bundle = manifest.weights_root() / "efficientnet-b0"
+    facts = manifest.read_manifest(bundle)
+    made, tap = plan.features_as_shipped("efficientnet-b0", Setting(tmp_path, tmp_path), None)
+    assert made == ("efficientnet-b0", str(bundle), None, (facts["pooling"],), facts["input_size"])
+    assert tap == facts["pooling"] == "nodule"
 
 
 def test_tables_are_those_of_the_scores(found):

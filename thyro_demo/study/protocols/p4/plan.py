@@ -73,7 +73,9 @@ def run(setting: Setting) -> Report:
         )
     everything = held_out.inside(records, np.ones(len(records), bool), "all sources")
     parted = {source: held_out.held_out(records, source) for source in sources}
-    read = {name: _features(name, setting, networks.frames(records)) for name in _networks()}
+    read = {
+        name: features_as_shipped(name, setting, networks.frames(records)) for name in _networks()
+    }
     wanted = {
         trial.title: held_out.svms(trial, read, fixed=_FAST_HEADS if setting.fast else None)
         for trial in (everything, *(trial for pair in parted.values() for trial in pair))
@@ -100,7 +102,7 @@ def _networks() -> list[str]:
     return list(dict.fromkeys(name for members in SYSTEMS.values() for name in members))
 
 
-def _features(name: str, setting: Setting, shown: Job) -> tuple[Job, str]:
+def features_as_shipped(name: str, setting: Setting, shown: Job) -> tuple[Job, str]:
     """Make the features of a network and choose what an SVM reads of them, as its bundle does."""
     weights, size, tap = setting.initial_weights(name), None, "std"
     folder = manifest.weights_root() / name
@@ -108,7 +110,8 @@ def _features(name: str, setting: Setting, shown: Job) -> tuple[Job, str]:
         initial_weights.check_not_trained_on(folder)
         facts = manifest.read_manifest(folder)
         weights, size = str(folder), facts["input_size"]
-        tap = "avg" if facts.get("pooling", "average") == "average" else "std"
+        pooling = facts.get("pooling", "average")
+        tap = "avg" if pooling == "average" else pooling
     side = _FAST_SIDE if setting.fast else size
     return networks.features(name, weights, shown, (tap,), side), tap
 
