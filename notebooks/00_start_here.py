@@ -97,13 +97,14 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## What you will build
 #
-# The **thyroid** is a gland in the neck. Lumps in it, **nodules**, are common, and most are
-# harmless (**benign**); a few are cancer (**malignant**). Doctors look at them with **ultrasound**,
-# which draws a picture from echoes of sound; one such picture is a **frame**. This course builds
-# what many papers describe: a program that learns from frames with known answers (**labels**, here
-# "benign" or "malignant"), looks at a new frame and answers with a number between 0 and 1, the
-# **model score**: the nearer to 1, the more the frame resembles those that were labelled malignant.
-# You will also learn what few papers say: how such a program fools its makers.
+# The **thyroid** is a gland in the neck. Lumps in it, **[nodules][nodule]**, are common, and most
+# are harmless (**benign**); a few are cancer (**[malignant][malignant]**). Doctors look at them
+# with **ultrasound**, which draws a picture from echoes of sound; one such picture is a
+# **[frame][frame]**. This course builds what many papers describe: a program that learns from
+# frames with known answers (**[labels][label]**, here "benign" or "malignant"), looks at a new
+# frame and answers with a number between 0 and 1, the **[model score][model-score]**: the nearer to
+# 1, the more the frame resembles those that were labelled malignant. You will also learn what few
+# papers say: how such a program fools its makers.
 #
 # | Chapter | You will … |
 # |---|---|
@@ -122,10 +123,18 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 #
 # ## A first look
 #
-# We begin at the end, with three finished **networks** (programs with millions of numbers that were
-# adjusted on examples). We need a picture. Real ones belong to patients, so we draw one by the
-# physics of ultrasound: a **phantom**. No neck was ever under this probe (the part of the scanner
-# that is held to the skin).
+# We begin at the end, with three finished **[networks][neural-network]** (programs with millions of
+# numbers that were adjusted on examples). We need a picture. Real ones belong to patients, so we
+# draw one by the physics of ultrasound: a **[phantom][phantom]**. No neck was ever under this probe
+# (the part of the scanner that is held to the skin).
+#
+# [nodule]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#nodule
+# [malignant]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#malignant
+# [frame]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#frame
+# [label]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#label
+# [model-score]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#model-score
+# [neural-network]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#neural-network
+# [phantom]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#phantom
 
 # %%
 CASE = "Very hypoechoic, taller than wide"
@@ -141,10 +150,17 @@ show.picture(figure)
 # We know the line because we drew the nodule; on a real frame an expert draws it, and another
 # expert draws another one.
 #
-# Now the three networks, called VGG-16, ResNet-50 and EfficientNet-B0. Each has three **heads**,
-# small classifiers that turn what the network has found into a score. They are called softmax, SVM
-# and forest; chapter 4 explains them, here they are three readers of the same findings. A score at
-# or above the head's **threshold** counts as "flagged".
+# Now the three networks, called VGG-16, ResNet-50 and EfficientNet-B0. Each has three
+# **[heads][head]**, small classifiers that turn what the network has found into a score. They are
+# called [softmax][softmax], [SVM][svm] and [forest][random-forest]; chapter 4 explains them, here
+# they are three readers of the same findings. A score at or above the head's
+# **[threshold][threshold]** counts as "flagged".
+#
+# [head]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#head
+# [softmax]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#softmax
+# [svm]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#svm
+# [random-forest]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#random-forest
+# [threshold]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#threshold
 
 # %%
 engine = Engine()
@@ -167,8 +183,10 @@ pd.DataFrame(
 # Do they agree? If not, which one would you believe, and why? The same frame, the same nodule, and
 # nine answers: the rest of the course is about what to make of them.
 #
-# Where did each network look? A **heatmap** (chapter 6) colours the places that, by a calculation,
-# raised the score. We draw one for one head of each network:
+# Where did each network look? A **[heatmap][heatmap]** (chapter 6) colours the places that, by a
+# calculation, raised the score. We draw one for one head of each network:
+#
+# [heatmap]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#heatmap
 
 # %%
 seen = [one for one in answer.predictions if one.heatmap is not None]
@@ -193,14 +211,20 @@ print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
 # %% [markdown]
 # ## How good are these networks?
 #
-# Their makers' answer is in each **model card**, a page that comes with a network. The
-# **AUROC** (area under the receiver operating characteristic curve) is the chance that a malignant
-# frame, taken at random, gets a higher score than a benign one: 0.5 is a coin, 1 is perfect. The
-# brackets hold a 95 % interval, the range in which the number plausibly lies for patients like
-# these. Both come from real frames, scored **out of fold**: by a head that had not learned from
-# that patient (as far as the sets say who is who). The last line is a **control**, something that
-# cannot know what we hope the network knows: a "classifier" that sees nothing but the width and
-# height of the file.
+# Their makers' answer is in each **[model card][model-card]**, a page that comes with a network.
+# The **[AUROC][auroc]** is the chance that a malignant frame, taken at random, gets a higher score
+# than a benign one: 0.5 is a coin, 1 is perfect. The brackets hold a 95 %
+# [interval][confidence-interval], the range in which the number plausibly lies for patients like
+# these. Both come from real frames, scored **[out of fold][out-of-fold]**: by a head that had not
+# learned from that patient (as far as the sets say who is who). The last line is a
+# **[control][control]**, something that cannot know what we hope the network knows: a "classifier"
+# that sees nothing but the width and height of the file.
+#
+# [model-card]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#model-card
+# [auroc]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#auroc
+# [confidence-interval]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#confidence-interval
+# [out-of-fold]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#out-of-fold
+# [control]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#control
 
 # %%
 found = {}
@@ -220,7 +244,7 @@ show.picture(
 # %% [markdown]
 # *What to see:* the dashed line is the coin. How far are the networks from it, and how far
 # is the control? A classifier that never saw the picture is better than a coin: in these data the
-# *source* of an image (the place it comes from) goes along with its **class** (benign or
+# *[source][source]* of an image (the place it comes from) goes along with its **class** (benign or
 # malignant), and sources store files of different sizes. Chapter 5 takes that apart.
 #
 # ## In Colab or on your own computer?
@@ -266,6 +290,8 @@ show.picture(
 # - several of these, with a colon between them (on Windows a semicolon): `"p1:busi:drive:sets"`.
 #
 # What is there to be had, and under which terms:
+#
+# [source]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#source
 
 # %%
 pd.DataFrame(
@@ -295,7 +321,8 @@ pd.DataFrame(
 #    labelled malignant, of the frames of 300 × 225 pixels 56 %, of the rest 46 %. Whoever learns to
 #    tell archives apart looks clever.
 # 2. **The answer is printed on the image.** 49 of the 244 DDTI frames show a grade such as
-#    "TIRADS 2 (4A)". Everything here crops to the scan area first.
+#    "TIRADS 2 (4A)" (see [TI-RADS][ti-rads]). Everything here crops to the [scan area][scan-area]
+#    first.
 # 3. **Copies.** A set is published in two parts, one to learn from (train), one to be asked about
 #    (test). Five images are in both.
 # 4. **The labels are opinions.** Many are a doctor's grade, not what a needle or surgery found. A
@@ -344,6 +371,9 @@ pd.DataFrame(
 # of birth; file names, dates and the printed name of the hospital may identify her together.
 #
 # </details>
+#
+# [ti-rads]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#ti-rads
+# [scan-area]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#scan-area
 
 # %% [markdown]
 # ## Quiz

@@ -161,11 +161,14 @@ print(f"A border under {BORDERS[-1]:.0f} mm of pure fat is drawn at {drawn_at:.1
 #
 # ### 3. Attenuation and gain
 #
-# Tissue swallows and scatters sound: **attenuation**. A rule of thumb is half a **decibel** (dB)
-# for each centimetre and megahertz, on the way down and again on the way back. (Decibels count
-# powers of ten: −10 dB is a tenth of the power, −20 dB a hundredth.) The scanner turns up the
-# volume with the time that has passed, the **gain** over depth (on the knobs: TGC, time gain
-# compensation). We send sound into a block of the same tissue everywhere.
+# Tissue swallows and scatters sound: **[attenuation][attenuation]**. A rule of thumb is half a
+# **decibel** (dB) for each centimetre and megahertz, on the way down and again on the way back.
+# (Decibels count powers of ten: −10 dB is a tenth of the power, −20 dB a hundredth.) The scanner
+# turns up the volume with the time that has passed, the **[gain][gain]** over depth (on the knobs:
+# TGC, time gain compensation). We send sound into a block of the same tissue everywhere.
+#
+# [attenuation]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#attenuation
+# [gain]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#gain
 
 # %%
 DEPTH, WIDE = (400, 160) if FAST else (400, 240)
@@ -198,8 +201,10 @@ show.picture(figure)
 # ### 4. The point-spread function
 #
 # What does a single point look like, far smaller than anything the probe can resolve? Not like a
-# point. Its blot is the **point-spread function** of the scanner: short along the beam (the length
-# of the pulse), longer across it (the width of the beam).
+# point. Its blot is the **[point-spread function][point-spread-function]** of the scanner: short
+# along the beam (the length of the pulse), longer across it (the width of the beam).
+#
+# [point-spread-function]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#point-spread-function
 
 # %%
 FINE = 0.05
@@ -307,10 +312,13 @@ show.picture(figure)
 # the capsule of the gland is; a rough one (right) is a row of speckles. (A smooth border that
 # slopes away sends its echo elsewhere, like a mirror, and may not be seen at all.)
 #
-# ### 8. Shadow
+# ### 8. Acoustic shadowing
 #
 # Calcium sends much of the sound back and swallows much of the rest. What lies behind is hardly
-# lit. We put a bright plate of calcium at 10 mm into even tissue; nobody draws the shadow.
+# lit: an **[acoustic shadow][acoustic-shadowing]**. We put a bright plate of calcium at 10 mm into
+# even tissue; nobody draws the shadow.
+#
+# [acoustic-shadowing]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#acoustic-shadowing
 
 # %%
 middle = slice(WIDE // 2 - 20, WIDE // 2 + 20)
@@ -332,10 +340,12 @@ show.picture(figure)
 # is not tissue, it is missing light. To a doctor it says "calcium above"; a network can learn
 # the same.
 #
-# ### 9. Enhancement behind fluid
+# ### 9. Posterior enhancement
 #
 # The reverse: fluid swallows almost nothing, but the scanner turns the volume up with depth all the
-# same. What lies behind fluid is lit too well.
+# same. What lies behind fluid is lit too well: **[posterior enhancement][posterior-enhancement]**.
+#
+# [posterior-enhancement]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#posterior-enhancement
 
 # %%
 bubble = seeing.disc(TISSUE.shape, (13.0, WIDE / 2 * seeing.SPACING_MM), 5.0)
@@ -351,8 +361,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the fluid itself is black, and below it hangs a bright veil. Black with a veil
-# speaks for fluid (a **cyst**, mostly harmless); black without one asks for a second look, for
-# solid tissue can be very dark as well. Shadow and veil are clues, not proofs.
+# speaks for fluid (a **[cyst][cyst]**, mostly harmless); black without one asks for a second look,
+# for solid tissue can be very dark as well. Shadow and veil are clues, not proofs.
 #
 # ### 10. Log compression and dynamic range
 #
@@ -360,6 +370,8 @@ show.picture(figure)
 # greys. So the scanner shows the logarithm: each step of grey is so many decibels. The decibels
 # from black to white are the **dynamic range**, a knob on the scanner. Here is a dark round nodule
 # with a plate of calcium in it.
+#
+# [cyst]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#cyst
 
 # %%
 both = seeing.insonate(np.where(bubble, -8, 0) + 20 * plate, SLOPE + 8 * plate, SLOPE, seed=SEED)
@@ -396,14 +408,16 @@ show.picture(figure)
 # | Echogenic foci | bright dots? | none, large comet tails: 0 | punctate (pinpoint) foci: 3 |
 #
 # Between the ends lie 1 and 2 points: mixed composition 1; as bright as the gland (**isoechoic**)
-# or brighter 1, darker (**hypoechoic**) 2, while "very" means darker than the neck's muscles;
-# coarse calcifications 1, a rim of calcium 2. A comet tail is a bright dot with a fading streak
-# below it, mostly a sign of harmless colloid. Foci of several kinds add up. A spongiform nodule has
-# 0 points, whatever else is seen.
+# or brighter 1, darker (**[hypoechoic][echogenicity]**) 2, while "very" means darker than the
+# neck's muscles; coarse calcifications 1, a rim of calcium 2. A comet tail is a bright dot with a
+# fading streak below it, mostly a sign of harmless colloid. Foci of several kinds add up. A
+# spongiform nodule has 0 points, whatever else is seen.
 #
 # The sum gives a **level**: TR1 (0 points, benign), TR2 (2), TR3 (3), TR4 (4 to 6), TR5 (7 or more,
 # highly suspicious); a sum of 1 has no level in the table. We take one nodule and change one
 # feature at a time.
+#
+# [echogenicity]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#echogenicity
 
 # %%
 SOLID = "solid or almost completely solid"
@@ -467,10 +481,13 @@ show.picture(figure)
 # rule is ours and far steeper than in a clinic, where even a TR5 nodule is often benign.)
 #
 # What ACR TI-RADS 2017 advises depends on the level and on the longest diameter: to take cells out
-# of the nodule with a thin needle (**fine-needle aspiration**, `fna`), to scan it again in later
-# years (`follow-up`), or neither. It is a guideline about whom to sample and whom to watch, and no
-# diagnosis: a nodule too small for either can be cancer, and most that are sampled are benign. Here
-# is the advice for each level, looked up for the fewest points that reach it:
+# of the nodule with a thin needle (**[fine-needle aspiration][fine-needle-aspiration]**, `fna`), to
+# scan it again in later years (`follow-up`), or neither. It is a guideline about whom to sample and
+# whom to watch, and no diagnosis: a nodule too small for either can be cancer, and most that are
+# sampled are benign. Here is the advice for each level, looked up for the fewest points that reach
+# it:
+#
+# [fine-needle-aspiration]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#fine-needle-aspiration
 
 # %%
 LEAST = (0, 2, 3, 4, 7)
@@ -509,9 +526,11 @@ show.picture(figure)
 # is printed *inside* the scan (a measuring cross, a mark), no crop can remove it: look for it
 # before you trust a model. A frame without any border should keep (nearly) all of its pixels.
 #
-# The second choice is how much of the neck to show. A **region of interest** (ROI) is a box around
-# the nodule, drawn by a person, with a margin. It makes the task easier, and it uses knowledge: who
-# draws the box has found the nodule already.
+# The second choice is how much of the neck to show. A **[region of interest][region-of-interest]**
+# (ROI) is a box around the nodule, drawn by a person, with a margin. It makes the task easier, and
+# it uses knowledge: who draws the box has found the nodule already.
+#
+# [region-of-interest]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#region-of-interest
 
 # %%
 frame, tight = collection.pick_nodule(collection.outlined_frames(lesson))
@@ -604,11 +623,13 @@ show.picture(figure)
 # ### Near duplicates
 #
 # Collections from the web often hold the same frame twice: another size, another brightness, saved
-# again. For a computer these are different files: **near duplicates**. We look for them with a
-# **perceptual hash**, a fingerprint of what a picture looks like. Any picture is a sum of waves,
-# broad ones and fine ones; the hash asks of each of the 64 broadest "is its number above the
-# median?". Near duplicates answer alike. The phantoms have none, so for them we hide three; real
-# sets are taken as they are.
+# again. For a computer these are different files: **[near duplicates][near-duplicate]**. We look
+# for them with a **perceptual hash**, a fingerprint of what a picture looks like. Any picture is a
+# sum of waves, broad ones and fine ones; the hash asks of each of the 64 broadest "is its number
+# above the median?". Near duplicates answer alike. The phantoms have none, so for them we hide
+# three; real sets are taken as they are.
+#
+# [near-duplicate]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#near-duplicate
 
 # %%
 found = collection.with_duplicates(lesson, records)
@@ -664,8 +685,10 @@ show.picture(figure)
 #
 # Now the trap. Two frames of one patient show the same neck and mostly carry the same label. If one
 # of them is in training and the other is asked about, the model may just recognise the neck. That
-# is a **leak**: the answer crosses from one side to the other. Let us split once by image and once
-# by group, and count.
+# is a **[leak][leak]**: the answer crosses from one side to the other. Let us split once by image
+# and once by group, and count.
+#
+# [leak]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#leak
 
 # %%
 FOLDS = 3 if FAST else 5
@@ -705,15 +728,17 @@ print("Split by group: nothing crosses.")
 #
 # Take the simplest model that can remember: it keeps all training frames, and answers for a new one
 # by whether the most similar malignant frame or the most similar benign frame is closer. We measure
-# it with the **AUROC** (area under the receiver operating characteristic curve): take one malignant
-# and one benign frame at random; how often does the malignant one get the higher score (a tie
-# counts half)? 0.5 is a coin, 1 is perfect. The **interval** beside it estimates how far the number
-# would move with other patients of the same kind: we draw as many groups as we have, with
-# replacement (the same group may come twice, another not at all), two thousand times, and keep the
-# middle 95 % of the answers. This is called a **bootstrap**.
+# it with the **[AUROC][auroc]**: 0.5 is a coin, 1 is perfect. The **interval** beside it estimates
+# how far the number would move with other patients of the same kind: we draw as many groups as we
+# have, with replacement (the same group may come twice, another not at all), two thousand times,
+# and keep the middle 95 % of the answers. This is called a **[bootstrap][bootstrap]**.
 #
-# Beside it is a **control**, something that cannot know what we hope a model knows: a model
-# that is shown the *size of the file* and nothing else.
+# Beside it is a **[control][control]**: a model that is shown the *size of the file* and nothing
+# else.
+#
+# [auroc]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#auroc
+# [bootstrap]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#bootstrap
+# [control]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#control
 
 # %%
 rows = collection.thumbnails(joined)

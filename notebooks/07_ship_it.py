@@ -200,11 +200,13 @@ for heading in ("What it is", "Where it fails"):
 
 # %% [markdown]
 # Read "Where it fails" aloud, slowly. Which of these failures could you have found from a figure
-# such as "AUROC 0.85", how often a malignant frame scores above a benign one?
+# such as "[AUROC][auroc] 0.85"?
 #
 # Two guidelines list what a report of a model has to say: **TRIPOD+AI** (Collins et al., BMJ 2024,
 # for every prediction model) and **CLAIM** (Tejani et al., Radiology: Artificial Intelligence 2024,
 # for imaging). Our cards answer item by item, and say so where the answer is "no":
+#
+# [auroc]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#auroc
 
 # %%
 items = shipping.checklist(card)
@@ -236,8 +238,11 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 # A network answers whatever it is shown: a cat gets a score, and may be flagged. A guard comes
 # before the answer: it measures how far the features of an image lie from those of the training
 # images (a **distance** that counts unusual directions more), and compares with the distance that
-# only 1 in 100 training images exceed. The number under each name below is the one divided by the
+# only 1 in 100 training images exceed; beyond it a frame is [out of
+# distribution][out-of-distribution]. The number under each name below is the one divided by the
 # other. Above 1, the app says first that the scores mean little.
+#
+# [out-of-distribution]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#out-of-distribution
 
 # %%
 known = phantom.example(SHOWN)
@@ -420,11 +425,11 @@ lecture[["ask", "drawn as"]]
 #
 # **People and scores.** When a supposed AI suggested wrong categories, radiologists of all levels
 # of experience read mammograms (breast films) worse, beginners most ([Dratsch et al.,
-# 2023][dratsch]). Leaning on a machine against one's own eyes is called **automation bias**
-# ([Goddard et al., 2012][goddard]). Heatmaps do not cure it: with explanations at hand,
-# radiologists still followed wrong suggestions ([Rezazade Mehrizi et al., 2023][rezazade]). So
-# *model and reader together* have to be tested, not the model alone; and it is wise to decide first
-# and look at the score second.
+# 2023][dratsch]). Leaning on a machine against one's own eyes is called **[automation
+# bias][automation-bias]** ([Goddard et al., 2012][goddard]). Heatmaps do not cure it: with
+# explanations at hand, radiologists still followed wrong suggestions ([Rezazade Mehrizi et al.,
+# 2023][rezazade]). So *model and reader together* have to be tested, not the model alone; and it is
+# wise to decide first and look at the score second.
 #
 # **Before anybody uses it,** write down: who it is for and who it is not for; what happens if it is
 # wrong in either direction; who watches how it does next year, on next year's scanner; who may
@@ -535,6 +540,8 @@ lecture[["ask", "drawn as"]]
 # score; and ask for the reason whenever the two differ, in both directions.
 #
 # </details>
+#
+# [automation-bias]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#automation-bias
 
 # %% [markdown]
 # ## What this chapter claims, checked

@@ -19,7 +19,13 @@ from thyro_demo.files import atomic_write
 
 HELP = "write the generated tables of the READMEs, or check them"
 
-PAGES = ("README.md", "weights/README.md", "notebooks/README.md", "thyro_demo/README.md")
+PAGES = (
+    "README.md",
+    "weights/README.md",
+    "notebooks/README.md",
+    "notebooks/GLOSSARY.md",
+    "thyro_demo/README.md",
+)
 
 CHANGED = 1
 """Exit code of `--check` when a page is not as it would be written, or names what is not there."""
