@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+CHAPTERS = [script for script in SCRIPTS if script.stem[0].isdigit()]
 LONGEST_FUNCTION = 15
 PARAMETERS = """\
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
@@ -20,11 +21,17 @@ SEED = 0
 DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
 OUT = "runs/course\""""
 
-CORE = "00b_transfer_in_keras"
-FORMS = ("BACKBONE", "START", "DATA", "OUT", "SEED", "FAST", "SHARE", "PASSWORD")
-"""What a reader of the core chapter may change, each a field of a form."""
+CORE, LECTURE = "00b_transfer_in_keras", "lecture_50_minutes"
+FORMS = {
+    CORE: ("BACKBONE", "START", "DATA", "OUT", "SEED", "FAST", "SHARE", "PASSWORD"),
+    LECTURE: ("SEED", "OUT"),
+}
+"""What a reader may change where it is a form, field by field."""
 
-pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+BEGINS = {CORE: '"0b", FAST, SEED, DATA', LECTURE: '"lecture", FAST, SEED, ""'}
+
+each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
 
 
 def number(script: Path) -> str:
@@ -63,6 +70,7 @@ def imported(script: Path) -> dict[str, object]:
     return found
 
 
+@each
 def test_title_badge_and_disclaimer_come_first(script):
     first, badge = cells(script, "markdown")[0].source, f"/blob/main/notebooks/{script.stem}.ipynb"
     assert first.startswith("# ")
@@ -70,40 +78,46 @@ def test_title_badge_and_disclaimer_come_first(script):
     assert "teaching and research only" in first.lower()
 
 
+@each
 def test_install_parameters_and_imports_follow_in_this_order(script):
     code = cells(script, "code")
     install, parameters, imports = code[:3]
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert '"google.colab" in sys.modules' in install.source
     assert tagged == [parameters]
-    if script.stem == CORE:
-        assert tuple(re.findall(r"^(\w+) = .*# @param", parameters.source, re.MULTILINE)) == FORMS
-        chapter = f'"{number(script)}"'
+    if script.stem in FORMS:
+        fields = re.findall(r"^(\w+) = .*# @param", parameters.source, re.MULTILINE)
+        assert tuple(fields) == FORMS[script.stem]
     else:
         assert parameters.source == PARAMETERS
-        chapter = number(script)
-    assert imports.source.endswith(f"\nlesson = begin({chapter}, FAST, SEED, DATA, OUT)")
+    begins = BEGINS.get(script.stem, f"{number(script)}, FAST, SEED, DATA")
+    assert imports.source.endswith(f"\nlesson = begin({begins}, OUT)")
 
 
+@each
 def test_every_chapter_is_installed_in_the_same_way(script):
     assert cells(script, "code")[0].source == cells(SCRIPTS[0], "code")[0].source
 
 
+@each_chapter
 def test_title_names_the_chapter(script):
     assert cells(script, "markdown")[0].source.startswith(f"# Chapter {number(script)}. ")
 
 
+@each
 def test_chapter_runs_on_any_python_3(script):
     notebook = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
+@each
 def test_no_function_is_too_long_to_read_at_a_glance(script):
     for node in ast.walk(tree(script)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
 
 
+@each
 def test_each_name_of_the_package_in_the_code_exists(script):
     known = imported(script)
     assert known
@@ -114,6 +128,7 @@ def test_each_name_of_the_package_in_the_code_exists(script):
                 assert hasattr(owner, node.attr), f"{node.value.id}.{node.attr}"
 
 
+@each
 def test_each_name_of_the_package_in_the_prose_exists(script):
     known = imported(script)
     for start, rest in re.findall(r"`(\w+)\.([\w.]+)", prose(script)):
@@ -123,6 +138,7 @@ def test_each_name_of_the_package_in_the_prose_exists(script):
             assert hasattr(known[start], rest.split(".")[0]), f"{start}.{rest}"
 
 
+@each
 def test_each_link_is_an_address_or_a_file_that_exists(script):
     text = prose(script)
     inline = re.findall(r"\]\(([^)\s]+)\)", text)
@@ -137,6 +153,7 @@ def test_each_link_is_an_address_or_a_file_that_exists(script):
         ), target
 
 
+@each
 def test_each_picture_is_checked_for_its_title_and_followed_by_what_to_see(script):
     cells = jupytext.read(script).cells
     for place, cell in enumerate(cells):
@@ -149,6 +166,7 @@ def test_each_picture_is_checked_for_its_title_and_followed_by_what_to_see(scrip
             assert any("*What to see:*" in follower.source for follower in after), cell.source
 
 
+@each_chapter
 def test_answers_are_folded_and_the_quiz_has_five_questions(script):
     text = prose(script)
     quiz = text.partition("## Quiz")[2].partition("\n## ")[0]
@@ -159,11 +177,13 @@ def test_answers_are_folded_and_the_quiz_has_five_questions(script):
     assert asked == exercises.count("<details><summary>") == exercises.count("</details>") > 0
 
 
+@each
 def test_chapter_ends_with_checks_of_what_it_claims(script):
     assert "assert " in cells(script, "code")[-1].source
 
 
+@each_chapter
 def test_chapters_are_numbered_without_a_gap(script):
-    numbers = [int(number(one)) for one in SCRIPTS if number(one).isdigit()]
+    numbers = [int(number(one)) for one in CHAPTERS if number(one).isdigit()]
     assert numbers == list(range(len(numbers)))
     assert int(number(script).rstrip("b")) in numbers

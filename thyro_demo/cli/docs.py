@@ -240,7 +240,7 @@ def _cases(root: Path) -> str:
 def _chapters(root: Path) -> str:
     """List the chapters with what each promises in its first cell."""
     lines = ["| | Chapter | After it you can | Open in |", "|---|---|---|---|"]
-    for file in sorted((root / "notebooks").glob("*.py")):
+    for file in sorted((root / "notebooks").glob("[0-9]*.py")):
         text = re.sub("^# ?", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         number, title = re.findall(r"^# Chapter (\w+)\. (.+)$", text, re.MULTILINE)[0]
         colab = re.findall(r"^\[colab\]: (\S+)$", text, re.MULTILINE)[0]

@@ -11,6 +11,9 @@ by `show`. The rest is sorted by chapter, and what a new cell computes goes wher
 - 5, did it really work: `evaluation`
 - 6, what does it look at: `looking`, `planting` (a shortcut made on purpose)
 - 7, ship it: `shipping`, and `lecture` for the cases shown in class
+- the lecture of 50 minutes: `hour`, and `setup_check` before it
+
+What a reader completes is checked by `tasks`.
 
 What is of use without the course belongs in `data`, `evaluate`, `models`, `explain` or `study`.
 """
