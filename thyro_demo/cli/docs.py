@@ -237,6 +237,12 @@ def _cases(root: Path) -> str:
     return lecture.table()
 
 
+def _plan(root: Path) -> str:
+    from thyro_demo.course import plan
+
+    return plan.table(root / "notebooks")
+
+
 def _chapters(root: Path) -> str:
     """List the chapters with what each promises in its first cell."""
     lines = ["| | Chapter | After it you can | Open in |", "|---|---|---|---|"]
@@ -299,6 +305,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "sets": _sets,
     "cases": _cases,
     "chapters": _chapters,
+    "plan": _plan,
     "rooms": _rooms,
     "modules": _modules,
 }

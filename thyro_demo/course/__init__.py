@@ -13,8 +13,8 @@ by `show`. The rest is sorted by chapter, and what a new cell computes goes wher
 - 7, ship it: `shipping`, and `lecture` for the cases shown in class
 - the lecture of 50 minutes: `hour`, and `setup_check` before it
 
-What a reader completes is checked by `tasks`. `slides` makes a deck of the chapters, `publishing`
-runs them and keeps their outputs.
+What a reader completes is checked by `tasks`. `slides` makes a deck of the chapters, `plan`
+estimates their minutes, `publishing` runs them and keeps their outputs.
 
 What is of use without the course belongs in `data`, `evaluate`, `models`, `explain` or `study`.
 """
