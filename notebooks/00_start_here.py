@@ -86,7 +86,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from thyro_demo.bundle.manifest import read_manifest, weights_root
-from thyro_demo.course import show
+from thyro_demo.course import show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import phantom
 from thyro_demo.data.public_sets import SETS
@@ -110,7 +110,8 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 # |---|---|
 # | 0. Start here | run a comparison, and learn where images come from |
 # | 0b. Transfer learning in plain Keras | do all of it once, in code that you can see |
-# | 1. Seeing ultrasound | draw frames from physics, grade nodules, split patients for a fair test |
+# | 1. Seeing ultrasound | draw frames from physics, and grade nodules |
+# | 1b. From a frame to a fair split | crop frames, know a collection, split patients, not images |
 # | 2. A network from scratch | train a tiny network and watch it learn by heart |
 # | 3. Progressive transfer | train on photographs, then on chest X-rays, then on the thyroid |
 # | 4. Heads | let three kinds of classifiers read one network, and join networks |
@@ -156,6 +157,8 @@ show.picture(figure)
 # they are three readers of the same findings. A score at or above the head's
 # **[threshold][threshold]** counts as "flagged".
 #
+# *Before you run it:* nine scores for one frame. Will they agree?
+#
 # [head]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#head
 # [softmax]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#softmax
 # [svm]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#svm
@@ -180,6 +183,25 @@ pd.DataFrame(
 )
 
 # %% [markdown]
+# **Your turn.** Even if you have never programmed: put your own line in place of the three dots
+# below, `score >= threshold` or `score > threshold`, and run the cell until it says "Right".
+
+
+# %%
+def flagged(score, threshold):
+    """Report whether a score counts as flagged: True or False."""
+    return ...
+
+
+print(tasks.check(flagged, [((0.8, 0.5), True), ((0.5, 0.5), True), ((0.2, 0.5), False)]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return score >= threshold`: at or above the threshold.
+#
+# </details>
+#
 # Do they agree? If not, which one would you believe, and why? The same frame, the same nodule, and
 # nine answers: the rest of the course is about what to make of them.
 #
@@ -219,6 +241,8 @@ print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
 # learned from that patient (as far as the sets say who is who). The last line is a
 # **[control][control]**, something that cannot know what we hope the network knows: a "classifier"
 # that sees nothing but the width and height of the file.
+#
+# *Before you run it:* where is the control, at 0.5 or above?
 #
 # [model-card]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#model-card
 # [auroc]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#auroc

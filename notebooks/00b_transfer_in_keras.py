@@ -119,7 +119,7 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 
 from thyro_demo.bundle import store
-from thyro_demo.course import core, core_plots, progressive, show
+from thyro_demo.course import core, core_plots, progressive, show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import images, scan_area, splits
 from thyro_demo.engine import Engine
@@ -406,13 +406,33 @@ print(tested)
 # on the ROC curve is the same operating point. With so few test frames every step of the curve is
 # one or two patients.
 #
+# **Your turn.** Put your own line in place of the three dots, and run the cell until it says
+# "Right".
+#
+# [confusion-matrix]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#confusion-matrix
+
+
+# %%
+def sensitivity(found, missed):
+    """Return the share of the malignant frames that was found, 0–1, from two counts."""
+    return ...
+
+
+print(tasks.check(sensitivity, [((8, 2), 0.8), ((0, 5), 0.0), ((9, 0), 1.0)]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return found / (found + missed)`: the row "malignant" of the matrix, its right cell over both.
+#
+# </details>
+#
 # ## 6. Where does it look? Grad-CAM
 #
 # **[Grad-CAM][grad-cam]** (Selvaraju et al. 2017) weighs each channel of the last feature map by
 # its gradient, how strongly "malignant" reacts to it, adds the channels up, and keeps what is above
 # 0.
 #
-# [confusion-matrix]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#confusion-matrix
 # [grad-cam]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#grad-cam
 
 
@@ -450,7 +470,7 @@ show.picture(figure)
 # ## 7. Three networks, three heads, two chains
 #
 # Did the radiographs help? The same code for every network, once straight from its pretrained start
-# to the thyroid, once by way of the radiographs.
+# to the thyroid, once by way of the radiographs. *Before you run it:* by how much will they help?
 
 # %%
 chains = {(FIRST, "progressive"): scores}

@@ -73,6 +73,7 @@ DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
 OUT = "runs/course"
 
 # %%
+import hashlib
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes to its own developers
@@ -85,7 +86,7 @@ from IPython.display import Markdown, display
 from PIL import Image
 
 from thyro_demo.bundle import store
-from thyro_demo.course import shipping, show
+from thyro_demo.course import shipping, show, tasks
 from thyro_demo.course.lecture import CASES, link
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import datasets, images, phantom, scan_area
@@ -155,6 +156,26 @@ pd.DataFrame({"what": lines.keys(), "content": [str(value) for value in lines.va
 # - the **probe** is one made-up input with the scores it got when the bundle was saved. If another
 #   version of a library computes something else, loading says so;
 # - the **primary head** was named before any test, so that nobody can pick the luckiest afterwards.
+#
+# **Your turn.** `hashlib.sha256(content).hexdigest()` is the fingerprint of some bytes. Put your
+# own line in place of the three dots, and run the cell until it says "Right".
+
+
+# %%
+def unchanged(content, known):
+    """Report whether some bytes still have the fingerprint `known`: True or False."""
+    return ...
+
+
+KNOWN = hashlib.sha256(b"weights").hexdigest()
+print(tasks.check(unchanged, [((b"weights", KNOWN), True), ((b"weightz", KNOWN), False)]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return hashlib.sha256(content).hexdigest() == known`
+#
+# </details>
 #
 # Saving and loading must change nothing. Try it on a **phantom**, a frame drawn by the physics of
 # ultrasound (chapter 1):
@@ -241,6 +262,8 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 # only 1 in 100 training images exceed; beyond it a frame is [out of
 # distribution][out-of-distribution]. The number under each name below is the one divided by the
 # other. Above 1, the app says first that the scores mean little.
+#
+# *Before you run it:* which of these images will pass?
 #
 # [out-of-distribution]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#out-of-distribution
 

@@ -28,7 +28,6 @@ FORMS = {
 }
 """What a reader may change where it is a form, field by field."""
 
-BEGINS = {CORE: '"0b", FAST, SEED, DATA', LECTURE: '"lecture", FAST, SEED, ""'}
 
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 each_chapter = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
@@ -90,8 +89,9 @@ def test_install_parameters_and_imports_follow_in_this_order(script):
         assert tuple(fields) == FORMS[script.stem]
     else:
         assert parameters.source == PARAMETERS
-    begins = BEGINS.get(script.stem, f"{number(script)}, FAST, SEED, DATA")
-    assert imports.source.endswith(f"\nlesson = begin({begins}, OUT)")
+    chapter = number(script) if number(script).isdigit() else f'"{number(script)}"'
+    data = "DATA" if script in CHAPTERS else '""'
+    assert imports.source.endswith(f"\nlesson = begin({chapter}, FAST, SEED, {data}, OUT)")
 
 
 @each

@@ -4,7 +4,8 @@ Every chapter begins with `lesson` (its images, its folder, its computer) and sh
 by `show`. The rest is sorted by chapter, and what a new cell computes goes where its chapter is:
 
 - 0b, transfer learning in plain Keras: `core`
-- 1, seeing ultrasound: `seeing` (physics), `collection` (crops, near duplicates, splits)
+- 1, seeing ultrasound: `seeing` (physics)
+- 1b, from a frame to a fair split: `collection` (crops, near duplicates, splits)
 - 2, a network from scratch: `scratch`, `live` (a training that can be watched)
 - 3, progressive transfer: `progressive`
 - 4, heads: `heads`, `boundaries` (heads and their settings in pictures)

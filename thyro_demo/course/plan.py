@@ -92,9 +92,10 @@ def table(folder: Path) -> str:
     for file in sorted(folder.glob("[0-9]*.py")):
         found = sections(file.read_text(encoding="utf-8"))
         each = " · ".join(
-            f"{one.title} {'+'.join(str(part) for part in one[1:] if part)}" for one in found
+            f"{one.title} {'+'.join(str(part) for part in (one.teaching, one.exercises) if part)}"
+            for one in found
         )
         number = file.stem.partition("_")[0].removeprefix("0") or "0"
-        teach, work = (sum(one[place] for one in found) for place in (1, 2))
+        teach, work = sum(one.teaching for one in found), sum(one.exercises for one in found)
         rows.append(f"| {number} | {teach} | {work} | {each} |")
     return "\n".join(rows)
