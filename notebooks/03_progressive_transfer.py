@@ -89,7 +89,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from thyro_demo.bundle.manifest import read_manifest, weights_root
-from thyro_demo.course import progressive, show
+from thyro_demo.course import claims, progressive, show
 from thyro_demo.course.lesson import begin, precision, write_index
 from thyro_demo.data import images, scan_area, splits
 from thyro_demo.data.phantom import chest_film
@@ -236,9 +236,11 @@ figure.suptitle(f"The middle stage: {kind}, one of each class")
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* what the middle stage is asked to tell apart, and how different such a picture is
-# from an ultrasound frame: not the grain of ultrasound (**speckle**), no skin along the top, and a
-# shadow picture through the whole chest instead of a slice that reaches some way down.
+# *What to see:* what the middle stage is asked to tell apart. (In a drawn film the pale corner of
+# the right-hand lung is the heart, in both classes; a cloud is a pale patch anywhere else.) And how
+# different such a picture is from an ultrasound frame: not the grain of ultrasound (**speckle**),
+# no skin along the top, and a shadow picture through the whole chest instead of a slice that
+# reaches some way down.
 #
 # Now the training. One pass over all training images is an **epoch**; a handful of images, after
 # which the weights move once, makes a **step**, and the **learning rate** (`RATES`) says how far
@@ -397,7 +399,8 @@ show.picture(figure)
 # of the networks trained further stay at 1 as long as blocks are frozen and leave it where training
 # began. The grey line is the yardstick: likeness to a network that has learned nothing. In the
 # first blocks even that is often high, because any filter keeps bright frames bright and dark ones
-# dark. A stage whose features stay far above it has adapted, not begun anew.
+# dark. A stage whose line stays far above the grey one, at the right end of the picture too, has
+# adapted and not begun anew; where the lines come close, these frames do not show that.
 #
 # ## 6. Did it help?
 #
@@ -638,8 +641,8 @@ show.picture(show.curves(log.to_dict("records"), "The last stage: the softmax he
 # %% [markdown]
 # *What to see:* the same two lines as in section 4, now for one layer of weights on frozen
 # features. The learning rate rises during the first steps, and the loss may climb there. The
-# validation loss of few patients is shaky, so judge its course, not one point. The SVM and the
-# forest have no epochs: they are fitted at once.
+# validation loss of few patients is shaky, so judge its course and not one point: in this run it
+# may end above where it began. The SVM and the forest have no epochs: they are fitted at once.
 
 # %%
 manifest = read_manifest(ready)
@@ -764,49 +767,11 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 # </details>
 
 # %% [markdown]
-# ## What this chapter claims, checked
+# ## What this chapter claims
+#
+# What has to hold in every run, whatever chance decides, computed from this one. The rest of the
+# chapter holds "in this run": change `SEED`, and look again.
 
 # %%
-# Each strategy trains whole blocks, and more weights than the one before.
-for table in freezing.values():
-    assert ((table["trained"] == 0) | (table["trained"] == table["weights"])).all()
-    assert np.all(np.diff(table.groupby("strategy", sort=False)["trained"].sum()) > 0)
-assert counts["head"] == 1280 * 2 + 2
-# No group of chests was trained on and looked at, and the losses are losses.
-assert not splits.crossing(chests["group"], chests["split"])
-for found in trained.values():
-    assert found.seconds > 0
-    assert all(np.isfinite([row["loss"], row["validation_loss"]]).all() for row in found.history)
-
-# %%
-# What was frozen did not move and speaks as before; what was trained does not.
-for name in (MINE, progressive.RADIOGRAPHS):
-    assert (steps[name].loc[:"block6"] == 0).all()
-    assert (steps[name].loc["block7":] > 0).all()
-    assert np.allclose(alike[name].loc[:"block6"], 1.0)
-    assert alike[name]["top"] < 1.0
-assert (steps[progressive.FULL].loc[:"block5"] == 0).all()
-assert (steps[progressive.FULL].loc["block6":] > 0).all()
-# A network that has learned nothing is the least like, in the features that heads read.
-assert min(alike, key=lambda name: alike[name]["top"]) == progressive.RANDOM
-
-# %%
-# Every frame was scored once at each stage, by heads that had not seen its group.
-assert not splits.crossing(records["group"], records["fold"])
-for found in scored.values():
-    assert found["path"].is_unique
-    assert set(found["path"]) == set(records["path"])
-assert (overall.loc[progressive.NATURAL, ["gain", "gain_low", "gain_high"]] == 0).all()
-assert (overall["low"] <= overall["auroc"]).all()
-assert (overall["auroc"] <= overall["high"]).all()
-# Each stage drew maps of its own, between 0 and 1, one for each watched frame.
-assert all(drawn.min() >= 0 and drawn.max() <= 1 for drawn in maps.values())
-assert {len(drawn) for drawn in maps.values()} == {len(watched)}
-assert len({drawn.tobytes() for drawn in maps.values()}) == len(maps)
-
-# %%
-# The chain has ended in a bundle with three heads, which the next chapter finds.
-assert manifest["heads"] == ["softmax", "svm", "forest"]
-assert manifest["primary"] == "svm"
-assert lesson.bundle("progressive") == ready
-print("All claims hold.")
+frozen = [block for block in first.blocks if not block.startswith(("block7", "top"))]
+claims.table(claims.progressive(freezing, chests, first, snapshots[MINE], frozen, scored, manifest))

@@ -85,7 +85,7 @@ import pandas as pd
 from thyro_demo.bundle import store
 from thyro_demo.bundle.manifest import kind, names, read_manifest, weights_root
 from thyro_demo.clinical.tirads import Features
-from thyro_demo.course import looking, planting, show
+from thyro_demo.course import claims, looking, planting, show
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import phantom, scan_area
 from thyro_demo.data.scan_area import Box
@@ -515,7 +515,7 @@ by_stage = looking.averages(forgot, "agreement", "stage")
 title = f"Agreement with the true map; forgotten: …\n{len(few)} {what} frames, shuffled {DRAWS} ×"
 scale = "Rank correlation with the map as trained (−1 to 1), mean and 95 % interval"
 show.picture(show.intervals(by_stage, title, scale, 0.0))
-assert np.array_equal(network.forward(square[None]).probabilities, before)  # all is restored
+after = network.forward(square[None]).probabilities  # all is restored
 
 # %% [markdown]
 # *What to see:* the drop from the first row to the second. A map that shows what was learned falls
@@ -774,37 +774,19 @@ show.picture(show.intervals(shares, title, "Share (0–1), mean and 95 % interva
 # </details>
 
 # %% [markdown]
-# ## What this chapter claims, checked
+# ## What this chapter claims
+#
+# What has to hold in every run, whatever chance decides, computed from this one. The rest of the
+# chapter holds "in this run": change `SEED`, and look again.
 
 # %%
-# Grad-CAM by hand is Grad-CAM, and with what it hides it adds up to the score.
-np.testing.assert_allclose(placed, twin.heatmap(frame)[0], atol=1e-5)
-np.testing.assert_allclose(evidence.sum() + twin.intercept, twin.log_odds(frame), atol=1e-3)
-# Heads have maps of their own.
-assert len({one.heatmap.tobytes() for one in compared.predictions}) == len(HEADS)
-assert same["agreement"].between(-1, 1).all()
-
-# %%
-# The nodule itself, taken as a map, is perfect by all three figures, and shares are shares.
-truth = patient.mask.astype(float)
-ideal = (localisation.pointing(truth, patient.mask), localisation.energy(truth, patient.mask))
-assert (*ideal, localisation.best_overlap(truth, patient.mask)) == (1, 1, 1)
-for one in measured.values():
-    assert one[list(looking.FIGURES)].stack().between(0, 1).all()
-    assert one.groupby("map").size().eq(len(cases)).all()
-# The curves begin and end with the whole frame and the blurred one, whatever the map.
-ends = [(one.deletion[0], one.deletion[-1]) for one in curves.values()]
-np.testing.assert_allclose(ends, np.broadcast_to(ends[0], np.shape(ends)), atol=1e-4)
-
-# %%
-# A network that has forgotten draws other maps, and remembers afterwards.
-assert (forgot.loc[forgot["stage"] == randomisation.TRAINED, "agreement"] > 0.999).all()
-lost = forgot.loc[forgot["stage"] != randomisation.TRAINED, "agreement"]
-assert lost.mean() < 0.9
-# Whole frames taught the print; the crop leaves nothing of it.
-auroc = found.table.set_index(["view", "marks"])["value"]
-assert auroc["whole frame", "marks as in training"] > auroc["whole frame", "no marks at all"]
-assert auroc["whole frame", "no marks at all"] >= auroc["whole frame", "marks on the benign"]
-assert np.ptp(auroc["scan area"]) < 0.05
-assert auroc["whole frame", "marks on the benign"] < auroc["scan area", "marks on the benign"]
-print("All claims hold.")
+claims.table(
+    claims.looking(
+        (placed, twin.heatmap(frame)[0]),
+        (evidence.sum() + twin.intercept, twin.log_odds(frame)),
+        [one.heatmap for one in compared.predictions],
+        (before, after),
+        forgot.loc[forgot["stage"] == randomisation.TRAINED, "agreement"],
+        found.table,
+    )
+)

@@ -28,6 +28,8 @@ FORMS = {
 }
 """What a reader may change where it is a form, field by field."""
 
+CLAIMED = ("2", "3", "4", "5", "6")
+"""Chapters whose claims are in `thyro_demo.course.claims`, a function each."""
 
 each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 each_chapter = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
@@ -179,7 +181,13 @@ def test_answers_are_folded_and_the_quiz_has_five_questions(script):
 
 @each
 def test_chapter_ends_with_checks_of_what_it_claims(script):
-    assert "assert " in cells(script, "code")[-1].source
+    source = [cell.source for cell in cells(script, "code")]
+    if number(script) in CLAIMED:
+        # A claim that fails in front of readers is a line of a table, and fails in test_claims.
+        assert "claims.table(" in source[-1]
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree(script)))
+    else:
+        assert "assert " in source[-1]
 
 
 @each_chapter

@@ -215,6 +215,27 @@ def rates(called: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     return {name: figure.to_dict() for name, figure in found.items()}
 
 
+def chance_ece(scores: np.ndarray, seed: int = 0, draws: int = 200) -> float:
+    """Compute the calibration error that perfectly calibrated scores have by chance.
+
+    Parameters
+    ----------
+    scores : ndarray of float (n,)
+        Scores, 0–1.
+    seed : int
+        Of the labels.
+    draws : int
+        How often labels are drawn, over which errors are averaged.
+
+    Returns
+    -------
+    float
+        Mean expected calibration error of labels that are drawn at the very odds the scores name.
+    """
+    drawn = np.random.default_rng(seed).random((draws, len(scores))) < scores
+    return float(np.mean([metrics.expected_calibration_error(one, scores) for one in drawn]))
+
+
 def draw_reliability(sets: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
     """Draw how often frames of a given score are malignant.
 

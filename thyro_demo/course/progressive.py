@@ -436,9 +436,10 @@ def chests(data: Places | None, drawn: Path, stage: Stage) -> pd.DataFrame:
     """
     sets = [None if data is None else data.find(key) for key in ("covid", "paediatric")]
     if any(sets):
-        records = limited(datasets.films(*sets), stage)
+        records = near_duplicates.group(limited(datasets.films(*sets), stage))
     else:
+        # Drawn films look alike, and yet no two are of one chest.
         records = chest_film.cohort(
             drawn, stage.limit or _FILMS, stage.input_size or _FILM_SIDE, stage.seed
         )
-    return splits.split(near_duplicates.group(records), (0.8, 0.2, 0.0), stage.seed)
+    return splits.split(records, (0.8, 0.2, 0.0), stage.seed)
