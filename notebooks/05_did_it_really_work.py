@@ -25,7 +25,7 @@
 #
 # After this chapter you can
 #
-# 1. give a figure with its interval, and say what was drawn to get it;
+# 1. report a figure with its interval, and say what was drawn to get it;
 # 2. find out whether a score knows the disease or the scanner that took the picture;
 # 3. check whether 0.8 means 80 %, and set it right;
 # 4. choose an operating point, freeze it, and say what a flag is worth in a clinic;
@@ -68,7 +68,7 @@ sys.path.insert(0, str(root))
 # %% tags=["parameters"]
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
 SEED = 0
-DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+DATA = os.environ.get("THYRO_DATA", "")
 OUT = "runs/course"
 
 # %%
@@ -88,7 +88,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from thyro_demo.course import claims, evaluation, heads, show
+from thyro_demo.course import claims, evaluation, exercise, heads, show
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import splits
 from thyro_demo.evaluate import intervals, metrics, operating_points
@@ -104,20 +104,20 @@ lesson = begin(5, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## 1. A figure and its interval
 #
-# We go on with the network of chapter 4, or with the one that is shipped if you skipped it (a quick
-# run takes a small one). It is **frozen**: none of its weights, the numbers that training sets,
-# learns from the frames of this chapter. It turns a **frame**, an ultrasound image of a lump in the
-# thyroid gland (a **nodule**), into numbers, the **features**. A **head** on top, here a support
-# vector machine (SVM), turns those into a **score** between 0
-# (**benign**, harmless) and 1 (**malignant**, cancer).
+# We go on with the network of chapter 4, or with the one that is shipped if you skipped it (a
+# rehearsal on phantoms takes features of the shipped one that were computed beforehand). It is
+# **frozen**: none of its weights, the numbers that training sets, learns from the frames of this
+# chapter. It turns a **frame**, an ultrasound image of a lump in the thyroid gland (a **nodule**),
+# into numbers, the **features**. A **head** on top, here a support vector machine (SVM), turns
+# those into a **score** between 0 (**benign**, harmless) and 1 (**malignant**, cancer).
 #
-# Frames of one patient, and near duplicates of a frame, form a **group**. Groups are assigned whole
-# to **folds**; each fold is scored by a head that learned from the others only. Such scores are
+# Frames of one patient, and near duplicates of a frame, form a **group**. Whole groups are **split
+# into folds**; each fold is scored by a head that learned from the others only. Such scores are
 # called **out of fold**.
 
 # %%
 FOLDS = 3 if FAST else heads.FOLDS
-records = splits.kfold(lesson.thyroid(), FOLDS, seed=0)
+records = splits.kfold(heads.frames(lesson), FOLDS, seed=SEED)
 chosen = evaluation.network(lesson)
 began = time.perf_counter()
 shown = networks.frames(records)
@@ -138,7 +138,8 @@ print(f"Network: {chosen.backbone}; features and heads took {time.perf_counter()
 # others, so we pretend, and draw from those we have, with replacement, as many as there are, two
 # thousand times. The middle 95 % of the two thousand AUROCs is the interval: a **bootstrap**. What
 # do we draw, though: images, or groups? Let us do both. And then copy every frame three times more,
-# which adds not a grain of knowledge, and do both again.
+# which adds not a grain of knowledge, and do both again. **Predict:** which of the four intervals
+# will change?
 
 # %%
 copies = pd.concat([scored] * 4, ignore_index=True)
@@ -147,6 +148,9 @@ four = {
     for what, table in (("frames as they are", scored), ("every frame four times", copies))
     for unit in ("group", "image")
 }
+
+# %% cellView="form"
+# @title Draw one AUROC and four intervals { display-mode: "form" }
 figure = show.intervals(
     four,
     "One AUROC, four intervals",
@@ -157,13 +161,14 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the dots lie on one line, since copies change no AUROC. The blue intervals (groups)
-# are the same in both cases. The lower orange one (images) is about half as long as the upper one:
+# are the same in both cases. The lower orange one (images) is about half as wide as the upper one:
 # drawing images takes copies for evidence. Two frames of one patient are half a copy, so the upper
-# orange line tends to be too short as well, the more so the more frames a patient has.
+# orange line tends to be too narrow as well, the more so the more frames a patient has.
 #
 # How many patients does it take? We keep some of the groups only, and measure the length.
 
-# %%
+# %% cellView="form"
+# @title Draw how the interval shrinks { display-mode: "form" }
 counts = sorted({max(10, round(total * share)) for share in (0.25, 0.5, 0.75, 1.0)})
 lengths = evaluation.interval_lengths(scored, counts, 2 if FAST else 5, SEED)
 figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
@@ -213,10 +218,13 @@ mixed.groupby("source").agg(
 )
 
 # %% [markdown]
+# **Predict:** how well can one guess the class without a look at any pixel?
+#
 # Beside the network is a **control**: a forest of decision trees that sees the width and the
 # height of the image file, and nothing else. It has never seen a pixel.
 
-# %%
+# %% cellView="form"
+# @title Draw all sources and each source { display-mode: "form" }
 table = {f"network, {where}": one for where, one in evaluation.by_source(answered).items()}
 if size is not None:
     table |= {f"image size, {where}": one for where, one in evaluation.by_source(size).items()}
@@ -255,7 +263,8 @@ show.picture(figure)
 # is the SVM's boundary; the same answer stretched threefold before, which makes it surer of
 # itself; and Platt's.
 
-# %%
+# %% cellView="form"
+# @title Draw the reliability of three answers { display-mode: "form" }
 raw = scored["raw"].to_numpy()
 answers = {
     "own answer": expit(raw),
@@ -314,6 +323,9 @@ called = {name: evaluation.decide(scored, choose) for name, choose in CHOICES.it
 rates = {name: evaluation.rates(table) for name, table in called.items()}
 peeked = operating_points.youden(sick, scored["score"])
 cheated = scored.assign(called=scored["score"] >= peeked)
+
+# %% cellView="form"
+# @title Draw decisions at three thresholds { display-mode: "form" }
 figure, panels = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
 shown_tables = called | {"Youden, PEEKED": cheated}
 for axes, (name, one) in zip(panels, shown_tables.items(), strict=True):
@@ -329,20 +341,12 @@ show.picture(figure)
 # really reaches 95 % on frames that it was not chosen on.
 
 # %%
-points = {f"{name}: {rate}": one for name, found in rates.items() for rate, one in found.items()}
-figure = show.intervals(
-    points,
-    f"At thresholds frozen on the other folds ({scored['group'].nunique()} groups)",
-    "Share of frames (0–1)",
-    reference=None,
-    colours=(show.ORANGE, show.BLUE, show.GREY),
-)
-show.picture(figure)
+pd.DataFrame(rates).map(with_interval)
 
 # %% [markdown]
-# *What to see:* orange is sensitivity, blue specificity. Moving the threshold buys the one with the
-# other. The grey accuracy mixes both by the share of malignant frames in *this* set; in another mix
-# it is another number, though nothing about the head has changed.
+# These are the rates at the frozen thresholds, with intervals over groups. Moving the threshold
+# buys sensitivity with specificity. The accuracy mixes both by the share of malignant frames in
+# *this* set; in another mix it is another number, though nothing about the head has changed.
 #
 # ### What a flag is worth
 #
@@ -358,7 +362,25 @@ show.picture(figure)
 # et al., Thyroid 26:1, 2016). For comparison we add a very good decision: sensitivity and
 # specificity of 90 %.
 
+# %% [markdown]
+# ### Your turn: Bayes' rule
+#
+# Fill in the blank (`...`) with the formula above. Then run the check. **Predict** first: how many
+# of 100 flags of the very good decision are right where one nodule in ten is malignant?
+
+
 # %%
+def ppv(sensitivity, specificity, prevalence):
+    """Return the share of flagged nodules that are malignant."""
+    return ...
+
+
+# %% cellView="form"
+# @title Check my function { display-mode: "form" }
+exercise.check(ppv, exercise.BAYES)
+
+# %% cellView="form"
+# @title Draw what a decision is worth { display-mode: "form" }
 CLINIC = 0.10
 prevalence = np.linspace(0.01, 0.99, 99)
 ours = [rates["Youden"][name]["value"] for name in ("sensitivity", "specificity")]
@@ -399,7 +421,8 @@ pd.DataFrame({"score in this set": [0.2, 0.5, 0.8, 0.95], "in a clinic": there.r
 # one cancer found. Two simple rivals: biopsy everybody, biopsy nobody. The latter has a net benefit
 # of 0.
 
-# %%
+# %% cellView="form"
+# @title Draw the net benefit { display-mode: "form" }
 price = np.linspace(0.01, 0.4, 60)
 curves = {name: net_benefit(*pair, CLINIC, price) for name, pair in decisions.items()}
 curves["biopsy everybody"] = net_benefit(1.0, 0.0, CLINIC, price)
@@ -450,10 +473,8 @@ pd.DataFrame(
 # same images:
 
 # %%
-wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in (
-    "sound", "test images in training", "image-level split", "shuffled predictions",
-    "training images not normalised",
-)]  # fmt: skip
+QUICK = ("sound", "test images in training", "image-level split", "shuffled predictions")
+wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in QUICK]
 pd.DataFrame({"evaluation": flaw.name, "what is done": flaw.sentence} for flaw in wanted)
 
 # %%
@@ -461,6 +482,9 @@ began = time.perf_counter()
 three = splits.kfold(records, 3, seed=0)  # three folds, for time
 gains = evaluation.evaluate_flaws(lesson, chosen, three, [flaw.name for flaw in wanted])
 print(f"{len(wanted)} evaluations took {time.perf_counter() - began:.0f} s")
+
+# %% cellView="form"
+# @title Draw the sound evaluation and the flawed ones { display-mode: "form" }
 figure = leaks.draw(gains)
 figure.suptitle(f"One network, evaluated soundly and with flaws ({len(three)} {lesson.images})")
 for axes in figure.axes:
@@ -478,23 +502,18 @@ show.picture(figure)
 
 # %%
 auroc = gains[(gains["figure"] == "auroc") & (gains["flaw"] != leaks.SOUND.name)]
-added = {
-    row.flaw: {"value": row.gain, "low": row.gain_low, "high": row.gain_high}
+pd.DataFrame(
+    {
+        "flaw": row.flaw,
+        "adds to the AUROC": with_interval((row.gain, row.gain_low, row.gain_high), plus=True),
+    }
     for row in auroc.itertuples()
-}
-figure = show.intervals(
-    added,
-    "What each flaw adds to the AUROC",
-    "Difference to the sound evaluation (dashed: none)",
-    reference=0.0,
-    colours=(show.ORANGE,),
 )
-show.picture(figure)
 
 # %% [markdown]
-# *What to see:* lines that leave the dashed one outside. How much a flaw adds depends on the
-# images: the image-level split tends to add the more, the more frames a group has. "No gain shown"
-# is no permission: on your images it may add a lot, and your reader cannot know.
+# Look for intervals that leave 0 outside. How much a flaw adds depends on the images: the
+# image-level split tends to add the more, the more frames a group has. "No gain shown" is no
+# permission: on your images it may add a lot, and your reader cannot know.
 #
 # ### Two columns that changed places
 #
@@ -599,7 +618,8 @@ def evaluation_e(rows, labels, groups):
 # How do you prove a bug? **With a coin.** Assign the labels anew to the groups at random. Now there
 # is nothing left to be learned, and every honest evaluation has to say 0.5, on average over several
 # draws (one draw alone wanders, and an honest one leans slightly below). We run all of them, on
-# coins and on the true labels.
+# coins and on the true labels of 45 groups. **Predict:** which of the five will find something
+# where there is nothing?
 
 # %%
 EVALUATIONS = {
@@ -611,11 +631,17 @@ EVALUATIONS = {
     "E": evaluation_e,
 }
 began = time.perf_counter()
-labels, groups = sick.astype(int), records["group"].to_numpy()
-many = np.hstack([read["avg"], read["std"]])
-varied = many[:, many.std(axis=0) > 1e-6]  # some features are the same in every frame
-run = evaluation.trials(EVALUATIONS, varied, labels, groups, 8 if FAST else 20)
+# A small study, as most are: 45 groups. Some features are the same in every frame.
+some = records["group"].drop_duplicates().sample(45, random_state=SEED)
+small = records["group"].isin(some).to_numpy()
+labels = (records["label"] == "malignant").to_numpy(int)[small]
+groups = records["group"].to_numpy()[small]
+varied = rows[small][:, rows[small].std(axis=0) > 1e-6]
+run = evaluation.trials(EVALUATIONS, varied, labels, groups, 12 if FAST else 20)
 print(f"{len(run)} evaluations took {time.perf_counter() - began:.0f} s")
+
+# %% cellView="form"
+# @title Draw every evaluation, on coins and on true labels { display-mode: "form" }
 figure = evaluation.draw_trials(run)
 show.picture(figure)
 run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().round(2)
@@ -724,7 +750,7 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer</summary>
 #
-# There are 20 independent patients, not 60. The interval is too short; draw patients.
+# There are 20 independent patients, not 60. The interval is too narrow; draw patients.
 #
 # </details>
 #
@@ -765,6 +791,19 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 # generator), nor a source that predicts the true class.
 #
 # </details>
+
+# %% [markdown]
+# ## Worked solution of "Your turn"
+
+
+# %%
+def worked(sensitivity, specificity, prevalence):
+    """Return the share of flagged nodules that are malignant."""
+    found = sensitivity * prevalence
+    return found / (found + (1 - specificity) * (1 - prevalence))
+
+
+exercise.check(worked, exercise.BAYES)
 
 # %% [markdown]
 # ## What this chapter claims

@@ -7,11 +7,12 @@ by `show`. The rest is sorted by chapter, and what a new cell computes goes wher
 - 1, seeing ultrasound: `seeing` (physics)
 - 1b, from a frame to a fair split: `collection` (crops, near duplicates, splits)
 - 2, a network from scratch: `scratch`, `live` (a training that can be watched)
-- 3, progressive transfer: `progressive`
+- 3, progressive transfer: `progressive`, `ladder` (stages and their heads)
+- 3 to 5, a rehearsal: `cached` (features computed beforehand)
 - 4, heads: `heads`, `boundaries` (heads and their settings in pictures)
 - 5, did it really work: `evaluation`
 - 6, what does it look at: `looking`, `planting` (a shortcut made on purpose)
-- 2 to 6, what holds in every run: `claims`
+- 2 to 6, what holds in every run: `claims`; a function to complete: `exercise`
 - 7, ship it: `shipping`, and `lecture` for the cases shown in class
 - the lecture of 50 minutes: `hour`, and `setup_check` before it
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from thyro_demo.bundle import ensemble
 from thyro_demo.bundle.manifest import read_manifest, weights_root
+from thyro_demo.course import cached
 from thyro_demo.course.lesson import Lesson
 from thyro_demo.data import masks
 from thyro_demo.errors import DataError, RecipeError
@@ -34,9 +35,11 @@ from thyro_demo.training.out_of_fold import CLASSES
 TAPS = ("avg", "std")
 """Poolings of each network that are kept: the softmax reads the average, the others `std`."""
 
-FOLDS, FAST_FOLDS = 5, 2
+FOLDS, FAST_FOLDS = 5, 3
 
 _TREES, _FAST_TREES = 50, 10
+_FAST_SIDE = 112
+_FAST_OUTLINED = 45
 
 
 class Network(NamedTuple):
@@ -57,19 +60,30 @@ class Network(NamedTuple):
     side: int | None
 
 
+def frames(lesson: Lesson) -> pd.DataFrame:
+    """Read the thyroid frames of chapters 4 and 5; in a rehearsal those of the cached features."""
+    return cached.frames(lesson) if cached.serve(lesson) else lesson.thyroid()
+
+
 def networks(lesson: Lesson) -> dict[str, Network]:
     """Choose the networks whose features the chapter reads.
 
     Parameters
     ----------
     lesson : Lesson
-        A rehearsal takes the first network on small frames, and one of two layers.
+        A rehearsal on phantoms takes shipped networks whose features were computed beforehand;
+        one on real frames takes two networks, on small frames.
 
     Returns
     -------
     dict of str to Network
         By title, the one of chapter 3 first.
     """
+    if cached.serve(lesson):
+        return {
+            backbone(name).title: Network(name, os.path.relpath(weights_root() / name), None)
+            for name in cached.READ
+        }
     first = lesson.bundle("progressive")
     try:
         initial_weights.check_not_trained_on(first)
@@ -77,16 +91,14 @@ def networks(lesson: Lesson) -> dict[str, Network]:
         first = weights_root() / "efficientnet-b0"
         initial_weights.check_not_trained_on(first)
     key = str(read_manifest(first)["backbone"])
-    chosen = [Network(key, os.path.relpath(first), 64 if lesson.fast else None)]
-    if lesson.fast:
-        chosen.append(Network("two-layer-cnn", "none", 64))
-    else:
-        # Smaller frames keep three networks within a lesson on two cores.
-        others = (("resnet50", 160), ("vgg16", 112), ("efficientnet-b0", 160))
-        at_hand = [(name, side) for name, side in others if (weights_root() / name).is_dir()]
-        for name, side in [pair for pair in at_hand if pair[0] != key][:2]:
-            initial_weights.check_not_trained_on(weights_root() / name)
-            chosen.append(Network(name, os.path.relpath(weights_root() / name), side))
+    chosen = [Network(key, os.path.relpath(first), _FAST_SIDE if lesson.fast else None)]
+    # Smaller frames keep three networks within a lesson on two cores.
+    others = (("resnet50", 160), ("vgg16", 112), ("efficientnet-b0", 160))
+    at_hand = [(name, side) for name, side in others if (weights_root() / name).is_dir()]
+    for name, side in [pair for pair in at_hand if pair[0] != key][: 1 if lesson.fast else 2]:
+        initial_weights.check_not_trained_on(weights_root() / name)
+        small = _FAST_SIDE if lesson.fast else side
+        chosen.append(Network(name, os.path.relpath(weights_root() / name), small))
     return {backbone(one.backbone).title: one for one in chosen}
 
 
@@ -116,6 +128,14 @@ def features(
     StudyError
         If a network cannot be run.
     """
+    if cached.serve(lesson):
+        # A shipped network's heads all read the same features, so both taps hold these.
+        rows = {
+            title: dict.fromkeys(TAPS, cached.features(lesson, one.backbone))
+            for title, one in chosen.items()
+        }
+        given = {title: graph.leaf(f"features of {title}", None, **rows[title]) for title in rows}
+        return given, rows
     read = {
         title: network_steps.features(one.backbone, one.weights, shown, TAPS, one.side)
         for title, one in chosen.items()
@@ -283,7 +303,7 @@ def gains(scored: pd.DataFrame, reference: str) -> dict[str, dict[str, float]]:
 
 
 def outlined(lesson: Lesson, records: pd.DataFrame) -> pd.DataFrame:
-    """Choose the frames whose nodule is outlined: all phantoms, and the real ones from DDTI.
+    """Choose the frames whose nodule is outlined: phantoms, and the real ones from DDTI.
 
     Parameters
     ----------
@@ -298,7 +318,9 @@ def outlined(lesson: Lesson, records: pd.DataFrame) -> pd.DataFrame:
         Those rows, with `mask_path` or `polygons`; none where no set has outlines.
     """
     if "mask_path" in records:
-        return records.reset_index(drop=True)
+        some = records["group"].drop_duplicates().sample(frac=1, random_state=lesson.seed)
+        kept = some.head(_FAST_OUTLINED) if lesson.fast else some
+        return records[records["group"].isin(kept)].reset_index(drop=True)
     folder = lesson.find("p1")
     if folder is None or lesson.find("ddti") is None or "ddti_file" not in records:
         return records.iloc[:0]
