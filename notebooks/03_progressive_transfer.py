@@ -495,7 +495,7 @@ exercise.check(difference, exercise.PAIRED)
 # 0. The heads here were fitted without the fold of the frames that we show.
 
 # %%
-others = np.flatnonzero(records["fold"] != 0)[: 240 if FAST else None]
+others = np.flatnonzero(records["fold"] != 0)[: 120 if FAST else None]
 groups = records["group"].to_numpy()
 fitted = {
     name: heads.CalibratedHead(
