@@ -368,8 +368,9 @@ show.picture(figure)
 # after it stay at 1 as long as blocks are frozen and leave it where training began. The grey line
 # is the yardstick: likeness to a network that has learned nothing. In the first blocks even that is
 # often high, because any filter keeps bright frames bright and dark ones dark. A stage whose line
-# stays far above the grey one, at the right end too, has adapted and not begun anew; where the
-# lines come close, these frames do not show that.
+# stays far above the grey one, at the right end too, has adapted what it knew; one whose line falls
+# to the grey one or below it has built features of its own there. Neither says whether they are
+# better.
 #
 # ## 6. Did it help?
 #
@@ -428,9 +429,9 @@ show.picture(
 # not show that the networks are equal, nor that they differ. For that, compare them on the *same*
 # resampled patients, because a hard patient is often hard for both.
 #
-# The grey question in every such picture is the last row, the **control**, which sees only the
-# **width and height of the file**. Where it does well, frames of different **sources** (the places
-# they come from) carry different labels, and a network may have learned the source.
+# The last row is the **control**, which sees only the **width and height of the file**. Where it
+# does well, frames of different **sources** (the places they come from) carry different labels, and
+# a network may have learned the source.
 
 # %% cellView="form"
 # @title Draw the paired differences { display-mode: "form" }
