@@ -40,7 +40,7 @@ PAIRED = Exercise(
         ((ILL, np.array([0.1, 0.6, 0.4, 0.9]), np.array([0.1, 0.2, 0.8, 0.9]), np.arange(4)), 0.25),
         (
             (ILL, np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.9, 0.2, 0.8, 0.1]), [0, 0, 2, 3]),
-            -0.75,
+            -1.0,
         ),
     ],
     "Both AUROCs have to be of the same rows: `metrics.auroc(malignant[rows], …[rows])`.",
