@@ -89,7 +89,7 @@ from keras import layers
 from scipy.special import softmax
 
 from thyro_demo.clinical import tirads
-from thyro_demo.course import claims, exercise, live, scratch, show
+from thyro_demo.course import claims, live, scratch, show, tasks
 from thyro_demo.course.lesson import begin, precision
 from thyro_demo.data import phantom, scan_area, splits
 from thyro_demo.evaluate import baseline, intervals, metrics
@@ -260,7 +260,7 @@ print(f"The bottom of the valley: {weights[valley.argmin()]:.2f}")
 # Now a network that looks. We read the frames as small grey squares, cut to the **scan area**
 # (without what the scanner prints around it). To know whether the network learns anything that
 # holds for *other* patients, some are kept aside, the **validation** part. A **group**, all frames
-# of one patient or near duplicates of one frame, is never torn apart between the two: chapter 1
+# of one patient or near duplicates of one frame, is never torn apart between the two: chapter 1b
 # shows what happens otherwise. The part "few" is a handful of the patients in "many", for later.
 
 # %%
@@ -530,8 +530,8 @@ pd.Series({name: with_interval(gap, plus=True) for name, gap in gains.items()}, 
 #
 # ### Your turn: the loss
 #
-# Fill in the blank (`...`): the cross-entropy of one frame, in nats, from its score and its label.
-# Then run the check.
+# What is the cross-entropy of one frame, in nats, from its score and its label? Put your own line
+# in place of the three dots, and run the cell until it says "Right".
 
 
 # %%
@@ -540,11 +540,17 @@ def cross_entropy(score, malignant):
     return ...
 
 
-# %% cellView="form"
-# @title Check my function { display-mode: "form" }
-exercise.check(cross_entropy, exercise.CROSS_ENTROPY)
+CASES = [((0.5, True), 0.6931), ((0.9, True), 0.1054), ((0.9, False), 2.3026)]
+print(tasks.check(cross_entropy, CASES))
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return -np.log(score if malignant else 1 - score)`: minus the logarithm of the share that the
+# true label got.
+#
+# </details>
+#
 # ## Exercises
 #
 # **1.** Take `layers.ReLU` and `layers.MaxPooling2D` out of the network by hand: what is left of
@@ -639,19 +645,7 @@ exercise.check(cross_entropy, exercise.CROSS_ENTROPY)
 # </details>
 
 # %% [markdown]
-# ## Worked solution of "Your turn"
-
-
-# %%
-def worked(score, malignant):
-    """Return the loss of one frame: minus the logarithm of the share of its true label."""
-    return -np.log(score if malignant else 1 - score)
-
-
-exercise.check(worked, exercise.CROSS_ENTROPY)
-
-# %% [markdown]
-# ## What this chapter claims
+# ## What this chapter claims, checked
 #
 # What has to hold in every run, whatever chance decides, computed from this one. The rest of the
 # chapter holds "in this run": change `SEED`, and look again.

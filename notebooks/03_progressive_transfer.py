@@ -88,11 +88,11 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.bundle.manifest import read_manifest
-from thyro_demo.course import cached, claims, exercise, ladder, progressive, show
+from thyro_demo.course import cached, claims, ladder, progressive, show, tasks
 from thyro_demo.course.lesson import begin, precision, write_index
 from thyro_demo.data import images, scan_area, splits
 from thyro_demo.data.phantom import chest_film
-from thyro_demo.evaluate import metrics
+from thyro_demo.evaluate import metrics  # noqa: F401 (for the line that readers complete)
 from thyro_demo.evaluate.formatting import with_interval
 from thyro_demo.explain.svm import average_svm_map
 from thyro_demo.models import heads
@@ -473,8 +473,9 @@ written.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
 #
 # ### Your turn: a paired difference
 #
-# Fill in the blanks (`...`): the AUROC of the second scores minus that of the first, on the rows
-# that are given. Then run the check.
+# What is the AUROC of the second scores minus that of the first, on the rows that are given?
+# `metrics.auroc(malignant, scores)` computes one AUROC. Put your own line in place of the three
+# dots, and run the cell until it says "Right".
 
 
 # %%
@@ -483,11 +484,19 @@ def difference(malignant, first, second, rows):
     return ...
 
 
-# %% cellView="form"
-# @title Check my function { display-mode: "form" }
-exercise.check(difference, exercise.PAIRED)
+ILL, ROWS = np.array([False, False, True, True]), np.array([0, 0, 2, 3])
+ONE, OTHER = np.array([0.1, 0.6, 0.4, 0.9]), np.array([0.1, 0.2, 0.8, 0.9])
+CASES = [((ILL, ONE, OTHER, np.arange(4)), 0.25), ((ILL, OTHER, -OTHER, ROWS), -1.0)]
+print(tasks.check(difference, CASES))
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return metrics.auroc(malignant[rows], second[rows]) - metrics.auroc(malignant[rows],
+# first[rows])`: both AUROCs of the same rows.
+#
+# </details>
+#
 # ## 7. Transfer-path heatmaps
 #
 # Where does each stage make its head look? A **heatmap** shows which parts of a frame pushed the
@@ -728,20 +737,7 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 # </details>
 
 # %% [markdown]
-# ## Worked solution of "Your turn"
-
-
-# %%
-def worked(malignant, first, second, rows):
-    """Return how much better the second scores are, on these rows alone."""
-    better = metrics.auroc(malignant[rows], second[rows])
-    return better - metrics.auroc(malignant[rows], first[rows])
-
-
-exercise.check(worked, exercise.PAIRED)
-
-# %% [markdown]
-# ## What this chapter claims
+# ## What this chapter claims, checked
 #
 # What has to hold in every run, whatever chance decides, computed from this one. The rest of the
 # chapter holds "in this run": change `SEED`, and look again.

@@ -90,7 +90,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from thyro_demo.bundle.manifest import read_manifest
-from thyro_demo.course import boundaries, claims, exercise, heads, show
+from thyro_demo.course import boundaries, claims, heads, show, tasks
 from thyro_demo.course.lesson import begin, write_index
 from thyro_demo.data import splits
 from thyro_demo.evaluate.formatting import gain, with_interval
@@ -421,8 +421,8 @@ print(f"{len(clear)} of {len(differ)} differences leave 0 outside: {', '.join(cl
 #
 # ### Your turn: a weighted average
 #
-# Fill in the blank (`...`): the average of the members' probabilities, in which the first member
-# counts `weight` times. Then run the check.
+# What is the average of the members' probabilities, if the first member counts `weight` times? Put
+# your own line in place of the three dots, and run the cell until it says "Right".
 
 
 # %%
@@ -431,11 +431,17 @@ def average(probabilities, weight):
     return ...
 
 
-# %% cellView="form"
-# @title Check my function { display-mode: "form" }
-exercise.check(average, exercise.AVERAGE)
+CASES = [(([0.2, 0.8], 1), 0.5), (([0.2, 0.8], 3), 0.35), (([0.9], 5), 0.9)]
+print(tasks.check(average, CASES))
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return (sum(probabilities) + (weight - 1) * probabilities[0]) / (len(probabilities) + weight -
+# 1)`: the first member counts `weight` times, each other one once; divide by all that was counted.
+#
+# </details>
+#
 # ## 6. A classical system beside them
 #
 # Before networks, a person outlined the nodule, and a program measured it there (P3, after a
@@ -647,20 +653,7 @@ pd.Series(
 # </details>
 
 # %% [markdown]
-# ## Worked solution of "Your turn"
-
-
-# %%
-def worked(probabilities, weight):
-    """Average the members' probabilities, the first one counted several times."""
-    total = sum(probabilities) + (weight - 1) * probabilities[0]
-    return total / (len(probabilities) + weight - 1)
-
-
-exercise.check(worked, exercise.AVERAGE)
-
-# %% [markdown]
-# ## What this chapter claims
+# ## What this chapter claims, checked
 #
 # What has to hold in every run, whatever chance decides, computed from this one. The rest of the
 # chapter holds "in this run": change `SEED`, and look again.

@@ -88,7 +88,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from thyro_demo.course import claims, evaluation, exercise, heads, show
+from thyro_demo.course import claims, evaluation, heads, show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import splits
 from thyro_demo.evaluate import intervals, metrics, operating_points
@@ -365,8 +365,9 @@ pd.DataFrame(rates).map(with_interval)
 # %% [markdown]
 # ### Your turn: Bayes' rule
 #
-# Fill in the blank (`...`) with the formula above. Then run the check. **Predict** first: how many
-# of 100 flags of the very good decision are right where one nodule in ten is malignant?
+# Put the formula above in place of the three dots, and run the cell until it says "Right".
+# **Predict** first: how many of 100 flags of the very good decision are right where one nodule in
+# ten is malignant?
 
 
 # %%
@@ -375,9 +376,16 @@ def ppv(sensitivity, specificity, prevalence):
     return ...
 
 
-# %% cellView="form"
-# @title Check my function { display-mode: "form" }
-exercise.check(ppv, exercise.BAYES)
+CASES = [((0.9, 0.9, 0.1), 0.5), ((0.9, 0.9, 0.5), 0.9), ((0.95, 0.5, 0.02), 0.03733)]
+print(tasks.check(ppv, CASES))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return sensitivity * prevalence / (sensitivity * prevalence + (1 - specificity) * (1 -
+# prevalence))`: flags come from malignant nodules and from benign ones.
+#
+# </details>
 
 # %% cellView="form"
 # @title Draw what a decision is worth { display-mode: "form" }
@@ -793,20 +801,7 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 # </details>
 
 # %% [markdown]
-# ## Worked solution of "Your turn"
-
-
-# %%
-def worked(sensitivity, specificity, prevalence):
-    """Return the share of flagged nodules that are malignant."""
-    found = sensitivity * prevalence
-    return found / (found + (1 - specificity) * (1 - prevalence))
-
-
-exercise.check(worked, exercise.BAYES)
-
-# %% [markdown]
-# ## What this chapter claims
+# ## What this chapter claims, checked
 #
 # What has to hold in every run, whatever chance decides, computed from this one. The rest of the
 # chapter holds "in this run": change `SEED`, and look again.

@@ -85,7 +85,7 @@ import pandas as pd
 from thyro_demo.bundle import store
 from thyro_demo.bundle.manifest import kind, names, read_manifest, weights_root
 from thyro_demo.clinical.tirads import Features
-from thyro_demo.course import claims, exercise, looking, planting, show
+from thyro_demo.course import claims, looking, planting, show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import phantom, scan_area
 from thyro_demo.data.scan_area import Box
@@ -334,7 +334,8 @@ show.picture(figure)
 #
 # ### Your turn: the pointing game
 #
-# Fill in the blank (`...`): 1 if the hottest cell of the heatmap lies on the nodule, else 0.
+# Return 1 if the hottest cell of the heatmap lies on the nodule, else 0: put your own line in place
+# of the three dots, and run the cell until it says "Right".
 
 
 # %%
@@ -343,11 +344,17 @@ def pointing(heatmap, nodule):
     return ...
 
 
-# %% cellView="form"
-# @title Check my function { display-mode: "form" }
-exercise.check(pointing, exercise.POINTING)
+HEAT, THERE = np.array([[0.1, 0.9], [0.3, 0.2]]), np.array([[False, True], [False, False]])
+print(tasks.check(pointing, [((HEAT, THERE), 1.0), ((HEAT, ~THERE), 0.0)]))
 
 # %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return float(nodule[np.unravel_index(heatmap.argmax(), heatmap.shape)])`: find where the heatmap
+# is largest, and ask whether the mask is True there.
+#
+# </details>
+#
 # **Predict:** will the heads' maps beat the blob in the middle? Now on all frames, and with
 # **paired differences**: on each frame the map's figure minus the onlooker's, averaged over frames,
 # with an interval over patients. What makes a frame hard for both cancels out.
@@ -783,19 +790,7 @@ pd.Series({which: with_interval(one) for which, one in shares.items()}, name="sh
 # </details>
 
 # %% [markdown]
-# ## Worked solution of "Your turn"
-
-
-# %%
-def worked(heatmap, nodule):
-    """Return whether the largest value of the heatmap is where the mask is True."""
-    return float(nodule[np.unravel_index(heatmap.argmax(), heatmap.shape)])
-
-
-exercise.check(worked, exercise.POINTING)
-
-# %% [markdown]
-# ## What this chapter claims
+# ## What this chapter claims, checked
 #
 # What has to hold in every run, whatever chance decides, computed from this one. The rest of the
 # chapter holds "in this run": change `SEED`, and look again.

@@ -12,7 +12,7 @@ by `show`. The rest is sorted by chapter, and what a new cell computes goes wher
 - 4, heads: `heads`, `boundaries` (heads and their settings in pictures)
 - 5, did it really work: `evaluation`
 - 6, what does it look at: `looking`, `planting` (a shortcut made on purpose)
-- 2 to 6, what holds in every run: `claims`; a function to complete: `exercise`
+- 2 to 6, what holds in every run: `claims`
 - 7, ship it: `shipping`, and `lecture` for the cases shown in class
 - the lecture of 50 minutes: `hour`, and `setup_check` before it
 
