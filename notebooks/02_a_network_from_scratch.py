@@ -113,8 +113,11 @@ lesson = begin(2, FAST, SEED, DATA, OUT)
 #
 # Take a small square of numbers, the **filter**. Lay it on a corner of the image, multiply each
 # number with the grey value beneath it, add up, write down the sum. Move one pixel on, and again,
-# until every place has its sum. That is a **convolution**, as networks use the word (mathematics
-# turns the filter round first): the answer is large where the image looks like the filter.
+# until every place has its sum. That is a **[convolution][convolution]**, as networks use the word
+# (mathematics turns the filter round first): the answer is large where the image looks like the
+# filter.
+#
+# [convolution]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#convolution
 
 # %%
 drawn = phantom.example("Very hypoechoic, taller than wide")
@@ -142,10 +145,12 @@ show.picture(figure)
 #
 # ### ReLU and pooling
 #
-# **ReLU** (rectified linear unit) sets everything below zero to zero: keep the yes, drop the
-# reverse. Without such a bend, any stack of convolutions would be no more than one larger
+# **[ReLU][relu]** (rectified linear unit) sets everything below zero to zero: keep the yes, drop
+# the reverse. Without such a bend, any stack of convolutions would be no more than one larger
 # convolution. **Pooling** then keeps of each square of 4 × 4 places the largest number: whether the
 # filter found something, not exactly where.
+#
+# [relu]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#relu
 
 # %%
 edges = answers["horizontal edges"]
@@ -171,11 +176,13 @@ show.picture(figure)
 #
 # ### Softmax and loss
 #
-# At the end are two sums, one for "benign", one for "malignant" (the **logits**). **Softmax**
-# turns them into two shares that add up to 1; the share of "malignant" is the score. Then we need a
-# number for how wrong that is, the **loss**. We use the **cross-entropy**: minus the logarithm of
-# the share that the *true* label got. It is 0 for a sure right answer, and grows without limit for
-# a sure wrong one. Its unit is called *nat*.
+# At the end are two sums, one for "benign", one for "malignant" (the **logits**). **Softmax** turns
+# them into two shares that add up to 1; the share of "malignant" is the score. Then we need a
+# number for how wrong that is, the **[loss][loss]**. We use the **cross-entropy**: minus the
+# logarithm of the share that the *true* label got. It is 0 for a sure right answer, and grows
+# without limit for a sure wrong one. Its unit is called *nat*.
+#
+# [loss]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#loss
 
 # %% cellView="form"
 # @title Draw softmax and cross-entropy { display-mode: "form" }
@@ -396,13 +403,15 @@ print(
 #
 # - **Early stopping**: end the training when the validation loss has not fallen for some epochs,
 #   and go back to the best.
-# - **Augmentation**: show each frame a little differently every time, mirrored left to right,
-#   shifted, larger, brighter, so that there is less to memorise. Only in ways that keep the
-#   label true: never upside down, for sound comes from above, and the **acoustic shadow** below
-#   calcium points downward.
+# - **[Augmentation][data-augmentation]**: show each frame a little differently every time, mirrored
+#   left to right, shifted, larger, brighter, so that there is less to memorise. Only in ways that
+#   keep the label true: never upside down, for sound comes from above, and the **acoustic shadow**
+#   below calcium points downward.
 # - **Dropout**: in each step, leave out a random share of the numbers before the last layer, so
 #   that no single one can be relied on.
 # - **More patients**: what it sounds like.
+#
+# [data-augmentation]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#data-augmentation
 
 # %% cellView="form"
 # @title Draw augmented views of one frame { display-mode: "form" }

@@ -348,9 +348,11 @@ show.picture(figure)
 # ### How alike the features stay
 #
 # Do the frames that look alike to the network before a stage still look alike after it? **Centred
-# kernel alignment** (CKA; Kornblith et al., ICML 2019) answers with one number: 1 where the
+# kernel alignment** ([CKA][cka]; Kornblith et al., ICML 2019) answers with one number: 1 where the
 # likeness of all pairs of frames is the same, about 0 where the two have nothing to do with each
 # other. It does not mind if channels swap places, or if all of them grow by the same factor.
+#
+# [cka]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#cka
 
 # %% cellView="form"
 # @title Draw how alike the answers of each block stay { display-mode: "form" }

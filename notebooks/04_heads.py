@@ -367,7 +367,7 @@ print(f"In this run {falling} of {FOLDS} sigmoids fall.")
 #
 # - **Concatenation**: set the features of the networks side by side in one long row, and fit one
 #   head on it.
-# - **Averaging** (an **ensemble**): let each network have its own head, and average the
+# - **Averaging** (an **[ensemble][ensemble]**): let each network have its own head, and average the
 #   probabilities. It works best where the members err on different frames.
 #
 # All of them are asked about the same frames in the same folds. Here are their AUROCs, out of
@@ -376,6 +376,8 @@ print(f"In this run {falling} of {FOLDS} sigmoids fall.")
 # **bootstrap** of groups).
 #
 # **Predict:** will two networks together do better than the better one alone?
+#
+# [ensemble]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#ensemble
 
 # %% cellView="form"
 # @title Draw the AUROC of every head { display-mode: "form" }

@@ -351,8 +351,8 @@ pd.DataFrame(rates).map(with_interval)
 # ### What a flag is worth
 #
 # The computer flags a nodule. How likely is it that it *is* malignant? That is the **positive
-# predictive value** (PPV), and it depends on how many malignant nodules come through the door, the
-# **prevalence**. By Bayes' rule:
+# predictive value** ([PPV][predictive-value]), and it depends on how many malignant nodules come
+# through the door, the **prevalence**. By Bayes' rule:
 #
 # $$\text{PPV} = \frac{\text{sens} \cdot \text{prev}}{\text{sens} \cdot \text{prev} +
 # (1 - \text{spec})(1 - \text{prev})}$$
@@ -361,6 +361,8 @@ pd.DataFrame(rates).map(with_interval)
 # that are looked into, about 7 to 15 % are (guideline of the American Thyroid Association: Haugen
 # et al., Thyroid 26:1, 2016). For comparison we add a very good decision: sensitivity and
 # specificity of 90 %.
+#
+# [predictive-value]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#predictive-value
 
 # %% [markdown]
 # ### Your turn: Bayes' rule

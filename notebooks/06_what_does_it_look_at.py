@@ -538,15 +538,17 @@ pd.Series(
 #
 # ## 6. A planted shortcut
 #
-# A **shortcut** is something that betrays the label in the training images and has nothing to do
-# with the disease. Surgeons' ink beside moles raised a skin network's scores (Winkler et al., JAMA
-# Dermatology 2019); networks for COVID-19 read the letters and edges of chest films (DeGrave et
-# al., Nature Machine Intelligence 2021); others recognised the hospital (Zech et al., PLOS Medicine
-# 2018).
+# A **[shortcut][shortcut]** is something that betrays the label in the training images and has
+# nothing to do with the disease. Surgeons' ink beside moles raised a skin network's scores (Winkler
+# et al., JAMA Dermatology 2019); networks for COVID-19 read the letters and edges of chest films
+# (DeGrave et al., Nature Machine Intelligence 2021); others recognised the hospital (Zech et al.,
+# PLOS Medicine 2018).
 #
 # We plant one on purpose. A scanner prints marks around the scan: ticks, text, an icon. In our
 # training frames they are printed on frames of malignant nodules and on no others, as if all
 # cancers had come from one clinic. The tissue itself is drawn without regard to the marks.
+#
+# [shortcut]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#shortcut
 
 
 # %%
