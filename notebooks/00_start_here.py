@@ -140,6 +140,9 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 # %%
 CASE = "Very hypoechoic, taller than wide"
 patient = phantom.example(CASE)
+
+# %% cellView="form"
+# @title Draw a neck { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(6.4, 4.9), layout="constrained")
 show.frame(axes, patient.frame, f"A drawn neck: {CASE.lower()}", patient.mask, patient.spacing_mm)
 show.picture(figure)
@@ -212,6 +215,9 @@ print(tasks.check(flagged, [((0.8, 0.5), True), ((0.5, 0.5), True), ((0.2, 0.5),
 
 # %%
 seen = [one for one in answer.predictions if one.heatmap is not None]
+
+# %% cellView="form"
+# @title Draw what each network's score leaned on { display-mode: "form" }
 figure, row = plt.subplots(1, len(seen), figsize=(4.3 * len(seen), 4.2), layout="constrained")
 for axes, one in zip(row, seen, strict=True):
     title = f"{engine.title(one.model)}, {one.head}: {one.score:.2f}"
@@ -261,6 +267,9 @@ found["size of the image only"] = manifest["metrics"]["heads"]["image size only"
 counted = manifest["metrics"]
 where = f"{counted['n']} real frames in {counted['groups']} groups of patients and near duplicates"
 display(Markdown(f"Out of fold, {where}."))
+
+# %% cellView="form"
+# @title Draw how good the networks are { display-mode: "form" }
 show.picture(
     show.intervals(found, "The shipped networks, and a control", "AUROC (0–1; 0.5 is a coin)")
 )

@@ -115,7 +115,8 @@ short = seeing.listen(BORDERS, np.array([1.0, 0.7, 0.4]))
 # speed × time / 2. Scanners assume 1,540 metres a second. In fat sound is slower, in muscle
 # quicker.
 
-# %%
+# %% cellView="form"
+# @title Draw a pulse and its echoes { display-mode: "form" }
 figure, row = plt.subplots(1, 3, figsize=(12.5, 3.6), layout="constrained")
 for axes, limits, title in zip(
     row, ((0, 40), (9, 13)), ("One pulse, three echoes", "The first two, closer"), strict=False
@@ -189,6 +190,9 @@ cases = {
     "7.5 MHz, gain": seeing.insonate(TISSUE, SLOPE, SLOPE, seed=SEED),
     "15 MHz, gain": seeing.insonate(TISSUE, 2 * SLOPE, 2 * SLOPE, seed=SEED),
 }
+
+# %% cellView="form"
+# @title Draw frequency and gain { display-mode: "form" }
 figure, row = plt.subplots(1, 4, figsize=(11, 4.4), layout="constrained")
 for axes, (name, power) in zip(row, cases.items(), strict=False):
     show.frame(axes, seeing.grey(power), name, spacing_mm=seeing.SPACING_MM)
@@ -225,6 +229,9 @@ along = [
     seeing.width(blots[int((depth - 2) / FINE) : int((depth + 2) / FINE), int(3 / FINE)], FINE)
     for depth, _ in AT
 ]
+
+# %% cellView="form"
+# @title Draw the beam's width { display-mode: "form" }
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 left.imshow(blots / blots.max(), cmap="gray", extent=(0, 6, 40, 0), aspect=0.3)
 left.set(title="Four points", xlabel="Across (mm)", ylabel="Depth (mm)")
@@ -252,6 +259,9 @@ places = [(6.0 + 6.0 * way, 1.5 + 2.5 * n) for way in (0, 1) for n in range(len(
 seconds = [(6.0 + gap, 1.5 + 2.5 * n) for n, gap in enumerate(GAPS)]
 seconds += [(12.0, 1.5 + 2.5 * n + gap) for n, gap in enumerate(GAPS)]
 pairs = seeing.points(np.array(places + seconds), (16.0, 19.0), FINE)
+
+# %% cellView="form"
+# @title Draw pairs of points { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(10, 5.6), layout="constrained")
 axes.imshow(pairs[int(3 / FINE) :] / pairs.max(), cmap="gray", extent=(0, 19, 16, 3))
 axes.set(title="Pairs of points: one below the other (top), side by side (bottom)")
@@ -273,6 +283,9 @@ show.picture(figure)
 # %%
 FEW, SOME, MANY = 0.5, 5.0, 200.0
 grains = {count: seeing.speckle(count, SEED) for count in (FEW, SOME, MANY)}
+
+# %% cellView="form"
+# @title Draw speckle of few and of many scatterers { display-mode: "form" }
 figure, row = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
 for axes, (count, envelope) in zip(row, grains.items(), strict=False):
     show.frame(axes, seeing.grey(envelope**2), f"{count:g} a mm²", spacing_mm=seeing.SPACING_MM)
@@ -305,6 +318,9 @@ show.picture(figure)
 BORDER = [("soft tissue", other) for other in ("muscle", "fat", "bone", "air")]
 shares = [seeing.reflected(*both) for both in BORDER]
 line = np.exp(-0.5 * ((millimetres - 10) / 0.15) ** 2)[:, None] * np.ones((1, WIDE), np.float32)
+
+# %% cellView="form"
+# @title Draw borders, smooth and rough { display-mode: "form" }
 figure, row = plt.subplots(1, 3, figsize=(11, 4), layout="constrained")
 row[0].barh([other for _, other in BORDER], shares, color=show.BLUE)
 row[0].set(title="Energy that turns back", xlabel="Share (1 is all; each step is ten times)")
@@ -348,6 +364,9 @@ beside = slice(0, 40)
 # %%
 bubble = seeing.disc(TISSUE.shape, (13.0, WIDE / 2 * seeing.SPACING_MM), 5.0)
 cyst = seeing.insonate(np.where(bubble, -34, 0), np.where(bubble, 0, SLOPE), SLOPE, seed=SEED)
+
+# %% cellView="form"
+# @title Draw a stone and a bubble { display-mode: "form" }
 figure, row = plt.subplots(1, 4, figsize=(13, 4.4), layout="constrained")
 for axes, power, name in zip(
     row[::2], (stone, cyst), ("A plate of calcium", "A bubble of fluid"), strict=True
@@ -381,6 +400,9 @@ show.picture(figure)
 # %%
 both = seeing.insonate(np.where(bubble, -8, 0) + 20 * plate, SLOPE + 8 * plate, SLOPE, seed=SEED)
 linear = np.clip(np.sqrt(both / both.max()) * 255, 0, 255).astype(np.uint8)
+
+# %% cellView="form"
+# @title Draw the dynamic range { display-mode: "form" }
 figure, row = plt.subplots(1, 4, figsize=(11, 4.2), layout="constrained")
 show.frame(row[0], linear, "No logarithm", spacing_mm=seeing.SPACING_MM)
 for axes, reach in zip(row[1:], (30, 60, 90), strict=True):
@@ -442,6 +464,9 @@ drawn = {
     name: phantom.draw(features, size_mm=14, seed=5, patient="one neck")
     for name, features in variants.items()
 }
+
+# %% cellView="form"
+# @title Draw six nodules that differ in one feature { display-mode: "form" }
 figure, grid = plt.subplots(2, 3, figsize=(11, 6.6), layout="constrained")
 for axes, (name, one) in zip(grid.flat, drawn.items(), strict=True):
     what = "the first" if name == "first" else f"{name} changed"
@@ -463,6 +488,9 @@ for feature in ("echogenicity", "shape", "margin", "foci"):
     ladder.append(replace(ladder[-1], **{feature: CHANGES[feature]}))
 sums = [tirads.points(features) for features in ladder]
 steps = ["solid, isoechoic", "+ very dark", "+ upright", "+ lobulated", "+ pinpoints"]
+
+# %% cellView="form"
+# @title Draw points and the chance of malignancy { display-mode: "form" }
 figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.6), layout="constrained")
 left.bar(steps, sums, color=show.BLUE)
 for place, total in enumerate(sums):
@@ -547,11 +575,12 @@ advice
 # - The table of points: [Tessler et al., *J Am Coll Radiol* 2017][tessler].
 # - The words for what one sees: [Grant et al., *J Am Coll Radiol* 2015][grant], the lexicon behind
 #   it.
-# - Every artefact in a few lines: [acoustic shadowing][shadow], in a dictionary of imaging.
+# - Shadows, enhancement and other artefacts, each with its cause: [Feldman et al., *RadioGraphics*
+#   2009][feldman].
 #
-# [tessler]: https://pure.johnshopkins.edu/en/publications/acr-thyroid-imaging-reporting-and-data-system-ti-rads-white-paper
-# [grant]: http://www.radclarity.com/articles/147
-# [shadow]: https://pacs.de/term/acoustic-shadowing
+# [tessler]: https://doi.org/10.1016/j.jacr.2017.01.046
+# [grant]: https://doi.org/10.1016/j.jacr.2015.07.011
+# [feldman]: https://doi.org/10.1148/rg.294085199
 
 # %% [markdown]
 # ## Quiz

@@ -104,6 +104,9 @@ lesson = begin("1b", FAST, SEED, DATA, OUT)
 # %%
 stored = collection.stored_frames(lesson, 6)
 areas = [scan_area.find(frame) for frame in stored]
+
+# %% cellView="form"
+# @title Draw scan areas { display-mode: "form" }
 figure, grid = plt.subplots(2, 3, figsize=(11, 7), layout="constrained")
 for axes, frame, area in zip(grid.flat, stored, areas, strict=True):
     kept = area.width * area.height / frame[..., 0].size
@@ -128,6 +131,9 @@ frame, tight = collection.pick_nodule(collection.outlined_frames(lesson))
 whole = scan_area.find(frame)
 region = widen(tight, NODULE_MARGIN, frame.shape)
 SIDE = 96
+
+# %% cellView="form"
+# @title Draw frame, scan area and nodule { display-mode: "form" }
 figure, row = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
 show.frame(row[0], frame, "The frame")
 for box, colour, name in ((whole, show.ORANGE, "scan area"), (region, show.OUTLINE, "ROI")):
@@ -152,6 +158,9 @@ show.picture(figure)
 looks = [scan_area.prepare(one, SIDE)[0].mean(axis=2) for one in stored]
 fixed = [look / 127.5 - 1 for look in looks]
 own = [(look - look.mean()) / look.std() for look in looks]
+
+# %% cellView="form"
+# @title Draw grey values { display-mode: "form" }
 figure, row = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
 for axes, version, name, unit in zip(
     row,
@@ -194,6 +203,9 @@ mix
 # %%
 sizes = records.assign(bad=records["label"] == "malignant").groupby(["width", "height"])["bad"]
 counted = sizes.agg(["size", "mean"]).reset_index()
+
+# %% cellView="form"
+# @title Draw the sizes of the files { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(8.5, 4), layout="constrained")
 areas_of = 20 + 4 * counted["size"]
 dots = axes.scatter(
@@ -231,6 +243,9 @@ across = sum(rows["group"].nunique() > 1 for rows in sets)
 print(
     f"{len(sets)} sets of near duplicates in {len(found)} frames; {across} of them across groups."
 )
+
+# %% cellView="form"
+# @title Draw near duplicates { display-mode: "form" }
 figure, row = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
 for axes, (_, record) in zip(row, sets[0].iterrows(), strict=False):
     size = f"{record['width']:.0f} × {record['height']:.0f} pixels"
@@ -257,6 +272,9 @@ show.picture(figure)
 joined = near_duplicates.group(found)
 print(f"{found['group'].nunique()} groups before, {joined['group'].nunique()} after joining.")
 per_group = joined.groupby("group").size().value_counts().sort_index()
+
+# %% cellView="form"
+# @title Draw how many frames a group has { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
 axes.bar(per_group.index.astype(str), per_group, color=show.BLUE)
 axes.set(title="How many frames a group has", xlabel="Frames in the group", ylabel="Groups")
@@ -288,6 +306,9 @@ by_image = collection.split_by_image(joined, FOLDS, SEED)
 by_group = splits.kfold(joined, FOLDS, seed=SEED)
 several = joined.groupby("group")["path"].transform("size") > 1
 first = joined.loc[several, "group"].unique()[:20]
+
+# %% cellView="form"
+# @title Draw two splits { display-mode: "form" }
 figure, pair = plt.subplots(1, 2, figsize=(11, 3.2), sharey=True, layout="constrained")
 for axes, assigned, how in zip(pair, (by_image, by_group), ("image", "group"), strict=True):
     for place, name in enumerate(first, start=1):
@@ -370,6 +391,9 @@ figures = {
     for name, table in asked.items()
 }
 title = f"Out of fold, {len(joined)} frames in {joined['group'].nunique()} groups"
+
+# %% cellView="form"
+# @title Draw what a memory reaches { display-mode: "form" }
 show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a coin)"))
 
 # %% [markdown]
@@ -428,7 +452,7 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 # - Folds of whole groups with equal shares of the classes: [StratifiedGroupKFold][folds] in
 #   scikit-learn's documentation.
 #
-# [rumala]: https://ar5iv.labs.arxiv.org/html/2309.00350
+# [rumala]: https://arxiv.org/abs/2309.00350
 # [folds]: https://scikit-learn.org/1.6/modules/generated/sklearn.model_selection.StratifiedGroupKFold.html
 
 # %% [markdown]

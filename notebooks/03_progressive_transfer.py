@@ -99,6 +99,7 @@ from thyro_demo.models import heads
 from thyro_demo.models.backbones import backbone
 from thyro_demo.models.networks import build
 from thyro_demo.models.pipeline import load_frames
+from thyro_demo.study import setting
 from thyro_demo.study.questions import paired
 from thyro_demo.training import out_of_fold
 from thyro_demo.training.job import Job
@@ -319,6 +320,7 @@ MINE = f"then {kind}, here"
 way = {name: path[name] for name in dict.fromkeys((ladder.RANDOM, BASE))}
 way |= {MINE: str(chosen)} | {name: file for name, file in path.items() if name not in way}
 seen = records.iloc[watched] if QUICK else records
+setting.draw_planned(seen)  # a rehearsal draws phantoms where they are looked at, nowhere else
 squares = load_frames(seen, out_of_fold.CLASSES, SIDE).images
 rows = np.arange(len(watched)) if QUICK else watched
 snapshots = progressive.follow(spec, way, squares, rows, SEED)
@@ -434,6 +436,27 @@ show.picture(
 # The last row is the **control**, which sees only the **width and height of the file**. Where it
 # does well, frames of different **sources** (the places they come from) carry different labels, and
 # a network may have learned the source.
+#
+# ### The same frames, as each stage sees them
+#
+# A frame with a thousand features cannot be drawn. **t-SNE** (van der Maaten and Hinton, 2008)
+# lays frames out in a plane so that those with like features lie beside each other.
+
+# %% cellView="form"
+# @title Draw the frames as each stage sees them { display-mode: "form" }
+first = np.arange(min(300, len(records)))  # for time
+seen_as = {name: rows[first] for name, rows in features.items() if name != ladder.FULL}
+title = f"Neighbours of {len(first)} {lesson.images} at each stage (t-SNE)"
+show.picture(ladder.draw_planes(ladder.planes(seen_as, SEED), labels[first] == 1, title))
+
+# %% [markdown]
+# *What to see:* whether one colour gathers on one side; a pair of marks that touch is often two
+# frames of one patient, or two of one scanner, which stay alike at every stage. Trust nothing else:
+# how far islands are from each other, how large they are and where they lie means nothing, and
+# another `SEED` turns and folds the picture. A head, which weighs all features, may separate what
+# looks mixed here.
+#
+# ### The gain over the start
 
 # %% cellView="form"
 # @title Draw the paired differences { display-mode: "form" }

@@ -94,7 +94,6 @@ from thyro_demo.course import boundaries, claims, heads, show, tasks
 from thyro_demo.course.lesson import begin, write_index
 from thyro_demo.data import splits
 from thyro_demo.evaluate.formatting import gain, with_interval
-from thyro_demo.study.steps import networks
 from thyro_demo.training.job import Job
 from thyro_demo.training.recipes import recipe
 from thyro_demo.training.run import run
@@ -129,7 +128,7 @@ FOLDS = heads.FAST_FOLDS if FAST else heads.FOLDS
 records = splits.kfold(heads.frames(lesson), FOLDS, seed=SEED)
 labels = (records["label"] == "malignant").to_numpy(int)
 groups = records["group"].to_numpy()
-shown = networks.frames(records)
+shown = heads.shown(lesson, records)
 chosen = heads.networks(lesson)
 began = time.perf_counter()
 read, rows = heads.features(lesson, chosen, shown)

@@ -94,9 +94,9 @@ from thyro_demo.data import splits
 from thyro_demo.evaluate import intervals, metrics, operating_points
 from thyro_demo.evaluate.clinical_value import at_prevalence, net_benefit, predictive_values
 from thyro_demo.evaluate.formatting import with_interval
+from thyro_demo.study import setting
 from thyro_demo.study.protocols.p1.tables import PRINTED
 from thyro_demo.study.questions import leaks
-from thyro_demo.study.steps import networks
 from thyro_demo.training import out_of_fold
 
 lesson = begin(5, FAST, SEED, DATA, OUT)
@@ -120,7 +120,7 @@ FOLDS = 3 if FAST else heads.FOLDS
 records = splits.kfold(heads.frames(lesson), FOLDS, seed=SEED)
 chosen = evaluation.network(lesson)
 began = time.perf_counter()
-shown = networks.frames(records)
+shown = heads.shown(lesson, records)
 read = heads.features(lesson, {"network": chosen}, shown)[1]["network"]
 rows = read["std"]
 scored = out_of_fold.score_features(rows, records)
@@ -347,6 +347,33 @@ pd.DataFrame(rates).map(with_interval)
 # These are the rates at the frozen thresholds, with intervals over groups. Moving the threshold
 # buys sensitivity with specificity. The accuracy mixes both by the share of malignant frames in
 # *this* set; in another mix it is another number, though nothing about the head has changed.
+#
+# ### Frames that it misread
+#
+# A rate counts errors; look at some. **Predict:** will the missed nodules look harmless to you too?
+
+# %% cellView="form"
+# @title Draw the frames that it misread most { display-mode: "form" }
+wrong = evaluation.misread(called["Youden"])
+setting.draw_planned(records[records["path"].isin(wrong["path"])])  # phantoms of a rehearsal
+figure = evaluation.draw_misread(
+    wrong, records, "Misread at the Youden point, the worst of each kind"
+)
+show.picture(figure)
+for name, found in evaluation.against_points(scored, records).items():
+    print(f"AUROC, {name}: {with_interval(found)}")
+
+# %% [markdown]
+# *What to see:* frames whose score was far on the wrong side. Ask of each what a careful reader
+# would have said, before you blame the network: a label can go against the look of a nodule. These
+# are the worst of many and show no rate; a gallery gives ideas, and the next set of patients tests
+# them.
+#
+# Where the frames are drawn, there is a **reader** to compare with, one who counts the TI-RADS
+# points of every nodule without a mistake (the lines under the picture). Labels of phantoms were
+# drawn from these points, so that nobody can do better in the long run, and even this reader is far
+# from 1. No such reader exists for patients: people count differently, and not every cancer has
+# points.
 #
 # ### What a flag is worth
 #

@@ -233,6 +233,9 @@ for heading in ("What it is", "Where it fails"):
 items = shipping.checklist(card)
 counts = items.groupby("guideline")["state"].value_counts().unstack(fill_value=0)
 counts = counts.reindex(columns=list(shipping.STATES), fill_value=0)
+
+# %% cellView="form"
+# @title Draw what the model card answers { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(8.5, 2.8), layout="constrained")
 left = np.zeros(len(counts))
 for state, colour in zip(counts, (show.GREEN, show.BLUE, show.ORANGE, show.GREY), strict=True):
@@ -279,6 +282,9 @@ films = lesson.find("paediatric") or lesson.find("covid")
 if films is not None:
     shown["a real chest film"] = images.decode(datasets.load(films)["path"].iloc[SEED])
 far = {name: shipping.ood_score(loaded, frame) for name, frame in shown.items()}
+
+# %% cellView="form"
+# @title Draw what the guard says of strange images { display-mode: "form" }
 figure, axes = plt.subplots(1, len(shown), figsize=(13, 3.4), layout="constrained")
 for place, (name, frame) in zip(axes, shown.items(), strict=True):
     verdict = "announced" if far[name] > 1 else "passes"
@@ -306,6 +312,9 @@ if films is not None:
     flagged["chest films"] = shipping.share_out_of_distribution(loaded, decoded)
 title = f"How often the guard speaks up: {COUNT} frames each, one a patient"
 scale = "Share announced as unlike the training images (0–1), 95 % interval"
+
+# %% cellView="form"
+# @title Draw how often the guard speaks up { display-mode: "form" }
 show.picture(show.intervals(flagged, title, scale, None))
 
 # %% [markdown]
@@ -345,6 +354,9 @@ for file in (private, clean):
 # %%
 stripped = images.decode(clean)
 box = scan_area.find(stripped)
+
+# %% cellView="form"
+# @title Draw the frame without its name { display-mode: "form" }
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 show.frame(axes[0], stripped, "Stripped of what was beside the pixels")
 show.frame(axes[1], scan_area.crop(stripped, box), "Cropped to the scan area")

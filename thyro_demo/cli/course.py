@@ -1,4 +1,4 @@
-"""`course`: slides from the chapters, chapters with their outputs, and features of the lecture."""
+"""`course`: run and time the chapters, keep their outputs, make slides of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from thyro_demo.cli.results import check_writable
+from thyro_demo.errors import ThyroError
 
-HELP = "make slides of the chapters, or write the chapters with their outputs"
+HELP = "run the chapters and keep their outputs, or make slides of them"
 
 STALE = 1
 """Exit code of `publish --check` when a published chapter is stale, and when all are too large."""
@@ -36,23 +37,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=_NOTEBOOKS,
         metavar="DIR",
-        help="chapters to take, such as published ones, whose pictures come along "
-        "(default: those of the project, without pictures)",
+        help="chapters to take, with the pictures that they hold (default: those of the project)",
     )
     publish = part("publish", "run the chapters small, on phantoms; keep their outputs", _publish)
     publish.add_argument(
         "--out",
         type=Path,
-        default=Path("runs/published"),
+        default=_NOTEBOOKS,
         metavar="DIR",
-        help="folder of the written chapters (default: %(default)s)",
+        help="folder of the written chapters (default: the chapters themselves)",
     )
     publish.add_argument(
         "--check",
         action="store_true",
         help="run nothing; name the chapters whose code has changed since, and exit with 1",
     )
-    for one in (slides, publish):
+    timed = part("run", "run chapters to their end; write down when, and how long they took", _run)
+    timed.add_argument(
+        "--mode",
+        choices=("rehearsal", "phantoms", "real"),
+        default="phantoms",
+        help="small on phantoms, in full on phantoms, or in full on --data (default: %(default)s)",
+    )
+    timed.add_argument("--data", default="", metavar="DIR", help="folder of real images")
+    for one in (slides, publish, timed):
         one.add_argument(
             "chapters", nargs="*", metavar="CHAPTER", help="0, 0b, 1 … or lecture; all without any"
         )
@@ -91,6 +99,21 @@ def _publish(args: argparse.Namespace) -> int:
     total = sum((args.out / path.name).stat().st_size for path in chapters) / 1e6
     print(f"{total:.1f} MB in all, of {publishing.MOST_MB:g} that they may take.")
     return STALE if total > publishing.MOST_MB else 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from thyro_demo.course import slides, timing
+
+    if (args.mode == "real") != bool(args.data):
+        raise ThyroError(
+            "Real images are named by --data, for --mode real alone. "
+            f"Received: --mode {args.mode}, --data {args.data!r}."
+        )
+    for path in slides.find(_NOTEBOOKS, args.chapters):
+        cell = timing.run(path, args.mode, args.data)
+        timing.record(timing.number(path), args.mode, cell)
+        print(f"{path.name}: {cell}")
+    return 0
 
 
 def _features(args: argparse.Namespace) -> int:

@@ -53,31 +53,32 @@ def serve(lesson: Lesson) -> bool:
 
 
 def frames(lesson: Lesson, every: bool = False) -> pd.DataFrame:
-    """Draw the phantoms of the file, or read those that were drawn before.
+    """List the phantoms of the file; `setting.draw_planned` draws those whose images are needed.
 
     Parameters
     ----------
     lesson : Lesson
-        Its seed chooses a cohort; the frames are kept where all chapters find them.
+        Its seed chooses a cohort; its folder is where all chapters find the frames.
     every : bool
         Whether all three cohorts are wanted.
 
     Returns
     -------
     DataFrame
-        Record table of 300 frames of 150 drawn patients, or of 900 of 450, seen by three scanners.
+        Record table of 300 frames of 150 drawn patients, or of 900 of 450, seen by three scanners;
+        as `setting.planned` returns it.
     """
-    return _drawn(lesson.root / "cohorts", _cohorts(lesson, every))
+    return _planned(lesson.root / "cohorts", _cohorts(lesson, every))
 
 
 def _cohorts(lesson: Lesson, every: bool) -> tuple[int, ...]:
     return _COHORTS if every else (_COHORTS[lesson.seed % len(_COHORTS)],)
 
 
-def _drawn(folder: Path, cohorts: Sequence[int]) -> pd.DataFrame:
-    """Draw cohorts into a folder of their own each, or read them."""
+def _planned(folder: Path, cohorts: Sequence[int]) -> pd.DataFrame:
+    """List cohorts, each in a folder of its own."""
     parts = [
-        setting.scanners(folder / str(seed), _PATIENTS, seed, _SCALE).assign(cohort=str(seed))
+        setting.planned(folder / str(seed), _PATIENTS, seed, _SCALE).assign(cohort=str(seed))
         for seed in cohorts
     ]
     table = pd.concat(parts, ignore_index=True)
@@ -155,7 +156,8 @@ def made_of() -> dict[str, str]:
 
 def _computed(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Compute features, (n, d), stage by stage and then bundle by bundle."""
-    records = _drawn(folder / "frames", _COHORTS)
+    records = _planned(folder / "frames", _COHORTS)
+    setting.draw_planned(records)
     images = load_frames(records, CLASSES, _SIDE).images
     spec = backbone(NETWORK)
     chain = ladder.chain(NETWORK)

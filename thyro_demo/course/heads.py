@@ -21,7 +21,7 @@ from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.models import heads
 from thyro_demo.models.backbones import backbone
-from thyro_demo.study import graph
+from thyro_demo.study import graph, setting
 from thyro_demo.study.graph import Job
 from thyro_demo.study.protocols.p1.tables import PRINTED
 from thyro_demo.study.protocols.p2 import published as lee_2019
@@ -63,6 +63,32 @@ class Network(NamedTuple):
 def frames(lesson: Lesson) -> pd.DataFrame:
     """Read the thyroid frames of chapters 4 and 5; in a rehearsal those of the cached features."""
     return cached.frames(lesson) if cached.serve(lesson) else lesson.thyroid()
+
+
+def shown(lesson: Lesson, records: pd.DataFrame) -> Job:
+    """Make the leaf of a chapter's frames, as `networks.frames` does.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        In a rehearsal on phantoms no image is read, so that none has to be drawn.
+    records : DataFrame
+        From `frames`, with `fold`.
+
+    Returns
+    -------
+    Job
+        For `features` and `score`.
+
+    Raises
+    ------
+    DataError
+        If an image is missing, or has no label, group or fold.
+    """
+    if not cached.serve(lesson):
+        return network_steps.frames(records)
+    known = {name: records[name].to_numpy(str) for name in ("label", "group", "source")}
+    return graph.leaf(f"{len(records)} frames", fold=records["fold"].to_numpy(np.int64), **known)
 
 
 def networks(lesson: Lesson) -> dict[str, Network]:
@@ -114,7 +140,7 @@ def features(
     chosen : mapping of str to Network
         From `networks`.
     shown : Job
-        From `networks.frames`.
+        From `shown`.
 
     Returns
     -------
@@ -156,7 +182,7 @@ def score(
     read : mapping of str to Job
         From `features`.
     shown : Job
-        From `networks.frames`.
+        From the function of this name.
     records : DataFrame
         What `shown` was made of, with `fold`.
 
@@ -320,7 +346,9 @@ def outlined(lesson: Lesson, records: pd.DataFrame) -> pd.DataFrame:
     if "mask_path" in records:
         some = records["group"].drop_duplicates().sample(frac=1, random_state=lesson.seed)
         kept = some.head(_FAST_OUTLINED) if lesson.fast else some
-        return records[records["group"].isin(kept)].reset_index(drop=True)
+        records = records[records["group"].isin(kept)].reset_index(drop=True)
+        setting.draw_planned(records)
+        return records
     folder = lesson.find("p1")
     if folder is None or lesson.find("ddti") is None or "ddti_file" not in records:
         return records.iloc[:0]

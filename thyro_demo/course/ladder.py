@@ -6,6 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from sklearn.metrics.pairwise import linear_kernel
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,6 +17,7 @@ from tqdm.auto import tqdm
 
 from thyro_demo.bundle import network_file
 from thyro_demo.bundle.manifest import weights_root
+from thyro_demo.course.show import BLUE, ORANGE
 from thyro_demo.errors import DataError
 from thyro_demo.models.pipeline import load_frames
 from thyro_demo.training import out_of_fold
@@ -30,6 +34,7 @@ _STARTS = {"imagenet": "ImageNet", "noisy-student": "noisy student"}
 _COST = 0.003
 _FILES = {NATURAL: "natural-64.keras", RADIOGRAPHS: "radiographs.keras", FULL: "model.keras"}
 _BATCH = 16
+_DIRECTIONS, _NEIGHBOURS = 30, 30
 
 
 def chain(
@@ -138,3 +143,62 @@ def climb(features: Mapping[str, np.ndarray], records: pd.DataFrame) -> dict[str
             raw[fold == held] = fitted.decision_function(rows[fold == held])
         scored[stage] = out_of_fold.cross_calibrated(known.assign(head=stage, raw=raw))
     return scored
+
+
+def planes(features: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+    """Lay frames out in a plane, neighbours beside each other, by t-SNE.
+
+    Parameters
+    ----------
+    features : mapping of str to ndarray of float32 (n, d)
+        By stage.
+    seed : int
+        Of the layout.
+
+    Returns
+    -------
+    dict of str to ndarray of float32 (n, 2)
+        By stage; distances have no unit.
+
+    References
+    ----------
+    van der Maaten and Hinton, Visualizing Data using t-SNE, JMLR 9, 2008. As in its section 4.2,
+    the features are first reduced to 30 principal components.
+    """
+    laid_out = {}
+    for stage, rows in features.items():
+        scaled = StandardScaler().fit_transform(rows)
+        fewer = PCA(min(_DIRECTIONS, *scaled.shape), random_state=seed).fit_transform(scaled)
+        nearby = min(_NEIGHBOURS, (len(rows) - 1) / 3)
+        laid_out[stage] = TSNE(perplexity=nearby, random_state=seed).fit_transform(fewer)
+    return laid_out
+
+
+def draw_planes(laid_out: Mapping[str, np.ndarray], malignant: np.ndarray, title: str) -> Figure:
+    """Draw frames where `planes` has put them.
+
+    Parameters
+    ----------
+    laid_out : mapping of str to ndarray (n, 2)
+        By stage.
+    malignant : ndarray of bool (n,)
+        The label of each frame.
+    title : str
+        Of the picture.
+
+    Returns
+    -------
+    Figure
+        One panel a stage.
+    """
+    figure = Figure(figsize=(3.1 * len(laid_out), 3.7), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(laid_out)))
+    for axes, (stage, places) in zip(panels, laid_out.items(), strict=True):
+        for label, colour, mark in (("benign", BLUE, "o"), ("malignant", ORANGE, "^")):
+            here = places[malignant == (label == "malignant")]
+            axes.scatter(*here.T, s=14, color=colour, marker=mark, alpha=0.75, label=label)
+        axes.set_title(stage)
+        axes.set_axis_off()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.suptitle(title)
+    return figure

@@ -8,9 +8,10 @@ import ast
 import base64
 import hashlib
 import io
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ KEY = "thyro_demo"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _COLOURS = 128
-_TIMEOUT_S = 1200
+_TIMEOUT_S = 7200
+_SETTINGS = ("THYRO_FAST", "THYRO_DATA")
 _FLEETING = ("application/vnd.jupyter.widget-view+json",)
 
 
 def code_hash(notebook: dict[str, Any], root: Path = _ROOT) -> str:
-    """Compute the hash of a chapter's code: its code cells, and the modules that they import.
+    """Compute the hash of a chapter's code: its code cells, and the lessons that they import.
 
     Parameters
     ----------
@@ -45,8 +47,8 @@ def code_hash(notebook: dict[str, Any], root: Path = _ROOT) -> str:
     Returns
     -------
     str
-        SHA-256 in hexadecimal. What imported modules import in turn is left out: that changes too
-        often for the pictures that it seldom changes.
+        SHA-256 in hexadecimal. Of the package, modules of `course` count that a cell imports by
+        name; the rest changes too often for the pictures that it seldom changes.
     """
     cells = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
     digest = hashlib.sha256("\0".join(cells).encode())
@@ -56,9 +58,9 @@ def code_hash(notebook: dict[str, Any], root: Path = _ROOT) -> str:
 
 
 def _imported(cells: Iterable[str], root: Path) -> Iterator[Path]:
-    """Find the files of the project's modules that some code imports by name."""
+    """Find the files of the course's modules that some code imports by name."""
     for node in ast.walk(ast.parse("\n".join(cells))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("thyro_demo"):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("thyro_demo.course"):
             base = root.joinpath(*str(node.module).split("."))
             for place in (base, *(base / alias.name for alias in node.names)):
                 for file in (place.with_suffix(".py"), place / "__init__.py"):
@@ -105,7 +107,7 @@ def publish(path: Path, folder: Path, root: Path = _ROOT) -> int:
     path : Path
         Its `.ipynb` file.
     folder : Path
-        Where to.
+        Where to; the chapter's own folder keeps the outputs in the chapter itself.
     root : Path
         Folder of the project.
 
@@ -113,6 +115,42 @@ def publish(path: Path, folder: Path, root: Path = _ROOT) -> int:
     -------
     int
         Bytes of what was written.
+
+    Raises
+    ------
+    StudyError
+        If a cell fails, or the packages of `requirements-dev.txt` are missing.
+    """
+    notebook = execute(path, {"THYRO_FAST": "1"}, root)
+    notebook.metadata[KEY] = {"code": code_hash(slides.read(path), root)}
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [lasting for one in cell.outputs if (lasting := _lasting(one, root))]
+    content = json.dumps(notebook, indent=1, ensure_ascii=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / path.name) as temporary:
+        temporary.write_text(f"{content}\n", encoding="utf-8")
+    return len(content.encode())
+
+
+def execute(path: Path, settings: Mapping[str, str], root: Path = _ROOT) -> Any:
+    """Run all cells of a chapter.
+
+    Parameters
+    ----------
+    path : Path
+        Its `.ipynb` file.
+    settings : mapping of str to str
+        "THYRO_FAST" and "THYRO_DATA", where they are to be set; else the chapter has neither.
+    root : Path
+        Folder of the project.
+
+    Returns
+    -------
+    NotebookNode
+        The chapter with its outputs.
 
     Raises
     ------
@@ -129,8 +167,8 @@ def publish(path: Path, folder: Path, root: Path = _ROOT) -> int:
             f"Received: {error.name} is missing."
         ) from error
     notebook = nbformat.read(path, as_version=4)
-    environment = os.environ | {"THYRO_FAST": "1", "TQDM_DISABLE": "1", "PYTHONPATH": str(root)}
-    environment.pop("THYRO_DATA", None)
+    known = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
+    environment = known | {"TQDM_DISABLE": "1", "PYTHONPATH": str(root)} | settings
     client = NotebookClient(
         notebook, timeout=_TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}}
     )
@@ -141,17 +179,7 @@ def publish(path: Path, folder: Path, root: Path = _ROOT) -> int:
         raise StudyError(
             f"Each cell of {path.name} must run. Received: {error.ename}: {error.evalue}."
         ) from error
-    notebook.metadata[KEY] = {"code": code_hash(slides.read(path), root)}
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
-        if cell.cell_type == "code":
-            cell.outputs = [lasting for one in cell.outputs if (lasting := _lasting(one, root))]
-    content = nbformat.writes(notebook)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / path.name) as temporary:
-        temporary.write_text(f"{content}\n", encoding="utf-8")
-    return len(content.encode())
+    return notebook
 
 
 def _lasting(output: Any, root: Path) -> Any:
