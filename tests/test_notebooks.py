@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 CHAPTERS = [script for script in SCRIPTS if script.stem[0].isdigit()]
 LONGEST_FUNCTION = 15
+MOST_LINES, MOST_PICTURES = 450, 10
+"""Lines of code of a chapter without blank ones, and its pictures: what a lesson can hold."""
+
 PARAMETERS = """\
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
 SEED = 0
@@ -119,6 +122,22 @@ def test_no_function_is_too_long_to_read_at_a_glance(script):
     for node in ast.walk(tree(script)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
+
+
+@each
+def test_no_chapter_is_longer_than_a_lesson(script):
+    source = [cell.source for cell in cells(script, "code")]
+    lines = [line for cell in source for line in cell.splitlines() if line.strip()]
+    assert len(lines) <= MOST_LINES
+    assert sum(cell.count("show.picture(") for cell in source) <= MOST_PICTURES
+
+
+@each
+def test_plots_are_collapsed_so_that_what_learns_is_in_view(script):
+    for cell in cells(script, "code"):
+        if "show.picture(" in cell.source:
+            assert cell.metadata.get("cellView") == "form", cell.source
+            assert cell.source.startswith("# @title "), cell.source
 
 
 @each
