@@ -62,3 +62,17 @@ def test_a_stage_that_knows_more_is_higher_on_the_ladder():
     assert much > 0.95
     assert nothing < 0.7
     assert all(set(one["path"]) == set(table["path"]) for one in scored.values())
+
+
+def test_frames_are_laid_out_stage_by_stage_the_same_way_each_time():
+    rng = np.random.default_rng(0)
+    malignant = np.arange(40) % 2 == 1
+    features = {"first": rng.normal(size=(40, 50)), "later": rng.normal(size=(40, 5))}
+    laid_out = ladder.planes(features, seed=1)
+    assert {name: places.shape for name, places in laid_out.items()} == dict.fromkeys(
+        features, (40, 2)
+    )
+    again = ladder.planes(features, seed=1)
+    assert all(np.array_equal(laid_out[name], again[name]) for name in features)
+    figure = ladder.draw_planes(laid_out, malignant, "Neighbours")
+    assert [axes.get_title() for axes in figure.axes] == list(features)

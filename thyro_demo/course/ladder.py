@@ -34,7 +34,7 @@ _STARTS = {"imagenet": "ImageNet", "noisy-student": "noisy student"}
 _COST = 0.003
 _FILES = {NATURAL: "natural-64.keras", RADIOGRAPHS: "radiographs.keras", FULL: "model.keras"}
 _BATCH = 16
-_DIRECTIONS, _NEIGHBOURS = 30, 30
+_DIRECTIONS, _NEIGHBOURS, _STEPS = 30, 30, 500
 
 
 def chain(
@@ -170,7 +170,8 @@ def planes(features: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.nd
         scaled = StandardScaler().fit_transform(rows)
         fewer = PCA(min(_DIRECTIONS, *scaled.shape), random_state=seed).fit_transform(scaled)
         nearby = min(_NEIGHBOURS, (len(rows) - 1) / 3)
-        laid_out[stage] = TSNE(perplexity=nearby, random_state=seed).fit_transform(fewer)
+        tsne = TSNE(perplexity=nearby, max_iter=_STEPS, random_state=seed)
+        laid_out[stage] = tsne.fit_transform(fewer)
     return laid_out
 
 
