@@ -12,10 +12,13 @@ CHAPTERS = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = sorted(path.stem for path in CHAPTERS.glob("0[2-6]_*.py"))
 
 
-def test_a_claim_that_fails_is_written_out():
+def test_a_claim_that_fails_is_written_out(capsys):
     drawn = claims.table({"two is two": True, "two is three": False})
     assert drawn.loc["two is two", "in this run"] == "holds"
     assert drawn.loc["two is three", "in this run"] == "DOES NOT HOLD"
+    assert capsys.readouterr().out == "Not every claim holds in this run.\n"
+    claims.table({"two is two": True})
+    assert capsys.readouterr().out == "All claims hold.\n"
 
 
 def run(name, seed, folder, patch):

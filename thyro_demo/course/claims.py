@@ -21,6 +21,7 @@ Figures = Mapping[str, Mapping[str, float | None]]
 
 def table(claims: Claims) -> pd.DataFrame:
     """Set out claims for readers: one row each, with "holds" or "DOES NOT HOLD"."""
+    print("All claims hold." if all(claims.values()) else "Not every claim holds in this run.")
     verdicts = ["holds" if holds else "DOES NOT HOLD" for holds in claims.values()]
     return pd.DataFrame({"in this run": verdicts}, index=pd.Index(claims, name="claim"))
 

@@ -168,7 +168,7 @@ def execute(path: Path, settings: Mapping[str, str], root: Path = _ROOT) -> Any:
         ) from error
     notebook = nbformat.read(path, as_version=4)
     known = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
-    environment = known | {"TQDM_DISABLE": "1", "PYTHONPATH": str(root)} | settings
+    environment = known | {"TQDM_DISABLE": "1", "PYTHONPATH": str(root)} | dict(settings)
     client = NotebookClient(
         notebook, timeout=_TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}}
     )
