@@ -474,10 +474,10 @@ print(f"“{named}” − “{BASE}”, {with_interval(gain.to_dict())}: these f
 # difference; they do not show that there is none. Only the comparison that was named before counts
 # as a test: of many lines one may stray from the dashed line by luck.
 #
-# The last stage, in both rows above the control, has an advantage where frames are drawn: it has met
-# drawn frames (of other drawn patients), if only to learn where their nodules are. The interval knows of other
-# patients, not of other folds, other random weights or another training run. And a gain over all
-# frames can hide what happens inside the sources:
+# The last stage, in both rows above the control, has an advantage where frames are drawn: it has
+# met drawn frames (of other drawn patients), if only to learn where their nodules are. The interval
+# knows of other patients, not of other folds, other random weights or another training run. And a
+# gain over all frames can hide what happens inside the sources:
 
 # %%
 inside = compared[compared["source"] != "all"]

@@ -371,9 +371,9 @@ for name, found in evaluation.against_points(scored, records).items():
 #
 # Where the frames are drawn, there is a **reader** to compare with, one who counts the TI-RADS
 # points of every nodule without a mistake (the lines under the picture). Labels of phantoms were
-# drawn from these points, by chance, so that nobody can do better in the long run and nobody reaches
-# 1. How far below is the network? No such reader exists for patients: people count differently, and
-# not every cancer has points.
+# drawn from these points, by chance, so that nobody can do better in the long run, nor reach 1. How
+# far below is the network? No such reader exists for patients: people count differently, and not
+# every cancer has points.
 #
 # ### What a flag is worth
 #

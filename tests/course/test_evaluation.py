@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 from matplotlib.figure import Figure
+from PIL import Image
 
 from thyro_demo.course import evaluation, heads
 from thyro_demo.data import splits
