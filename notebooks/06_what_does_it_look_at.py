@@ -516,7 +516,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the leftmost map is the true one. The others come from a network that knows less
-# and less, and they glow just as convincingly. Ask of each: would you have noticed?
+# and less. Where one of them still glows, ask: would you have noticed? Where one is dark, nothing
+# speaks for "malignant" any more, and the map of a network that knows nothing may be either.
 
 # %%
 by_stage = looking.averages(forgot, "agreement", "stage")

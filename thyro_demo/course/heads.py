@@ -61,7 +61,7 @@ class Network(NamedTuple):
 
 
 def frames(lesson: Lesson) -> pd.DataFrame:
-    """Read the thyroid frames of chapters 4 and 5; in a rehearsal those of the cached features."""
+    """Read the frames of chapters 2, 4 and 5; in a rehearsal those of the cached features."""
     return cached.frames(lesson) if cached.serve(lesson) else lesson.thyroid()
 
 
