@@ -60,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="small on phantoms, in full on phantoms, or in full on --data (default: %(default)s)",
     )
     timed.add_argument("--data", default="", metavar="DIR", help="folder of real images")
+    timed.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep the chapters there with all that they showed"
+    )
     for one in (slides, publish, timed):
         one.add_argument(
             "chapters", nargs="*", metavar="CHAPTER", help="0, 0b, 1 … or lecture; all without any"
@@ -110,7 +113,7 @@ def _run(args: argparse.Namespace) -> int:
             f"Received: --mode {args.mode}, --data {args.data!r}."
         )
     for path in slides.find(_NOTEBOOKS, args.chapters):
-        cell = timing.run(path, args.mode, args.data)
+        cell = timing.run(path, args.mode, args.data, args.keep)
         timing.record(timing.number(path), args.mode, cell)
         print(f"{path.name}: {cell}")
     return 0

@@ -8,7 +8,6 @@ import ast
 import base64
 import hashlib
 import io
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -128,9 +127,29 @@ def publish(path: Path, folder: Path, root: Path = _ROOT) -> int:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [lasting for one in cell.outputs if (lasting := _lasting(one, root))]
-    content = json.dumps(notebook, indent=1, ensure_ascii=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / path.name) as temporary:
+    return write(notebook, folder / path.name)
+
+
+def write(notebook: Any, file: Path) -> int:
+    """Write a notebook, whole or not at all.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        From `execute`.
+    file : Path
+        Its `.ipynb` file; the folder is made.
+
+    Returns
+    -------
+    int
+        Bytes of what was written.
+    """
+    import nbformat
+
+    content = nbformat.writes(notebook)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as temporary:
         temporary.write_text(f"{content}\n", encoding="utf-8")
     return len(content.encode())
 

@@ -36,7 +36,7 @@ def number(path: Path) -> str:
     return path.stem.partition("_")[0].removeprefix("0") or "0"
 
 
-def run(path: Path, mode: str, data: str = "", root: Path = _ROOT) -> str:
+def run(path: Path, mode: str, data: str = "", keep: Path | None = None, root: Path = _ROOT) -> str:
     """Run a chapter to its end, and measure it.
 
     Parameters
@@ -47,6 +47,8 @@ def run(path: Path, mode: str, data: str = "", root: Path = _ROOT) -> str:
         See `MODES`.
     data : str
         Folder of real images, where the mode is "real".
+    keep : Path, optional
+        Folder that takes the chapter with all that it has shown.
     root : Path
         Folder of the project.
 
@@ -62,8 +64,10 @@ def run(path: Path, mode: str, data: str = "", root: Path = _ROOT) -> str:
     """
     settings = {"rehearsal": {"THYRO_FAST": "1"}, "real": {"THYRO_DATA": data}}.get(mode, {})
     commit, began, before = _commit(root), time.monotonic(), os.times()
-    publishing.execute(path, settings, root)
+    notebook = publishing.execute(path, settings, root)
     took, after = time.monotonic() - began, os.times()
+    if keep is not None:
+        publishing.write(notebook, keep / path.name)
     processor = (after.children_user + after.children_system) - (
         before.children_user + before.children_system
     )
