@@ -446,8 +446,8 @@ show.picture(scratch.draw_losses(runs, "Few patients, and one remedy at a time")
 # %% [markdown]
 # *What to see:* low is good. Left, how well each one knows its own patients; right, how well it
 # does on others. Compare how low the solid grey curve ends on the left and on the right. Early
-# stopping (dotted) is the same curve, cut off; augmentation and dropout
-# slow the memorising down, visible on the left as higher curves; what they gain on the right
+# stopping (dotted) is the same curve, cut off; augmentation and dropout slow the memorising down,
+# as a rule visible on the left as higher curves, or as restless ones; what they gain on the right
 # differs from set to set. More patients usually do most. (They also take more steps an epoch.) One
 # seed and one split are an example, not a measurement: change `SEED` and look again.
 
