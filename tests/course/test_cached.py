@@ -21,15 +21,13 @@ def test_the_file_was_computed_with_the_shipped_weights():
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
+def listed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("listed")
     return folder, cached.frames(lesson_at(folder), every=True)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:IProgress")
-def test_a_cohort_is_a_part_of_all_and_has_a_row_a_frame(drawn):
-    folder, records = drawn
+def test_a_cohort_is_a_part_of_all_and_has_a_row_a_frame(listed):
+    folder, records = listed
     assert len(records) == 900
     assert records["group"].nunique() == 450
     whole = cached.features(lesson_at(folder), ladder.NATURAL, every=True)
@@ -37,13 +35,14 @@ def test_a_cohort_is_a_part_of_all_and_has_a_row_a_frame(drawn):
     parts = [cached.features(lesson_at(folder, seed), ladder.NATURAL) for seed in (0, 1, 2)]
     assert np.array_equal(np.concatenate(parts), whole)
     assert list(cached.frames(lesson_at(folder, 1))["path"]) == list(records["path"][300:600])
+    assert not any(folder.iterdir())  # no image is drawn before it is looked at
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:IProgress")
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_ladder_rises_in_a_rehearsal(seed, drawn):
-    folder, records = drawn
+def test_the_ladder_rises_in_a_rehearsal(seed, listed):
+    folder, records = listed
     lesson = lesson_at(folder, seed)
     records = splits.kfold(records, 5, seed=seed)
     names = {
