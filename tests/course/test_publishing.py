@@ -95,15 +95,18 @@ def test_what_is_published_goes_stale_with_its_cells_and_with_what_they_import(p
     assert publishing.code_hash(slides.read(chapter), project) == known
 
 
-def test_a_picture_gets_smaller_and_keeps_its_size_in_pixels():
-    rng = np.random.default_rng(0)
-    noise = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(noise, "PNG")
-    before = base64.b64encode(noise.getvalue()).decode()
-    after = publishing.smaller(before)
-    assert len(after) < len(before)
-    assert Image.open(io.BytesIO(base64.b64decode(after))).size == (80, 60)
-    assert publishing.smaller(after) == after or len(publishing.smaller(after)) <= len(after)
+def test_a_plot_and_a_frame_get_smaller_each_in_its_way_and_keep_their_size_in_pixels():
+    plot = np.full((60, 80, 3), 255, np.uint8)
+    plot[::10] = 0
+    grain = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    for pixels, wanted in ((plot, "image/png"), (grain, "image/jpeg")):
+        png = io.BytesIO()
+        Image.fromarray(pixels).save(png, "PNG", compress_level=0)
+        before = base64.b64encode(png.getvalue()).decode()
+        kind, after = publishing.smaller(before)
+        assert kind == wanted
+        assert len(after) < len(before)
+        assert Image.open(io.BytesIO(base64.b64decode(after))).size == (80, 60)
 
 
 def test_the_command_publishes_what_is_stale_and_nothing_else(

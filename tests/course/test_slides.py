@@ -81,7 +81,7 @@ def test_what_is_too_long_for_a_slide_is_in_its_notes(made):
 
 def test_a_picture_has_what_to_see_and_the_text_after_it_comes_next(made):
     shown, after = made[2], made[3]
-    assert shown.picture == PNG
+    assert shown.picture == f"data:image/png;base64,{PNG}"
     assert "the peak." in shown.body
     assert "It is high." in shown.notes
     assert "Now more of it." in after.body

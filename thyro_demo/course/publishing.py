@@ -28,6 +28,7 @@ KEY = "thyro_demo"
 
 _ROOT = Path(__file__).resolve().parents[2]
 _COLOURS = 128
+_QUALITY = 70
 _TIMEOUT_S = 7200
 _SETTINGS = ("THYRO_FAST", "THYRO_DATA")
 _FLEETING = ("application/vnd.jupyter.widget-view+json",)
@@ -122,7 +123,8 @@ def publish(path: Path, folder: Path, root: Path = _ROOT) -> int:
     """
     notebook = execute(path, {"THYRO_FAST": "1"}, root)
     notebook.metadata[KEY] = {"code": code_hash(slides.read(path), root)}
-    notebook.metadata.pop("widgets", None)
+    for name in ("widgets", "language_info"):  # of the host that ran it
+        notebook.metadata.pop(name, None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
@@ -210,14 +212,15 @@ def _lasting(output: Any, root: Path) -> Any:
     if any(kind in data for kind in _FLEETING):
         return None
     if "image/png" in data:
-        data["image/png"] = smaller(data["image/png"])
+        kind, packed = smaller(data.pop("image/png"))
+        data[kind] = packed
         # The name of the Python object beside a picture tells nobody anything.
         data.pop("text/plain", None)
     return output
 
 
-def smaller(png: str) -> str:
-    """Save a picture with a palette of `_COLOURS` colours, if that makes it smaller.
+def smaller(png: str) -> tuple[str, str]:
+    """Save a picture smaller: a plot with a palette of `_COLOURS` colours, a frame as JPEG.
 
     Parameters
     ----------
@@ -226,12 +229,15 @@ def smaller(png: str) -> str:
 
     Returns
     -------
-    str
-        The same size in pixels, in base64.
+    kind, picture : str
+        "image/png" or "image/jpeg", and the smaller of the two in base64; its size in pixels stays.
     """
+    packed, photo = io.BytesIO(), io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
-        packed = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-    written = io.BytesIO()
-    packed.save(written, "PNG", optimize=True)
-    found = base64.b64encode(written.getvalue()).decode()
-    return min(found, png, key=len)
+        plain = picture.convert("RGB")
+    plain.quantize(_COLOURS, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    plain.save(photo, "JPEG", quality=_QUALITY, optimize=True)
+    kinds = {"image/png": packed, "image/jpeg": photo}
+    written = {kind: base64.b64encode(one.getvalue()).decode() for kind, one in kinds.items()}
+    kind = min(written, key=lambda one: len(written[one]))
+    return ("image/png", png) if len(png) <= len(written[kind]) else (kind, written[kind])

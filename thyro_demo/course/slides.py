@@ -23,6 +23,7 @@ MOST_WORDS = 45
 _LEFT_OUT = ("Before we start", "Before the class comes in")
 _CLAIMS = re.compile("What this .+ claims, checked")
 _SEE = "*What to see:*"
+_PICTURES = ("image/png", "image/jpeg")
 _REFERENCE = re.compile(r"^\[[\w-]+\]: \S+$", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9*\[`(])")
 _QUESTION = re.compile(r"^(?=\*\*\d+\.\*\*)", re.MULTILINE)
@@ -45,7 +46,7 @@ class Slide:
     body : str
         HTML: a few sentences, lists, tables, folded answers.
     picture : str
-        PNG in base64, or empty.
+        Address that holds the picture itself, or empty.
     notes : str
         HTML: what the section says besides.
     opens : bool
@@ -220,9 +221,10 @@ def _pictures(title: str, cell: dict[str, Any], after: Sequence[dict[str, Any]])
         first, *more = _SENTENCE.split(" ".join(text.partition("\n\n")[0].split()))
         caption, notes = _html(first, known), _html(" ".join(more), known)
     for output in cell.get("outputs", ()):
-        png = output.get("data", {}).get("image/png", "")
-        if png:
-            yield Slide(_plain(title), caption, "".join(png).replace("\n", ""), notes)
+        for kind, data in output.get("data", {}).items():
+            if kind in _PICTURES:
+                inside = "".join(data).replace("\n", "")
+                yield Slide(_plain(title), caption, f"data:{kind};base64,{inside}", notes)
 
 
 def _plain(heading: str) -> str:
