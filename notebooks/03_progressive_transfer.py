@@ -439,8 +439,10 @@ show.picture(
 #
 # ### The same frames, as each stage sees them
 #
-# A frame with a thousand features cannot be drawn. **t-SNE** (van der Maaten and Hinton, 2008)
-# lays frames out in a plane so that those with like features lie beside each other.
+# A frame with a thousand features cannot be drawn. **[t-SNE][t-sne]** (van der Maaten and Hinton,
+# JMLR 2008) lays frames out in a plane so that those with like features are beside each other.
+#
+# [t-sne]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#t-sne
 
 # %% cellView="form"
 # @title Draw the frames as each stage sees them { display-mode: "form" }
