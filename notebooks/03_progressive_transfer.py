@@ -293,9 +293,9 @@ show.picture(figure)
 # %% [markdown]
 # *What to see:* first, whether both lines fall at all. Then the gap: a training loss that goes on
 # falling while the validation loss stays or rises means that the network **memorises**. Where there
-# are several panels, compare them: as a rule, the more is trained, the lower the grey line comes,
-# and the more you must watch the blue one. So few epochs let no curve come to rest: do not pick a
-# "best strategy" here.
+# are several panels, compare them with their rates in mind: whatever trains more has been given the
+# smaller steps, so that "all" may have come least far. So few epochs let no curve come to rest: do
+# not pick a "best strategy" here.
 #
 # ## 5. What each stage has changed
 #
