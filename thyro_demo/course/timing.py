@@ -75,10 +75,14 @@ def run(path: Path, mode: str, data: str = "", keep: Path | None = None, root: P
 
 
 def _commit(root: Path) -> str:
-    """Name the commit that is run; a plus sign says that the files differ from it."""
-    asked = ["git", "describe", "--always", "--abbrev=7", "--exclude=*", "--dirty=+"]
-    found = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "no commit"
+    """Name the commit that is run; a plus sign says that the code differs from it."""
+
+    def ask(*command: str) -> str:
+        asked = ["git", *command]
+        return subprocess.run(asked, cwd=root, capture_output=True, text=True, check=False).stdout
+
+    changed = ask("status", "--porcelain", "--untracked-files=no", "--", "notebooks", "thyro_demo")
+    return (ask("rev-parse", "--short=7", "HEAD").strip() or "no commit") + "+" * bool(changed)
 
 
 def record(chapter: str, mode: str, cell: str, file: Path = FILE) -> None:
