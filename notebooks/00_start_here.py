@@ -86,7 +86,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from thyro_demo.bundle.manifest import read_manifest, weights_root
-from thyro_demo.course import show
+from thyro_demo.course import show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import phantom
 from thyro_demo.data.public_sets import SETS
@@ -97,19 +97,21 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## What you will build
 #
-# The **thyroid** is a gland in the neck. Lumps in it, **nodules**, are common, and most are
-# harmless (**benign**); a few are cancer (**malignant**). Doctors look at them with **ultrasound**,
-# which draws a picture from echoes of sound; one such picture is a **frame**. This course builds
-# what many papers describe: a program that learns from frames with known answers (**labels**, here
-# "benign" or "malignant"), looks at a new frame and answers with a number between 0 and 1, the
-# **model score**: the nearer to 1, the more the frame resembles those that were labelled malignant.
-# You will also learn what few papers say: how such a program fools its makers.
+# The **thyroid** is a gland in the neck. Lumps in it, **[nodules][nodule]**, are common, and most
+# are harmless (**benign**); a few are cancer (**[malignant][malignant]**). Doctors look at them
+# with **ultrasound**, which draws a picture from echoes of sound; one such picture is a
+# **[frame][frame]**. This course builds what many papers describe: a program that learns from
+# frames with known answers (**[labels][label]**, here "benign" or "malignant"), looks at a new
+# frame and answers with a number between 0 and 1, the **[model score][model-score]**: the nearer to
+# 1, the more the frame resembles those that were labelled malignant. You will also learn what few
+# papers say: how such a program fools its makers.
 #
 # | Chapter | You will … |
 # |---|---|
 # | 0. Start here | run a comparison, and learn where images come from |
 # | 0b. Transfer learning in plain Keras | do all of it once, in code that you can see |
-# | 1. Seeing ultrasound | draw frames from physics, grade nodules, split patients for a fair test |
+# | 1. Seeing ultrasound | draw frames from physics, and grade nodules |
+# | 1b. From a frame to a fair split | crop frames, know a collection, split patients, not images |
 # | 2. A network from scratch | train a tiny network and watch it learn by heart |
 # | 3. Progressive transfer | train on photographs, then on chest X-rays, then on the thyroid |
 # | 4. Heads | let three kinds of classifiers read one network, and join networks |
@@ -122,14 +124,25 @@ lesson = begin(0, FAST, SEED, DATA, OUT)
 #
 # ## A first look
 #
-# We begin at the end, with three finished **networks** (programs with millions of numbers that were
-# adjusted on examples). We need a picture. Real ones belong to patients, so we draw one by the
-# physics of ultrasound: a **phantom**. No neck was ever under this probe (the part of the scanner
-# that is held to the skin).
+# We begin at the end, with three finished **[networks][neural-network]** (programs with millions of
+# numbers that were adjusted on examples). We need a picture. Real ones belong to patients, so we
+# draw one by the physics of ultrasound: a **[phantom][phantom]**. No neck was ever under this probe
+# (the part of the scanner that is held to the skin).
+#
+# [nodule]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#nodule
+# [malignant]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#malignant
+# [frame]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#frame
+# [label]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#label
+# [model-score]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#model-score
+# [neural-network]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#neural-network
+# [phantom]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#phantom
 
 # %%
 CASE = "Very hypoechoic, taller than wide"
 patient = phantom.example(CASE)
+
+# %% cellView="form"
+# @title Draw a neck { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(6.4, 4.9), layout="constrained")
 show.frame(axes, patient.frame, f"A drawn neck: {CASE.lower()}", patient.mask, patient.spacing_mm)
 show.picture(figure)
@@ -141,10 +154,19 @@ show.picture(figure)
 # We know the line because we drew the nodule; on a real frame an expert draws it, and another
 # expert draws another one.
 #
-# Now the three networks, called VGG-16, ResNet-50 and EfficientNet-B0. Each has three **heads**,
-# small classifiers that turn what the network has found into a score. They are called softmax, SVM
-# and forest; chapter 4 explains them, here they are three readers of the same findings. A score at
-# or above the head's **threshold** counts as "flagged".
+# Now the three networks, called VGG-16, ResNet-50 and EfficientNet-B0. Each has three
+# **[heads][head]**, small classifiers that turn what the network has found into a score. They are
+# called [softmax][softmax], [SVM][svm] and [forest][random-forest]; chapter 4 explains them, here
+# they are three readers of the same findings. A score at or above the head's
+# **[threshold][threshold]** counts as "flagged".
+#
+# *Before you run it:* nine scores for one frame. Will they agree?
+#
+# [head]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#head
+# [softmax]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#softmax
+# [svm]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#svm
+# [random-forest]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#random-forest
+# [threshold]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#threshold
 
 # %%
 engine = Engine()
@@ -164,14 +186,38 @@ pd.DataFrame(
 )
 
 # %% [markdown]
+# **Your turn.** Even if you have never programmed: put your own line in place of the three dots
+# below, `score >= threshold` or `score > threshold`, and run the cell until it says "Right".
+
+
+# %%
+def flagged(score, threshold):
+    """Report whether a score counts as flagged: True or False."""
+    return ...
+
+
+print(tasks.check(flagged, [((0.8, 0.5), True), ((0.5, 0.5), True), ((0.2, 0.5), False)]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return score >= threshold`: at or above the threshold.
+#
+# </details>
+#
 # Do they agree? If not, which one would you believe, and why? The same frame, the same nodule, and
 # nine answers: the rest of the course is about what to make of them.
 #
-# Where did each network look? A **heatmap** (chapter 6) colours the places that, by a calculation,
-# raised the score. We draw one for one head of each network:
+# Where did each network look? A **[heatmap][heatmap]** (chapter 6) colours the places that, by a
+# calculation, raised the score. We draw one for one head of each network:
+#
+# [heatmap]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#heatmap
 
 # %%
 seen = [one for one in answer.predictions if one.heatmap is not None]
+
+# %% cellView="form"
+# @title Draw what each network's score leaned on { display-mode: "form" }
 figure, row = plt.subplots(1, len(seen), figsize=(4.3 * len(seen), 4.2), layout="constrained")
 for axes, one in zip(row, seen, strict=True):
     title = f"{engine.title(one.model)}, {one.head}: {one.score:.2f}"
@@ -193,14 +239,22 @@ print(*[*phantom.EXAMPLES, *phantom.PITFALLS], sep="\n")
 # %% [markdown]
 # ## How good are these networks?
 #
-# Their makers' answer is in each **model card**, a page that comes with a network. The
-# **AUROC** (area under the receiver operating characteristic curve) is the chance that a malignant
-# frame, taken at random, gets a higher score than a benign one: 0.5 is a coin, 1 is perfect. The
-# brackets hold a 95 % interval, the range in which the number plausibly lies for patients like
-# these. Both come from real frames, scored **out of fold**: by a head that had not learned from
-# that patient (as far as the sets say who is who). The last line is a **control**, something that
-# cannot know what we hope the network knows: a "classifier" that sees nothing but the width and
-# height of the file.
+# Their makers' answer is in each **[model card][model-card]**, a page that comes with a network.
+# The **[AUROC][auroc]** is the chance that a malignant frame, taken at random, gets a higher score
+# than a benign one: 0.5 is a coin, 1 is perfect. The brackets hold a 95 %
+# [interval][confidence-interval], the range in which the number plausibly lies for patients like
+# these. Both come from real frames, scored **[out of fold][out-of-fold]**: by a head that had not
+# learned from that patient (as far as the sets say who is who). The last line is a
+# **[control][control]**, something that cannot know what we hope the network knows: a "classifier"
+# that sees nothing but the width and height of the file.
+#
+# *Before you run it:* where is the control, at 0.5 or above?
+#
+# [model-card]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#model-card
+# [auroc]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#auroc
+# [confidence-interval]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#confidence-interval
+# [out-of-fold]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#out-of-fold
+# [control]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#control
 
 # %%
 found = {}
@@ -213,6 +267,9 @@ found["size of the image only"] = manifest["metrics"]["heads"]["image size only"
 counted = manifest["metrics"]
 where = f"{counted['n']} real frames in {counted['groups']} groups of patients and near duplicates"
 display(Markdown(f"Out of fold, {where}."))
+
+# %% cellView="form"
+# @title Draw how good the networks are { display-mode: "form" }
 show.picture(
     show.intervals(found, "The shipped networks, and a control", "AUROC (0–1; 0.5 is a coin)")
 )
@@ -220,7 +277,7 @@ show.picture(
 # %% [markdown]
 # *What to see:* the dashed line is the coin. How far are the networks from it, and how far
 # is the control? A classifier that never saw the picture is better than a coin: in these data the
-# *source* of an image (the place it comes from) goes along with its **class** (benign or
+# *[source][source]* of an image (the place it comes from) goes along with its **class** (benign or
 # malignant), and sources store files of different sizes. Chapter 5 takes that apart.
 #
 # ## In Colab or on your own computer?
@@ -266,6 +323,8 @@ show.picture(
 # - several of these, with a colon between them (on Windows a semicolon): `"p1:busi:drive:sets"`.
 #
 # What is there to be had, and under which terms:
+#
+# [source]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#source
 
 # %%
 pd.DataFrame(
@@ -295,7 +354,8 @@ pd.DataFrame(
 #    labelled malignant, of the frames of 300 × 225 pixels 56 %, of the rest 46 %. Whoever learns to
 #    tell archives apart looks clever.
 # 2. **The answer is printed on the image.** 49 of the 244 DDTI frames show a grade such as
-#    "TIRADS 2 (4A)". Everything here crops to the scan area first.
+#    "TIRADS 2 (4A)" (see [TI-RADS][ti-rads]). Everything here crops to the [scan area][scan-area]
+#    first.
 # 3. **Copies.** A set is published in two parts, one to learn from (train), one to be asked about
 #    (test). Five images are in both.
 # 4. **The labels are opinions.** Many are a doctor's grade, not what a needle or surgery found. A
@@ -344,6 +404,9 @@ pd.DataFrame(
 # of birth; file names, dates and the printed name of the hospital may identify her together.
 #
 # </details>
+#
+# [ti-rads]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#ti-rads
+# [scan-area]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#scan-area
 
 # %% [markdown]
 # ## Quiz

@@ -36,9 +36,14 @@
 # 5. compare three networks, three heads and two chains, with intervals, beside a published table;
 # 6. save what you trained, open the app on it, and share a link.
 #
-# This is the whole course in one sitting, in code that you can see and change. Chapters 1 to 7 take
-# it apart. It is made to fit into half an hour on a graphics card, which Colab is asked for;
-# without one the images are smaller. Run the cells from top to bottom with *Shift + Enter*.
+# This is [transfer learning][transfer-learning] in stages ([progressive
+# transfer][progressive-transfer]), the whole course in one sitting, in code that you can see and
+# change. Chapters 1 to 7 take it apart. It is made to fit into half an hour on a graphics card,
+# which Colab is asked for; without one the images are smaller. Run the cells from top to bottom
+# with *Shift + Enter*.
+#
+# [transfer-learning]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#transfer-learning
+# [progressive-transfer]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#progressive-transfer
 
 # %% [markdown]
 # ## Before we start
@@ -67,12 +72,16 @@ os.chdir(root)
 sys.path.insert(0, str(root))
 
 # %% [markdown]
-# What you may change. `START` is where the pretrained weights come from: "imagenet" downloads those
-# of `keras.applications`; "noisy-student" is another training on ImageNet, for EfficientNet-B0
-# alone; "shipped" takes the weights of this project, which know small photographs, and needs no
-# internet. `DATA` is empty for drawn images, or names real ones, as chapter 0 explains. `FAST` is a
-# rehearsal: one network, small images, two epochs, nothing downloaded. It shows that everything
-# runs; it teaches a network next to nothing, and its figures say so.
+# What you may change. `START` is where the [pretrained weights][pretrained-weights] come from:
+# "imagenet" downloads those of `keras.applications`; "noisy-student" is another training on
+# ImageNet, for EfficientNet-B0 alone; "shipped" takes the weights of this project, which know small
+# photographs, and needs no internet. `DATA` is empty for drawn images, or names real ones, as
+# chapter 0 explains. `FAST` is a rehearsal: one network, small images, two [epochs][epoch], nothing
+# downloaded. It shows that everything runs; it teaches a network next to nothing, and its figures
+# say so.
+#
+# [pretrained-weights]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#pretrained-weights
+# [epoch]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#epoch
 
 # %% tags=["parameters"] cellView="form"
 # @title What you may change { display-mode: "form" }
@@ -110,7 +119,7 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 
 from thyro_demo.bundle import store
-from thyro_demo.course import core, core_plots, progressive, show
+from thyro_demo.course import core, core_plots, progressive, show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import images, scan_area, splits
 from thyro_demo.engine import Engine
@@ -130,10 +139,14 @@ lesson = begin("0b", FAST, SEED, DATA, OUT)
 # with or without a cloud in a lung; where it has no thyroid frames, they are **phantoms**, drawn by
 # the physics of ultrasound. Drawn images show how it is done and prove nothing about patients.
 #
-# Each table is split into training, validation and test. A **group** (all images of one patient, or
-# near duplicates) is never in two parts: a network that has seen a patient is no longer examined
-# by that patient. The network learns from the training part; whatever we *choose* (when to stop,
-# the threshold) we choose on the validation part; the test part is asked once, at the end.
+# Each table is [split][split] into training, validation and test. A **[group][group]** (all images
+# of one patient, or near duplicates) is never in two parts: a network that has seen a patient is no
+# longer examined by that patient. The network learns from the training part; whatever we *choose*
+# (when to stop, the threshold) we choose on the validation part; the test part is asked once, at
+# the end.
+#
+# [split]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#split
+# [group]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#group
 
 # %%
 GPU = bool(tf.config.list_physical_devices("GPU"))
@@ -168,9 +181,12 @@ show.picture(core_plots.draw_samples([(films.x, chests["label"]), (thyroid.x, fr
 
 # %% [markdown]
 # *What to see:* what the middle stage has to tell apart, and how far a film is from a frame: no
-# **speckle**, the grain of ultrasound, and a shadow picture of the whole chest in place of a slice.
+# **[speckle][speckle]**, the grain of ultrasound, and a shadow picture of the whole chest in place
+# of a slice.
 #
 # Keras is fed by a `tf.data` pipeline: batches of 32, those for training shuffled in each epoch.
+#
+# [speckle]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#speckle
 
 
 # %%
@@ -186,11 +202,16 @@ def pipeline(data, part):
 # %% [markdown]
 # ## 2. A pretrained network, and a new head
 #
-# **ImageNet** is a collection of 1.3 million photographs in 1,000 classes. Networks trained on it
-# see edges, spots and textures, which occur everywhere, so one rarely begins with random weights.
-# `include_top=False` leaves out the layers that name the 1,000 classes. What remains, the **base**,
-# turns an image into the last **feature map**. Each network wants its pixels normalised in its own
-# way (`preprocess_input`); we make that a part of the model, so that nobody can forget it.
+# **[ImageNet][imagenet]** is a collection of 1.3 million photographs in 1,000 classes. Networks
+# trained on it see edges, spots and textures, which occur everywhere, so one rarely begins with
+# random weights. `include_top=False` leaves out the layers that name the 1,000 classes. What
+# remains, the **base** (or [backbone][backbone]), turns an image into the last **[feature
+# map][feature-map]**. Each network wants its pixels normalised in its own way (`preprocess_input`);
+# we make that a part of the model, so that nobody can forget it.
+#
+# [imagenet]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#imagenet
+# [backbone]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#backbone
+# [feature-map]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#feature-map
 
 # %%
 published = keras.applications
@@ -232,9 +253,10 @@ def with_head(name, base, classes):
 
 
 # %% [markdown]
-# **The trap of BatchNormalization.** These layers keep running averages of what they have seen. If
-# they update them while you fine-tune with a few small batches, one epoch can wreck the pretrained
-# network. `base(…, training=False)` keeps their averages as they are, even after unfreezing.
+# **The trap of [BatchNormalization][batch-normalisation].** These layers keep running averages of
+# what they have seen. If they update them while you fine-tune with a few small batches, one epoch
+# can wreck the pretrained network. `base(…, training=False)` keeps their averages as they are, even
+# after unfreezing.
 #
 # ## 3. Freeze, fit; unfreeze, fit again
 #
@@ -242,10 +264,15 @@ def with_head(name, base, classes):
 #
 # 1. **freeze** the base and fit the head alone: a new head is random, and its first large errors
 #    would otherwise shake all that ImageNet taught;
-# 2. **unfreeze** the last block and go on at a tenth of the **learning rate**: **fine-tuning**.
+# 2. **unfreeze** the last block and go on at a tenth of the **[learning rate][learning-rate]**:
+#    **[fine-tuning][fine-tuning]**.
 #
 # `EarlyStopping` ends a fit whose validation loss no longer falls; `ModelCheckpoint` keeps the best
 # epoch. **Class weights** make the rarer class count as much as the other.
+#
+# [learning-rate]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#learning-rate
+# [fine-tuning]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#fine-tuning
+# [batch-normalisation]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#batch-normalisation
 
 
 # %%
@@ -300,15 +327,20 @@ show.picture(core_plots.draw_history({"Radiographs": on_films, "Thyroid": on_thy
 # %% [markdown]
 # *What to see:* left of the dashed line the head alone learned, right of it the last block as well.
 # A training curve that goes on improving while the validation curve stays or turns is
-# **overfitting**: the network memorises. (Training frames are flipped and meet dropout, so that at
-# first the training curve may be the worse one.) Validation curves of few patients jump; judge
-# their course, not one point. Training figures say nothing about new patients; none is quoted.
+# **[overfitting][overfitting]**: the network memorises. (Training frames are flipped and meet
+# dropout, so that at first the training curve may be the worse one.) Validation curves of few
+# patients jump; judge their course, not one point. Training figures say nothing about new patients;
+# none is quoted.
 #
 # ## 4. Features, an SVM and a random forest
 #
 # The layer "features" holds one number for each channel of the last feature map. Softmax is one way
 # to read them; scikit-learn has others. The classifiers learn from the training part; **inner
-# folds** of whole groups turn their scores into values between 0 and 1.
+# folds** of whole groups turn their scores into values between 0 and 1
+# ([calibration][calibration]).
+#
+# [overfitting]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#overfitting
+# [calibration]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#calibration
 
 
 # %%
@@ -342,11 +374,17 @@ print(f"{features.shape[1]:,} features of each of {len(features)} frames")
 # %% [markdown]
 # ## 5. How good is it?
 #
-# A **ROC curve** shows, for every threshold, which share of the malignant frames is found
-# (**sensitivity**) and which share of the benign ones raises a false alarm (1 − **specificity**).
-# The area under it, **AUROC**, is 0.5 for guessing and 1 for a perfect order. To decide, one has to
-# choose an **operating point**. We choose it on the *validation* part, where sensitivity +
-# specificity is largest (Youden), and keep it: a threshold chosen on test frames flatters.
+# A **[ROC curve][roc-curve]** shows, for every threshold, which share of the malignant frames is
+# found (**[sensitivity][sensitivity]**) and which share of the benign ones raises a false alarm (1
+# − **[specificity][specificity]**). The area under it is the **AUROC**. To decide, one has to
+# choose an **[operating point][operating-point]**. We choose it on the *validation* part, where
+# sensitivity + specificity is largest (Youden), and keep it: a threshold chosen on test frames
+# flatters.
+#
+# [roc-curve]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#roc-curve
+# [sensitivity]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#sensitivity
+# [specificity]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#specificity
+# [operating-point]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#operating-point
 
 # %%
 points = {
@@ -363,14 +401,39 @@ print(tested)
 
 # %% [markdown]
 # *What to see:* how the curves cross each other, and how far they are from the dotted line of
-# guessing. Each row of the **confusion matrix** adds up to the frames of one label: below left are
-# the malignant frames that were missed, above right the false alarms. The dot on the ROC curve is
-# the same operating point. With so few test frames every step of the curve is one or two patients.
+# guessing. Each row of the **[confusion matrix][confusion-matrix]** adds up to the frames of one
+# label: below left are the malignant frames that were missed, above right the false alarms. The dot
+# on the ROC curve is the same operating point. With so few test frames every step of the curve is
+# one or two patients.
+#
+# **Your turn.** Put your own line in place of the three dots, and run the cell until it says
+# "Right".
+#
+# [confusion-matrix]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#confusion-matrix
+
+
+# %%
+def sensitivity(found, missed):
+    """Return the share of the malignant frames that was found, 0–1, from two counts."""
+    return ...
+
+
+print(tasks.check(sensitivity, [((8, 2), 0.8), ((0, 5), 0.0), ((9, 0), 1.0)]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return found / (found + missed)`: the row "malignant" of the matrix, its right cell over both.
+#
+# </details>
 #
 # ## 6. Where does it look? Grad-CAM
 #
-# **Grad-CAM** (Selvaraju et al. 2017) weighs each channel of the last feature map by its gradient,
-# how strongly "malignant" reacts to it, adds the channels up, and keeps what is above 0.
+# **[Grad-CAM][grad-cam]** (Selvaraju et al. 2017) weighs each channel of the last feature map by
+# its gradient, how strongly "malignant" reacts to it, adds the channels up, and keeps what is above
+# 0.
+#
+# [grad-cam]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#grad-cam
 
 
 # %%
@@ -407,7 +470,7 @@ show.picture(figure)
 # ## 7. Three networks, three heads, two chains
 #
 # Did the radiographs help? The same code for every network, once straight from its pretrained start
-# to the thyroid, once by way of the radiographs.
+# to the thyroid, once by way of the radiographs. *Before you run it:* by how much will they help?
 
 # %%
 chains = {(FIRST, "progressive"): scores}
@@ -447,8 +510,10 @@ core.beside_published(rows)
 #
 # ## 8. Save it, open the app, share a link
 #
-# A **bundle** is a folder with the network, its heads, their thresholds and a **model card**. We
-# save the network of sections 3 to 6, not the luckiest of the grid.
+# A **[bundle][bundle]** is a folder with the network, its heads, their thresholds and a **model
+# card**. We save the network of sections 3 to 6, not the luckiest of the grid.
+#
+# [bundle]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#bundle
 
 # %%
 out = lesson.here / "bundles" / "core"
@@ -470,10 +535,13 @@ app = build_ui(engine) if FAST else launch(engine, share=SHARE, auth=auth, preve
 #
 # ## 9. The same, with what a study needs
 #
-# Your code left out what a study needs: each frame tested once (cross-validation by groups),
-# settings chosen inside the training part, calibration, resuming, records of what was seen. In the
-# package it is one call. It starts from the same radiograph network and scores every frame **out of
-# fold**; we compare the SVMs on *your test frames*.
+# Your code left out what a study needs: each frame tested once
+# ([cross-validation][cross-validation] by groups), settings chosen inside the training part,
+# calibration, resuming, records of what was seen. In the package it is one call. It starts from the
+# same radiograph network and scores every frame **out of fold**; we compare the SVMs on *your test
+# frames*.
+#
+# [cross-validation]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#cross-validation
 
 # %%
 job = core.study_job(lesson, FIRST, lesson.here / "radiographs.keras", frames, SIDE, EPOCHS)

@@ -25,7 +25,7 @@
 #
 # After this chapter you can
 #
-# 1. give a figure with its interval, and say what was drawn to get it;
+# 1. report a figure with its interval, and say what was drawn to get it;
 # 2. find out whether a score knows the disease or the scanner that took the picture;
 # 3. check whether 0.8 means 80 %, and set it right;
 # 4. choose an operating point, freeze it, and say what a flag is worth in a clinic;
@@ -68,7 +68,7 @@ sys.path.insert(0, str(root))
 # %% tags=["parameters"]
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
 SEED = 0
-DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+DATA = os.environ.get("THYRO_DATA", "")
 OUT = "runs/course"
 
 # %%
@@ -88,15 +88,15 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from thyro_demo.course import evaluation, heads, show
+from thyro_demo.course import claims, evaluation, heads, show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import splits
 from thyro_demo.evaluate import intervals, metrics, operating_points
 from thyro_demo.evaluate.clinical_value import at_prevalence, net_benefit, predictive_values
 from thyro_demo.evaluate.formatting import with_interval
+from thyro_demo.study import setting
 from thyro_demo.study.protocols.p1.tables import PRINTED
 from thyro_demo.study.questions import leaks
-from thyro_demo.study.steps import networks
 from thyro_demo.training import out_of_fold
 
 lesson = begin(5, FAST, SEED, DATA, OUT)
@@ -104,23 +104,23 @@ lesson = begin(5, FAST, SEED, DATA, OUT)
 # %% [markdown]
 # ## 1. A figure and its interval
 #
-# We go on with the network of chapter 4, or with the one that is shipped if you skipped it (a quick
-# run takes a small one). It is **frozen**: none of its weights, the numbers that training sets,
-# learns from the frames of this chapter. It turns a **frame**, an ultrasound image of a lump in the
-# thyroid gland (a **nodule**), into numbers, the **features**. A **head** on top, here a support
-# vector machine (SVM), turns those into a **score** between 0
-# (**benign**, harmless) and 1 (**malignant**, cancer).
+# We go on with the network of chapter 4, or with the one that is shipped if you skipped it (a
+# rehearsal on phantoms takes features of the shipped one that were computed beforehand). It is
+# **frozen**: none of its weights, the numbers that training sets, learns from the frames of this
+# chapter. It turns a **frame**, an ultrasound image of a lump in the thyroid gland (a **nodule**),
+# into numbers, the **features**. A **head** on top, here a support vector machine (SVM), turns
+# those into a **score** between 0 (**benign**, harmless) and 1 (**malignant**, cancer).
 #
-# Frames of one patient, and near duplicates of a frame, form a **group**. Groups are assigned whole
-# to **folds**; each fold is scored by a head that learned from the others only. Such scores are
+# Frames of one patient, and near duplicates of a frame, form a **group**. Whole groups are **split
+# into folds**; each fold is scored by a head that learned from the others only. Such scores are
 # called **out of fold**.
 
 # %%
 FOLDS = 3 if FAST else heads.FOLDS
-records = splits.kfold(lesson.thyroid(), FOLDS, seed=0)
+records = splits.kfold(heads.frames(lesson), FOLDS, seed=SEED)
 chosen = evaluation.network(lesson)
 began = time.perf_counter()
-shown = networks.frames(records)
+shown = heads.shown(lesson, records)
 read = heads.features(lesson, {"network": chosen}, shown)[1]["network"]
 rows = read["std"]
 scored = out_of_fold.score_features(rows, records)
@@ -138,17 +138,21 @@ print(f"Network: {chosen.backbone}; features and heads took {time.perf_counter()
 # others, so we pretend, and draw from those we have, with replacement, as many as there are, two
 # thousand times. The middle 95 % of the two thousand AUROCs is the interval: a **bootstrap**. What
 # do we draw, though: images, or groups? Let us do both. And then copy every frame three times more,
-# which adds not a grain of knowledge, and do both again.
+# which adds not a grain of knowledge, and do both again. **Predict:** which of the four intervals
+# will change?
 
 # %%
 copies = pd.concat([scored] * 4, ignore_index=True)
-found = {
+four = {
     f"{what}, drawing {unit}s": heads.area(table, unit)
     for what, table in (("frames as they are", scored), ("every frame four times", copies))
     for unit in ("group", "image")
 }
+
+# %% cellView="form"
+# @title Draw one AUROC and four intervals { display-mode: "form" }
 figure = show.intervals(
-    found,
+    four,
     "One AUROC, four intervals",
     "AUROC (0–1; the dashed line is a coin)",
     colours=(show.BLUE, show.ORANGE),
@@ -157,13 +161,14 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the dots lie on one line, since copies change no AUROC. The blue intervals (groups)
-# are the same in both cases. The lower orange one (images) is about half as long as the upper one:
+# are the same in both cases. The lower orange one (images) is about half as wide as the upper one:
 # drawing images takes copies for evidence. Two frames of one patient are half a copy, so the upper
-# orange line tends to be too short as well, the more so the more frames a patient has.
+# orange line tends to be too narrow as well, the more so the more frames a patient has.
 #
 # How many patients does it take? We keep some of the groups only, and measure the length.
 
-# %%
+# %% cellView="form"
+# @title Draw how the interval shrinks { display-mode: "form" }
 counts = sorted({max(10, round(total * share)) for share in (0.25, 0.5, 0.75, 1.0)})
 lengths = evaluation.interval_lengths(scored, counts, 2 if FAST else 5, SEED)
 figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
@@ -213,10 +218,13 @@ mixed.groupby("source").agg(
 )
 
 # %% [markdown]
+# **Predict:** how well can one guess the class without a look at any pixel?
+#
 # Beside the network is a **control**: a forest of decision trees that sees the width and the
 # height of the image file, and nothing else. It has never seen a pixel.
 
-# %%
+# %% cellView="form"
+# @title Draw all sources and each source { display-mode: "form" }
 table = {f"network, {where}": one for where, one in evaluation.by_source(answered).items()}
 if size is not None:
     table |= {f"image size, {where}": one for where, one in evaluation.by_source(size).items()}
@@ -230,11 +238,12 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* first the grey rows. Over all sources, does the size of the image alone leave the
-# coin behind? Within a source it has little to go by, and nothing where all frames have one size.
-# Then the blue rows: what the network has over all sources, and how much of it is left *within*
-# one. Only the latter can be about nodules. A line that reaches below 0.5 within a source is what
-# few patients and little knowledge look like. So whenever a set has several sources: report each of
-# them, and the control.
+# coin behind? Within a source, where all frames have one size, it has nothing to go by: a dot away
+# from the dashed line is chance there, and the length of its line says how much chance can do. Then
+# the blue rows: what the network has over all sources, and how much of it is left *within* one.
+# Only the latter can be about nodules. A line that crosses the dashed one within a source is what
+# few patients look like: it shows neither knowledge nor its absence. So whenever a set has several
+# sources: report each of them, and the control.
 #
 # ## 3. Does 0.8 mean 80 %?
 #
@@ -243,7 +252,8 @@ show.picture(figure)
 #
 # - **ECE** (expected calibration error): sort the scores into bins, and average the gap between the
 #   mean score and the share that is malignant. 0 is perfect. With few frames some gap is left by
-#   chance even then.
+#   chance even then, and resampling adds to it, so that a bootstrap interval would lie too high. In
+#   its place we print the ECE that *calibrated* scores would get by chance on as many frames.
 # - **Brier score**: the mean squared distance between score and label (0 or 1). 0 is perfect, 0.25
 #   is what "always 0.5" gets. It rewards both calibration and knowledge.
 #
@@ -253,7 +263,8 @@ show.picture(figure)
 # is the SVM's boundary; the same answer stretched threefold before, which makes it surer of
 # itself; and Platt's.
 
-# %%
+# %% cellView="form"
+# @title Draw the reliability of three answers { display-mode: "form" }
 raw = scored["raw"].to_numpy()
 answers = {
     "own answer": expit(raw),
@@ -273,9 +284,13 @@ show.picture(figure)
 # together around the share of malignant frames: the line gets short, and that is honest.
 
 # %%
-kinds = {"ECE": metrics.expected_calibration_error, "Brier": metrics.brier, "AUROC": metrics.auroc}
+kinds = {"Brier": metrics.brier, "AUROC": metrics.auroc}
 pd.DataFrame(
-    {"score": name}
+    {
+        "score": name,
+        "ECE": round(metrics.expected_calibration_error(sick, scores), 2),
+        "ECE by chance": round(evaluation.chance_ece(scores, SEED), 2),
+    }
     | {
         kind: with_interval(intervals.group_bootstrap(figure, sick, scores, scored["group"]))
         for kind, figure in kinds.items()
@@ -285,8 +300,9 @@ pd.DataFrame(
 
 # %% [markdown]
 # Read across: the first two rows have the same AUROC, to the last digit, for stretching keeps the
-# order. Their ECE and Brier scores differ. So an AUROC says nothing about calibration. (Platt's
-# AUROC may differ a little, or with few patients even a lot: each fold has its own sigmoid.)
+# order. Their ECE and Brier scores differ. So an AUROC says nothing about calibration. An ECE
+# hardly above that "by chance" shows no lack of calibration on these frames. (Platt's AUROC may
+# differ a little, or with few patients even a lot: each fold has its own sigmoid.)
 #
 # ## 4. Operating points
 #
@@ -307,6 +323,9 @@ called = {name: evaluation.decide(scored, choose) for name, choose in CHOICES.it
 rates = {name: evaluation.rates(table) for name, table in called.items()}
 peeked = operating_points.youden(sick, scored["score"])
 cheated = scored.assign(called=scored["score"] >= peeked)
+
+# %% cellView="form"
+# @title Draw decisions at three thresholds { display-mode: "form" }
 figure, panels = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained")
 shown_tables = called | {"Youden, PEEKED": cheated}
 for axes, (name, one) in zip(panels, shown_tables.items(), strict=True):
@@ -322,26 +341,45 @@ show.picture(figure)
 # really reaches 95 % on frames that it was not chosen on.
 
 # %%
-points = {f"{name}: {rate}": one for name, found in rates.items() for rate, one in found.items()}
-figure = show.intervals(
-    points,
-    f"At thresholds frozen on the other folds ({scored['group'].nunique()} groups)",
-    "Share of frames (0–1)",
-    reference=None,
-    colours=(show.ORANGE, show.BLUE, show.GREY),
-)
-show.picture(figure)
+pd.DataFrame(rates).map(with_interval)
 
 # %% [markdown]
-# *What to see:* orange is sensitivity, blue specificity. Moving the threshold buys the one with the
-# other. The grey accuracy mixes both by the share of malignant frames in *this* set; in another mix
-# it is another number, though nothing about the head has changed.
+# These are the rates at the frozen thresholds, with intervals over groups. Moving the threshold
+# buys sensitivity with specificity. The accuracy mixes both by the share of malignant frames in
+# *this* set; in another mix it is another number, though nothing about the head has changed.
+#
+# ### Frames that it misread
+#
+# A rate counts errors; look at some. **Predict:** will the missed nodules look harmless to you too?
+
+# %% cellView="form"
+# @title Draw the frames that it misread most { display-mode: "form" }
+wrong = evaluation.misread(called["Youden"])
+setting.draw_planned(records[records["path"].isin(wrong["path"])])  # phantoms of a rehearsal
+figure = evaluation.draw_misread(
+    wrong, records, "Misread at the Youden point, the worst of each kind"
+)
+show.picture(figure)
+for name, found in evaluation.against_points(scored, records).items():
+    print(f"AUROC, {name}: {with_interval(found)}")
+
+# %% [markdown]
+# *What to see:* frames whose score was far on the wrong side. Ask of each what a careful reader
+# would have said, before you blame the network: a label can go against the look of a nodule. These
+# are the worst of many and show no rate; a gallery gives ideas, and the next set of patients tests
+# them.
+#
+# Where the frames are drawn, there is a **reader** to compare with, one who counts the TI-RADS
+# points of every nodule without a mistake (the lines under the picture). Labels of phantoms were
+# drawn from these points, by chance, so that nobody can do better in the long run, nor reach 1. How
+# far below is the network? No such reader exists for patients: people count differently, and not
+# every cancer has points.
 #
 # ### What a flag is worth
 #
 # The computer flags a nodule. How likely is it that it *is* malignant? That is the **positive
-# predictive value** (PPV), and it depends on how many malignant nodules come through the door, the
-# **prevalence**. By Bayes' rule:
+# predictive value** ([PPV][predictive-value]), and it depends on how many malignant nodules come
+# through the door, the **prevalence**. By Bayes' rule:
 #
 # $$\text{PPV} = \frac{\text{sens} \cdot \text{prev}}{\text{sens} \cdot \text{prev} +
 # (1 - \text{spec})(1 - \text{prev})}$$
@@ -350,8 +388,36 @@ show.picture(figure)
 # that are looked into, about 7 to 15 % are (guideline of the American Thyroid Association: Haugen
 # et al., Thyroid 26:1, 2016). For comparison we add a very good decision: sensitivity and
 # specificity of 90 %.
+#
+# [predictive-value]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#predictive-value
+
+# %% [markdown]
+# ### Your turn: Bayes' rule
+#
+# Put the formula above in place of the three dots, and run the cell until it says "Right".
+# **Predict** first: how many of 100 flags of the very good decision are right where one nodule in
+# ten is malignant?
+
 
 # %%
+def ppv(sensitivity, specificity, prevalence):
+    """Return the share of flagged nodules that are malignant."""
+    return ...
+
+
+CASES = [((0.9, 0.9, 0.1), 0.5), ((0.9, 0.9, 0.5), 0.9), ((0.95, 0.5, 0.02), 0.03733)]
+print(tasks.check(ppv, CASES))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return sensitivity * prevalence / (sensitivity * prevalence + (1 - specificity) * (1 -
+# prevalence))`: flags come from malignant nodules and from benign ones.
+#
+# </details>
+
+# %% cellView="form"
+# @title Draw what a decision is worth { display-mode: "form" }
 CLINIC = 0.10
 prevalence = np.linspace(0.01, 0.99, 99)
 ours = [rates["Youden"][name]["value"] for name in ("sensitivity", "specificity")]
@@ -392,7 +458,8 @@ pd.DataFrame({"score in this set": [0.2, 0.5, 0.8, 0.95], "in a clinic": there.r
 # one cancer found. Two simple rivals: biopsy everybody, biopsy nobody. The latter has a net benefit
 # of 0.
 
-# %%
+# %% cellView="form"
+# @title Draw the net benefit { display-mode: "form" }
 price = np.linspace(0.01, 0.4, 60)
 curves = {name: net_benefit(*pair, CLINIC, price) for name, pair in decisions.items()}
 curves["biopsy everybody"] = net_benefit(1.0, 0.0, CLINIC, price)
@@ -443,10 +510,8 @@ pd.DataFrame(
 # same images:
 
 # %%
-wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in (
-    "sound", "test images in training", "image-level split", "shuffled predictions",
-    "training images not normalised",
-)]  # fmt: skip
+QUICK = ("sound", "test images in training", "image-level split", "shuffled predictions")
+wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in QUICK]
 pd.DataFrame({"evaluation": flaw.name, "what is done": flaw.sentence} for flaw in wanted)
 
 # %%
@@ -454,6 +519,9 @@ began = time.perf_counter()
 three = splits.kfold(records, 3, seed=0)  # three folds, for time
 gains = evaluation.evaluate_flaws(lesson, chosen, three, [flaw.name for flaw in wanted])
 print(f"{len(wanted)} evaluations took {time.perf_counter() - began:.0f} s")
+
+# %% cellView="form"
+# @title Draw the sound evaluation and the flawed ones { display-mode: "form" }
 figure = leaks.draw(gains)
 figure.suptitle(f"One network, evaluated soundly and with flaws ({len(three)} {lesson.images})")
 for axes in figure.axes:
@@ -471,23 +539,18 @@ show.picture(figure)
 
 # %%
 auroc = gains[(gains["figure"] == "auroc") & (gains["flaw"] != leaks.SOUND.name)]
-added = {
-    row.flaw: {"value": row.gain, "low": row.gain_low, "high": row.gain_high}
+pd.DataFrame(
+    {
+        "flaw": row.flaw,
+        "adds to the AUROC": with_interval((row.gain, row.gain_low, row.gain_high), plus=True),
+    }
     for row in auroc.itertuples()
-}
-figure = show.intervals(
-    added,
-    "What each flaw adds to the AUROC",
-    "Difference to the sound evaluation (dashed: none)",
-    reference=0.0,
-    colours=(show.ORANGE,),
 )
-show.picture(figure)
 
 # %% [markdown]
-# *What to see:* lines that leave the dashed one outside. How much a flaw adds depends on the
-# images: the image-level split tends to add the more, the more frames a group has. "No gain shown"
-# is no permission: on your images it may add a lot, and your reader cannot know.
+# Look for intervals that leave 0 outside. How much a flaw adds depends on the images: the
+# image-level split tends to add the more, the more frames a group has. "No gain shown" is no
+# permission: on your images it may add a lot, and your reader cannot know.
 #
 # ### Two columns that changed places
 #
@@ -592,7 +655,8 @@ def evaluation_e(rows, labels, groups):
 # How do you prove a bug? **With a coin.** Assign the labels anew to the groups at random. Now there
 # is nothing left to be learned, and every honest evaluation has to say 0.5, on average over several
 # draws (one draw alone wanders, and an honest one leans slightly below). We run all of them, on
-# coins and on the true labels.
+# coins and on the true labels of 45 groups. **Predict:** which of the five will find something
+# where there is nothing?
 
 # %%
 EVALUATIONS = {
@@ -604,11 +668,17 @@ EVALUATIONS = {
     "E": evaluation_e,
 }
 began = time.perf_counter()
-labels, groups = sick.astype(int), records["group"].to_numpy()
-many = np.hstack([read["avg"], read["std"]])
-varied = many[:, many.std(axis=0) > 1e-6]  # some features are the same in every frame
-run = evaluation.trials(EVALUATIONS, varied, labels, groups, 8 if FAST else 20)
+# A small study, as most are: 45 groups. Some features are the same in every frame.
+some = records["group"].drop_duplicates().sample(45, random_state=SEED)
+small = records["group"].isin(some).to_numpy()
+labels = (records["label"] == "malignant").to_numpy(int)[small]
+groups = records["group"].to_numpy()[small]
+varied = rows[small][:, rows[small].std(axis=0) > 1e-6]
+run = evaluation.trials(EVALUATIONS, varied, labels, groups, 12 if FAST else 20)
 print(f"{len(run)} evaluations took {time.perf_counter() - began:.0f} s")
+
+# %% cellView="form"
+# @title Draw every evaluation, on coins and on true labels { display-mode: "form" }
 figure = evaluation.draw_trials(run)
 show.picture(figure)
 run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().round(2)
@@ -717,7 +787,7 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 #
 # <details><summary>Answer</summary>
 #
-# There are 20 independent patients, not 60. The interval is too short; draw patients.
+# There are 20 independent patients, not 60. The interval is too narrow; draw patients.
 #
 # </details>
 #
@@ -761,46 +831,11 @@ run.groupby(["evaluation", "labels"], sort=False)["value"].mean().unstack().roun
 
 # %% [markdown]
 # ## What this chapter claims, checked
+#
+# What has to hold in every run, whatever chance decides, computed from this one. The rest of the
+# chapter holds "in this run": change `SEED`, and look again.
 
 # %%
-# Copies change no AUROC and no interval over groups; over images they do.
-first, images, again, flattered = (
-    heads.area(table, unit) for table in (scored, copies) for unit in ("group", "image")
-)
-assert np.isclose(first["value"], flattered["value"])
-assert np.allclose([first["low"], first["high"]], [again["low"], again["high"]])
-assert flattered["high"] - flattered["low"] < 0.7 * (images["high"] - images["low"])
-# More groups, a shorter interval.
-assert lengths["length"].iloc[-1] < lengths["length"].iloc[0]
-# Where sources differ in their share of malignant frames, the size of the file predicts the class.
-if lesson.find("p1") is None:
-    assert metrics.auroc(size["label"] == "malignant", size["score"]) > 0.6
-# Stretching keeps the order, and spoils or mends calibration.
-assert metrics.auroc(sick, answers["own answer"]) == metrics.auroc(sick, answers["stretched"])
-assert metrics.brier(sick, answers["own answer"]) != metrics.brier(sick, answers["stretched"])
-
-# %%
-# A threshold chosen on the reported frames does as well there as the frozen ones, which differ
-# by fold and may win a little by luck.
-of_youden = sum(rates["Youden"][name]["value"] for name in ("sensitivity", "specificity"))
-found = evaluation.rates(cheated)
-assert sum(found[name]["value"] for name in ("sensitivity", "specificity")) >= of_youden - 0.05
-# Bayes: half of the flags of a very good decision are wrong at 10 %.
-assert np.isclose(predictive_values(0.9, 0.9, 0.1).positive, 0.5)
-assert np.all(there < [0.2, 0.5, 0.8, 0.95]) == (sick.mean() > CLINIC)
-# Test images in training flatter; shuffled predictions are chance.
-by_flaw = gains[gains["figure"] == "auroc"].set_index("flaw")
-assert by_flaw.loc["test images in training", "gain_low"] > 0
-low, high = by_flaw.loc["shuffled predictions", ["low", "high"]]
-assert low - 0.05 < 0.5 < high + 0.05
-# Some printed rates of the radiologists took benign as positive.
-assert "benign" in set(checked["positive"])
-
-# %%
-# On coins the sound evaluation invents nothing, while B and D do.
-coins = run[run["labels"] == "coin"].groupby("evaluation")["value"].mean()
-assert coins["sound"] < 0.56
-assert coins["B"] > coins["sound"] + 0.05
-assert coins["D"] > coins["sound"] + 0.03
-assert abs(coins["A"] - coins["sound"]) < 0.05
-print("All claims hold.")
+flagged = predictive_values(0.9, 0.9, CLINIC).positive
+reached = {name: metrics.auroc(sick, scores) for name, scores in answers.items()}
+claims.table(claims.evaluation(four, reached, flagged, gains, checked))

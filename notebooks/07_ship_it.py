@@ -73,6 +73,7 @@ DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
 OUT = "runs/course"
 
 # %%
+import hashlib
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes to its own developers
@@ -85,7 +86,7 @@ from IPython.display import Markdown, display
 from PIL import Image
 
 from thyro_demo.bundle import store
-from thyro_demo.course import shipping, show
+from thyro_demo.course import shipping, show, tasks
 from thyro_demo.course.lecture import CASES, link
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import datasets, images, phantom, scan_area
@@ -156,6 +157,26 @@ pd.DataFrame({"what": lines.keys(), "content": [str(value) for value in lines.va
 #   version of a library computes something else, loading says so;
 # - the **primary head** was named before any test, so that nobody can pick the luckiest afterwards.
 #
+# **Your turn.** `hashlib.sha256(content).hexdigest()` is the fingerprint of some bytes. Put your
+# own line in place of the three dots, and run the cell until it says "Right".
+
+
+# %%
+def unchanged(content, known):
+    """Report whether some bytes still have the fingerprint `known`: True or False."""
+    return ...
+
+
+KNOWN = hashlib.sha256(b"weights").hexdigest()
+print(tasks.check(unchanged, [((b"weights", KNOWN), True), ((b"weightz", KNOWN), False)]))
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# `return hashlib.sha256(content).hexdigest() == known`
+#
+# </details>
+#
 # Saving and loading must change nothing. Try it on a **phantom**, a frame drawn by the physics of
 # ultrasound (chapter 1):
 
@@ -200,16 +221,21 @@ for heading in ("What it is", "Where it fails"):
 
 # %% [markdown]
 # Read "Where it fails" aloud, slowly. Which of these failures could you have found from a figure
-# such as "AUROC 0.85", how often a malignant frame scores above a benign one?
+# such as "[AUROC][auroc] 0.85"?
 #
 # Two guidelines list what a report of a model has to say: **TRIPOD+AI** (Collins et al., BMJ 2024,
 # for every prediction model) and **CLAIM** (Tejani et al., Radiology: Artificial Intelligence 2024,
 # for imaging). Our cards answer item by item, and say so where the answer is "no":
+#
+# [auroc]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#auroc
 
 # %%
 items = shipping.checklist(card)
 counts = items.groupby("guideline")["state"].value_counts().unstack(fill_value=0)
 counts = counts.reindex(columns=list(shipping.STATES), fill_value=0)
+
+# %% cellView="form"
+# @title Draw what the model card answers { display-mode: "form" }
 figure, axes = plt.subplots(figsize=(8.5, 2.8), layout="constrained")
 left = np.zeros(len(counts))
 for state, colour in zip(counts, (show.GREEN, show.BLUE, show.ORANGE, show.GREY), strict=True):
@@ -236,8 +262,13 @@ items.loc[items["state"] == "not done", ["guideline", "item", "asked", "answer"]
 # A network answers whatever it is shown: a cat gets a score, and may be flagged. A guard comes
 # before the answer: it measures how far the features of an image lie from those of the training
 # images (a **distance** that counts unusual directions more), and compares with the distance that
-# only 1 in 100 training images exceed. The number under each name below is the one divided by the
+# only 1 in 100 training images exceed; beyond it a frame is [out of
+# distribution][out-of-distribution]. The number under each name below is the one divided by the
 # other. Above 1, the app says first that the scores mean little.
+#
+# *Before you run it:* which of these images will pass?
+#
+# [out-of-distribution]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#out-of-distribution
 
 # %%
 known = phantom.example(SHOWN)
@@ -251,6 +282,9 @@ films = lesson.find("paediatric") or lesson.find("covid")
 if films is not None:
     shown["a real chest film"] = images.decode(datasets.load(films)["path"].iloc[SEED])
 far = {name: shipping.ood_score(loaded, frame) for name, frame in shown.items()}
+
+# %% cellView="form"
+# @title Draw what the guard says of strange images { display-mode: "form" }
 figure, axes = plt.subplots(1, len(shown), figsize=(13, 3.4), layout="constrained")
 for place, (name, frame) in zip(axes, shown.items(), strict=True):
     verdict = "announced" if far[name] > 1 else "passes"
@@ -278,6 +312,9 @@ if films is not None:
     flagged["chest films"] = shipping.share_out_of_distribution(loaded, decoded)
 title = f"How often the guard speaks up: {COUNT} frames each, one a patient"
 scale = "Share announced as unlike the training images (0–1), 95 % interval"
+
+# %% cellView="form"
+# @title Draw how often the guard speaks up { display-mode: "form" }
 show.picture(show.intervals(flagged, title, scale, None))
 
 # %% [markdown]
@@ -317,6 +354,9 @@ for file in (private, clean):
 # %%
 stripped = images.decode(clean)
 box = scan_area.find(stripped)
+
+# %% cellView="form"
+# @title Draw the frame without its name { display-mode: "form" }
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 show.frame(axes[0], stripped, "Stripped of what was beside the pixels")
 show.frame(axes[1], scan_area.crop(stripped, box), "Cropped to the scan area")
@@ -420,11 +460,11 @@ lecture[["ask", "drawn as"]]
 #
 # **People and scores.** When a supposed AI suggested wrong categories, radiologists of all levels
 # of experience read mammograms (breast films) worse, beginners most ([Dratsch et al.,
-# 2023][dratsch]). Leaning on a machine against one's own eyes is called **automation bias**
-# ([Goddard et al., 2012][goddard]). Heatmaps do not cure it: with explanations at hand,
-# radiologists still followed wrong suggestions ([Rezazade Mehrizi et al., 2023][rezazade]). So
-# *model and reader together* have to be tested, not the model alone; and it is wise to decide first
-# and look at the score second.
+# 2023][dratsch]). Leaning on a machine against one's own eyes is called **[automation
+# bias][automation-bias]** ([Goddard et al., 2012][goddard]). Heatmaps do not cure it: with
+# explanations at hand, radiologists still followed wrong suggestions ([Rezazade Mehrizi et al.,
+# 2023][rezazade]). So *model and reader together* have to be tested, not the model alone; and it is
+# wise to decide first and look at the score second.
 #
 # **Before anybody uses it,** write down: who it is for and who it is not for; what happens if it is
 # wrong in either direction; who watches how it does next year, on next year's scanner; who may
@@ -535,6 +575,8 @@ lecture[["ask", "drawn as"]]
 # score; and ask for the reason whenever the two differ, in both directions.
 #
 # </details>
+#
+# [automation-bias]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#automation-bias
 
 # %% [markdown]
 # ## What this chapter claims, checked

@@ -13,18 +13,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+CHAPTERS = [script for script in SCRIPTS if script.stem[0].isdigit()]
 LONGEST_FUNCTION = 15
+MOST_LINES, MOST_PICTURES = 450, 10
+"""Lines of code of a chapter without blank ones, and its pictures: what a lesson can hold."""
+
 PARAMETERS = """\
 FAST = os.environ.get("THYRO_FAST", "0") == "1"
 SEED = 0
-DATA = "" if FAST else os.environ.get("THYRO_DATA", "")
+DATA = {fast}os.environ.get("THYRO_DATA", "")
 OUT = "runs/course\""""
 
-CORE = "00b_transfer_in_keras"
-FORMS = ("BACKBONE", "START", "DATA", "OUT", "SEED", "FAST", "SHARE", "PASSWORD")
-"""What a reader of the core chapter may change, each a field of a form."""
+CORE, LECTURE = "00b_transfer_in_keras", "lecture_50_minutes"
+FORMS = {
+    CORE: ("BACKBONE", "START", "DATA", "OUT", "SEED", "FAST", "SHARE", "PASSWORD"),
+    LECTURE: ("SEED", "OUT"),
+}
+"""What a reader may change where it is a form, field by field."""
 
-pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+CLAIMED = ("2", "3", "4", "5", "6")
+"""Chapters whose claims are in `thyro_demo.course.claims`, a function each."""
+
+each = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
 
 
 def number(script: Path) -> str:
@@ -63,6 +74,7 @@ def imported(script: Path) -> dict[str, object]:
     return found
 
 
+@each
 def test_title_badge_and_disclaimer_come_first(script):
     first, badge = cells(script, "markdown")[0].source, f"/blob/main/notebooks/{script.stem}.ipynb"
     assert first.startswith("# ")
@@ -70,40 +82,65 @@ def test_title_badge_and_disclaimer_come_first(script):
     assert "teaching and research only" in first.lower()
 
 
+@each
 def test_install_parameters_and_imports_follow_in_this_order(script):
     code = cells(script, "code")
     install, parameters, imports = code[:3]
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert '"google.colab" in sys.modules' in install.source
     assert tagged == [parameters]
-    if script.stem == CORE:
-        assert tuple(re.findall(r"^(\w+) = .*# @param", parameters.source, re.MULTILINE)) == FORMS
-        chapter = f'"{number(script)}"'
+    if script.stem in FORMS:
+        fields = re.findall(r"^(\w+) = .*# @param", parameters.source, re.MULTILINE)
+        assert tuple(fields) == FORMS[script.stem]
     else:
-        assert parameters.source == PARAMETERS
-        chapter = number(script)
-    assert imports.source.endswith(f"\nlesson = begin({chapter}, FAST, SEED, DATA, OUT)")
+        # Of chapters that teach with cached features a rehearsal takes real images too.
+        fast = "" if number(script) in CLAIMED else '"" if FAST else '
+        assert parameters.source == PARAMETERS.format(fast=fast)
+    chapter = number(script) if number(script).isdigit() else f'"{number(script)}"'
+    data = "DATA" if script in CHAPTERS else '""'
+    assert imports.source.endswith(f"\nlesson = begin({chapter}, FAST, SEED, {data}, OUT)")
 
 
+@each
 def test_every_chapter_is_installed_in_the_same_way(script):
     assert cells(script, "code")[0].source == cells(SCRIPTS[0], "code")[0].source
 
 
+@each_chapter
 def test_title_names_the_chapter(script):
     assert cells(script, "markdown")[0].source.startswith(f"# Chapter {number(script)}. ")
 
 
+@each
 def test_chapter_runs_on_any_python_3(script):
     notebook = json.loads(script.with_suffix(".ipynb").read_text(encoding="utf-8"))
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
 
 
+@each
 def test_no_function_is_too_long_to_read_at_a_glance(script):
     for node in ast.walk(tree(script)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name
 
 
+@each
+def test_no_chapter_is_longer_than_a_lesson(script):
+    source = [cell.source for cell in cells(script, "code")]
+    lines = [line for cell in source for line in cell.splitlines() if line.strip()]
+    assert len(lines) <= MOST_LINES
+    assert sum(cell.count("show.picture(") for cell in source) <= MOST_PICTURES
+
+
+@each
+def test_plots_are_collapsed_so_that_what_learns_is_in_view(script):
+    for cell in cells(script, "code"):
+        if "show.picture(" in cell.source:
+            assert cell.metadata.get("cellView") == "form", cell.source
+            assert cell.source.startswith("# @title "), cell.source
+
+
+@each
 def test_each_name_of_the_package_in_the_code_exists(script):
     known = imported(script)
     assert known
@@ -114,6 +151,7 @@ def test_each_name_of_the_package_in_the_code_exists(script):
                 assert hasattr(owner, node.attr), f"{node.value.id}.{node.attr}"
 
 
+@each
 def test_each_name_of_the_package_in_the_prose_exists(script):
     known = imported(script)
     for start, rest in re.findall(r"`(\w+)\.([\w.]+)", prose(script)):
@@ -123,6 +161,7 @@ def test_each_name_of_the_package_in_the_prose_exists(script):
             assert hasattr(known[start], rest.split(".")[0]), f"{start}.{rest}"
 
 
+@each
 def test_each_link_is_an_address_or_a_file_that_exists(script):
     text = prose(script)
     inline = re.findall(r"\]\(([^)\s]+)\)", text)
@@ -137,6 +176,7 @@ def test_each_link_is_an_address_or_a_file_that_exists(script):
         ), target
 
 
+@each
 def test_each_picture_is_checked_for_its_title_and_followed_by_what_to_see(script):
     cells = jupytext.read(script).cells
     for place, cell in enumerate(cells):
@@ -149,6 +189,7 @@ def test_each_picture_is_checked_for_its_title_and_followed_by_what_to_see(scrip
             assert any("*What to see:*" in follower.source for follower in after), cell.source
 
 
+@each_chapter
 def test_answers_are_folded_and_the_quiz_has_five_questions(script):
     text = prose(script)
     quiz = text.partition("## Quiz")[2].partition("\n## ")[0]
@@ -159,11 +200,19 @@ def test_answers_are_folded_and_the_quiz_has_five_questions(script):
     assert asked == exercises.count("<details><summary>") == exercises.count("</details>") > 0
 
 
+@each
 def test_chapter_ends_with_checks_of_what_it_claims(script):
-    assert "assert " in cells(script, "code")[-1].source
+    source = [cell.source for cell in cells(script, "code")]
+    if number(script) in CLAIMED:
+        # A claim that fails in front of readers is a line of a table, and fails in test_claims.
+        assert "claims.table(" in source[-1]
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree(script)))
+    else:
+        assert "assert " in source[-1]
 
 
+@each_chapter
 def test_chapters_are_numbered_without_a_gap(script):
-    numbers = [int(number(one)) for one in SCRIPTS if number(one).isdigit()]
+    numbers = [int(number(one)) for one in CHAPTERS if number(one).isdigit()]
     assert numbers == list(range(len(numbers)))
     assert int(number(script).rstrip("b")) in numbers

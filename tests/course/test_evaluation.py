@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from thyro_demo.course import evaluation, heads
 from thyro_demo.data import splits
@@ -177,3 +178,41 @@ def test_pictures_have_a_title_and_names_on_their_axes():
         assert one.get_ylabel()
     counted = sum(int(text.get_text().split("\n")[0]) for text in axes.texts)
     assert counted == len(rows)
+
+
+def called():
+    """Make decisions on six patients: two false alarms of one patient, one of another, one miss."""
+    rows = [
+        ("a0", "a", "benign", 0.9, True), ("a1", "a", "benign", 0.8, True),
+        ("b", "b", "benign", 0.7, True), ("c", "c", "benign", 0.1, False),
+        ("d", "d", "malignant", 0.2, False), ("e", "e", "malignant", 0.6, True),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["path", "group", "label", "score", "called"])
+
+
+def test_the_worst_misread_frames_come_first_and_one_of_each_patient():
+    found = evaluation.misread(called())
+    assert list(found["path"]) == ["a0", "b", "d"]
+    assert list(evaluation.misread(called(), each=1)["path"]) == ["a0", "d"]
+
+
+def test_misread_frames_are_shown_with_their_score_and_their_error(tmp_path):
+    table = called()
+    table["path"] = [str(tmp_path / f"{name}.png") for name in table["path"]]
+    for path in table["path"]:
+        Image.new("L", (48, 36), 80).save(path)
+    figure = evaluation.draw_misread(evaluation.misread(table), table, "Misread")
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [
+        "false alarm: benign, score 0.90", "false alarm: benign, score 0.70",
+        "missed: malignant, score 0.20",
+    ]  # fmt: skip
+
+
+def test_a_reader_who_counts_points_is_set_beside_the_network():
+    table = called()
+    records = table[["path"]].assign(points=[0, 1, 2, 3, 7, 8])
+    found = evaluation.against_points(table, records)
+    assert found["reader"].value == 1
+    assert found["network minus reader"].value == found["network"].value - 1
+    assert evaluation.against_points(table, records[["path"]]) == {}

@@ -60,7 +60,7 @@ def test_a_network_that_learned_from_the_frames_gives_way_to_the_shipped_one(
     facts["chain"][-1]["trained"] = trained
     own.mkdir(parents=True)
     (own / "manifest.json").write_text(json.dumps(facts), encoding="utf-8")
-    first, *_ = heads.networks(lesson_at(tmp_path)).values()
+    first, *_ = heads.networks(lesson_at(tmp_path, fast=False)).values()
     assert Path(first.weights).resolve() == (own if kept else shipped).resolve()
 
 

@@ -26,8 +26,8 @@ def frames(tmp_path):
     return tmp_path / "sets"
 
 
-def test_a_rehearsal_is_on_phantoms_whatever_data_it_is_asked_for(tmp_path, frames, capsys):
-    lesson = begin(1, True, 0, str(frames), str(tmp_path / "out"))
+def test_a_rehearsal_is_on_phantoms_unless_it_is_given_frames(tmp_path, capsys):
+    lesson = begin(1, True, 0, "", str(tmp_path / "out"))
     assert lesson.find("p1") is None
     assert lesson.images == "drawn phantoms"
     records = lesson.thyroid()
@@ -35,6 +35,17 @@ def test_a_rehearsal_is_on_phantoms_whatever_data_it_is_asked_for(tmp_path, fram
     assert records["source"].nunique() == 3
     assert records.groupby("group")["source"].nunique().eq(1).all()
     assert "rehearsal" in capsys.readouterr().out
+
+
+def test_a_rehearsal_takes_whole_groups_of_real_frames(tmp_path, frames, monkeypatch):
+    monkeypatch.setattr(lessons, "FAST_GROUPS", 2)
+    lesson = begin(1, True, 0, str(frames), str(tmp_path / "out"))
+    assert lesson.images == "real frames"
+    records = lesson.thyroid()
+    whole = begin(1, False, 0, str(frames), str(tmp_path / "out")).thyroid()
+    assert records.groupby("label")["group"].nunique().to_dict() == {"benign": 2, "malignant": 2}
+    sizes = whole.groupby("group").size()
+    assert records.groupby("group").size().equals(sizes[records["group"].unique()].sort_index())
 
 
 def test_a_set_is_found_by_its_name_or_is_the_folder_itself(tmp_path, frames):

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from thyro_demo.course import live, scratch
-from thyro_demo.course.lesson import Lesson
 from thyro_demo.errors import DataError
 from thyro_demo.evaluate import metrics
 
@@ -88,19 +87,6 @@ def test_parts_keep_groups_whole_and_few_is_part_of_many(records):
             scratch.parts(records, few)
 
 
-def test_maps_are_what_the_layer_answers(network):
-    flat = np.full((SIDE, SIDE, 1), 128, np.uint8)
-    maps = scratch.feature_maps(network, flat, "relu1")
-    assert maps.shape == (4, SIDE, SIDE)
-    assert maps.min() >= 0
-    # Grey of 128 becomes 1 / 255 before the filters add it up.
-    weights, bias = network.get_layer("conv1").get_weights()
-    answers = weights.sum(axis=(0, 1, 2)) * (128 / 127.5 - 1) + bias
-    assert np.allclose(maps[:, SIDE // 2, SIDE // 2], np.maximum(answers, 0), atol=1e-6)
-    inner = maps[:, 2:-2, 2:-2]
-    assert np.allclose(inner, inner[:, :1, :1], atol=1e-6)
-
-
 def test_pictures_of_maps_and_trainings_hold_all_they_are_given(network, squares):
     drawn = scratch.draw_grid([np.eye(3)] * 10, "Ten", columns=4)
     assert len(drawn.axes) == 12
@@ -127,15 +113,3 @@ def test_one_number_is_scored_in_the_direction_of_the_other_folds(squares, recor
         found = scratch.score_by_number(records, number, "malignant", "brightness")
         malignant = found["label"] == "malignant"
         assert found.loc[malignant, "score"].mean() > found.loc[~malignant, "score"].mean() + 0.3
-
-
-@pytest.mark.filterwarnings("ignore:IProgress")
-def test_patches_of_both_kinds_come_from_patients_of_their_own(tmp_path):
-    lesson = Lesson(2, True, 0, None, tmp_path)
-    lesson.here.mkdir()
-    found = scratch.masses(lesson)
-    assert set(found["label"]) == {"mass", "normal"}
-    assert not set(found.loc[found["label"] == "mass", "group"]) & set(
-        found.loc[found["label"] == "normal", "group"]
-    )
-    assert found["contrast"].notna().all()

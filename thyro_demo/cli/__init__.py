@@ -17,7 +17,9 @@ from types import ModuleType
 from thyro_demo import __version__
 from thyro_demo.errors import ThyroError
 
-COMMANDS = ("phantom", "data", "train", "study", "evaluate", "predict", "bench", "ui", "docs")
+COMMANDS = (
+    "phantom", "data", "train", "study", "evaluate", "predict", "bench", "course", "ui", "docs",
+)  # fmt: skip
 """The sub-commands in the order of a first project; each is a module of this package."""
 
 DESCRIPTION = (

@@ -19,7 +19,13 @@ from thyro_demo.files import atomic_write
 
 HELP = "write the generated tables of the READMEs, or check them"
 
-PAGES = ("README.md", "weights/README.md", "notebooks/README.md", "thyro_demo/README.md")
+PAGES = (
+    "README.md",
+    "weights/README.md",
+    "notebooks/README.md",
+    "notebooks/GLOSSARY.md",
+    "thyro_demo/README.md",
+)
 
 CHANGED = 1
 """Exit code of `--check` when a page is not as it would be written, or names what is not there."""
@@ -231,10 +237,16 @@ def _cases(root: Path) -> str:
     return lecture.table()
 
 
+def _plan(root: Path) -> str:
+    from thyro_demo.course import plan
+
+    return plan.table(root / "notebooks")
+
+
 def _chapters(root: Path) -> str:
     """List the chapters with what each promises in its first cell."""
     lines = ["| | Chapter | After it you can | Open in |", "|---|---|---|---|"]
-    for file in sorted((root / "notebooks").glob("*.py")):
+    for file in sorted((root / "notebooks").glob("[0-9]*.py")):
         text = re.sub("^# ?", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         number, title = re.findall(r"^# Chapter (\w+)\. (.+)$", text, re.MULTILINE)[0]
         colab = re.findall(r"^\[colab\]: (\S+)$", text, re.MULTILINE)[0]
@@ -293,6 +305,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "sets": _sets,
     "cases": _cases,
     "chapters": _chapters,
+    "plan": _plan,
     "rooms": _rooms,
     "modules": _modules,
 }

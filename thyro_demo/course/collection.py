@@ -1,6 +1,6 @@
-"""Chapter 1, from a stored frame to a fair split: crops, near duplicates, a model that remembers.
+"""Chapter 1b, from a stored frame to a fair split: crops, near duplicates, a model that remembers.
 
-The first half of the chapter, the physics, is in `seeing`.
+The physics, chapter 1, is in `seeing`.
 """
 
 from pathlib import Path

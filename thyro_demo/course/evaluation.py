@@ -11,12 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from thyro_demo.bundle.manifest import read_manifest
+from thyro_demo.bundle.manifest import read_manifest, weights_root
+from thyro_demo.course import cached, show
 from thyro_demo.course.heads import Network, area
 from thyro_demo.course.lesson import Lesson
 from thyro_demo.course.show import BLUE, GREEN, GREY, ORANGE
+from thyro_demo.data import images
 from thyro_demo.errors import DataError, StudyError
 from thyro_demo.evaluate import curves, intervals, metrics
+from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.evaluate.plots import draw_matrix
 from thyro_demo.study import graph
 from thyro_demo.study.protocols.p2 import published as lee_2019
@@ -33,7 +36,7 @@ def network(lesson: Lesson) -> Network:
     Parameters
     ----------
     lesson : Lesson
-        A rehearsal takes the network of two layers, since the others take minutes.
+        A rehearsal on phantoms takes the shipped one, whose features were computed beforehand.
 
     Returns
     -------
@@ -45,12 +48,12 @@ def network(lesson: Lesson) -> Network:
     RecipeError
         If the network was trained on the frames it is to be tested on.
     """
+    if cached.serve(lesson):
+        return Network(cached.NETWORK, os.path.relpath(weights_root() / cached.NETWORK), None)
     found = lesson.bundle("heads")
     initial_weights.check_not_trained_on(found)
     key = str(read_manifest(found)["backbone"])
-    if lesson.fast and key != "two-layer-cnn":
-        return Network("two-layer-cnn", "none", 64)
-    return Network(key, os.path.relpath(found), 64 if lesson.fast else 160)
+    return Network(key, os.path.relpath(found), 112 if lesson.fast else 160)
 
 
 def by_source(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
@@ -215,6 +218,119 @@ def rates(called: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     return {name: figure.to_dict() for name, figure in found.items()}
 
 
+def misread(called: pd.DataFrame, each: int = 3) -> pd.DataFrame:
+    """Choose the frames that decisions got most wrong.
+
+    Parameters
+    ----------
+    called : DataFrame
+        From `decide`.
+    each : int
+        False alarms at most, and missed frames at most, one a group.
+
+    Returns
+    -------
+    DataFrame
+        Those rows: false alarms, the highest score first, then missed ones, the lowest first.
+    """
+    wrong = called[called["called"] != (called["label"] == CLASSES[1])]
+    parts = [
+        wrong[wrong["called"] == alarm]
+        .sort_values("score", ascending=not alarm)
+        .drop_duplicates("group")
+        .head(each)
+        for alarm in (True, False)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_misread(found: pd.DataFrame, records: pd.DataFrame, title: str) -> Figure:
+    """Draw misread frames: false alarms above, missed ones below.
+
+    Parameters
+    ----------
+    found : DataFrame
+        From `misread`.
+    records : DataFrame
+        Record table with these paths; the nodule is outlined where `mask_path` has a mask.
+    title : str
+        Of the picture.
+
+    Returns
+    -------
+    Figure
+        A row for each kind of error that was made.
+    """
+    known = records.set_index("path")
+    kinds = [rows for _, rows in found.groupby("called", sort=False)]
+    across = max(map(len, kinds), default=1)
+    figure = Figure(figsize=(3.6 * across, 3.3 * max(len(kinds), 1)), layout="constrained")
+    grid = figure.subplots(max(len(kinds), 1), across, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes_of_row, rows in zip(grid, kinds, strict=False):
+        for axes, row in zip(axes_of_row, rows.itertuples(), strict=False):
+            mask = known.loc[row.path].get("mask_path")
+            outline = images.decode(mask)[:, :, 0] > 0 if isinstance(mask, str) else None
+            kind = "false alarm" if row.called else "missed"
+            text = f"{kind}: {row.label}, score {row.score:.2f}"
+            show.frame(axes, images.decode(row.path), text, outline)
+    figure.suptitle(title)
+    return figure
+
+
+def against_points(rows: pd.DataFrame, records: pd.DataFrame) -> dict[str, Interval]:
+    """Set a head beside a reader who counts the TI-RADS points of each frame without a mistake.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        `path`, `label`, `score` and `group` of one head, out of fold.
+    records : DataFrame
+        Record table with `points`, as phantoms have them.
+
+    Returns
+    -------
+    dict of str to Interval
+        AUROC of "reader" and "network", and "network minus reader" on the same frames; none where
+        no points are known.
+    """
+    if "points" not in records:
+        return {}
+    counted = records.set_index("path").loc[rows["path"], "points"].astype(float).to_numpy()
+    labels, groups = rows["label"] == CLASSES[1], rows["group"]
+    alone = {"reader": counted, "network": rows["score"].to_numpy()}
+    found = {
+        name: intervals.group_bootstrap(metrics.auroc, labels, scores, groups)
+        for name, scores in alone.items()
+    }
+    found["network minus reader"] = intervals.paired_group_bootstrap(
+        metrics.auroc, labels, alone["network"], counted, groups
+    )
+    return found
+
+
+def chance_ece(scores: np.ndarray, seed: int = 0, draws: int = 200) -> float:
+    """Compute the calibration error that perfectly calibrated scores have by chance.
+
+    Parameters
+    ----------
+    scores : ndarray of float (n,)
+        Scores, 0–1.
+    seed : int
+        Of the labels.
+    draws : int
+        How often labels are drawn, over which errors are averaged.
+
+    Returns
+    -------
+    float
+        Mean expected calibration error of labels that are drawn at the very odds the scores name.
+    """
+    drawn = np.random.default_rng(seed).random((draws, len(scores))) < scores
+    return float(np.mean([metrics.expected_calibration_error(one, scores) for one in drawn]))
+
+
 def draw_reliability(sets: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
     """Draw how often frames of a given score are malignant.
 
@@ -279,7 +395,8 @@ def evaluate_flaws(
     records : DataFrame
         With `fold`.
     names : sequence of str
-        Of `leaks.FLAWS`; the sound run is always made.
+        Of `leaks.FLAWS`; the sound run is always made. A rehearsal on phantoms has features of
+        the scan area alone, so that none may change what the network is shown.
 
     Returns
     -------
@@ -291,14 +408,18 @@ def evaluate_flaws(
     StudyError
         If a run fails, or a name is unknown.
     """
+    wanted = {leaks.SOUND.name, *names}
+    flaws = [flaw for flaw in leaks.FLAWS if flaw.name in wanted]
+    if unknown := wanted - {flaw.name for flaw in flaws}:
+        known = ", ".join(flaw.name for flaw in leaks.FLAWS)
+        raise StudyError(f"A flaw must be one of {known}. Received: {', '.join(sorted(unknown))}.")
+    if cached.serve(lesson):
+        read = {"scan": cached.features(lesson, chosen.backbone)}
+        return leaks.compare([leaks.score(flaw, read, records) for flaw in flaws])
     planned = leaks.plan(chosen.backbone, chosen.weights, records, chosen.side)
-    if unknown := set(names) - set(planned):
-        raise StudyError(
-            f"A flaw must be one of {', '.join(planned)}. Received: {', '.join(sorted(unknown))}."
-        )
-    wanted = {name: planned[name] for name in dict.fromkeys((leaks.SOUND.name, *names))}
-    outcome = graph.run(wanted.values(), lesson.here / "jobs", 0)
-    return leaks.compare(leaks.gather(outcome, wanted, records))
+    asked = {flaw.name: planned[flaw.name] for flaw in flaws}
+    outcome = graph.run(asked.values(), lesson.here / "jobs", 0)
+    return leaks.compare(leaks.gather(outcome, asked, records))
 
 
 def radiologists() -> pd.DataFrame:

@@ -14,13 +14,14 @@ from threadpoolctl import threadpool_limits
 
 from thyro_demo.bundle import ensemble
 from thyro_demo.bundle.manifest import read_manifest, weights_root
+from thyro_demo.course import cached
 from thyro_demo.course.lesson import Lesson
 from thyro_demo.data import masks
 from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.models import heads
 from thyro_demo.models.backbones import backbone
-from thyro_demo.study import graph
+from thyro_demo.study import graph, setting
 from thyro_demo.study.graph import Job
 from thyro_demo.study.protocols.p1.tables import PRINTED
 from thyro_demo.study.protocols.p2 import published as lee_2019
@@ -34,9 +35,11 @@ from thyro_demo.training.out_of_fold import CLASSES
 TAPS = ("avg", "std")
 """Poolings of each network that are kept: the softmax reads the average, the others `std`."""
 
-FOLDS, FAST_FOLDS = 5, 2
+FOLDS, FAST_FOLDS = 5, 3
 
 _TREES, _FAST_TREES = 50, 10
+_FAST_SIDE = 112
+_FAST_OUTLINED = 45
 
 
 class Network(NamedTuple):
@@ -57,19 +60,56 @@ class Network(NamedTuple):
     side: int | None
 
 
+def frames(lesson: Lesson) -> pd.DataFrame:
+    """Read the frames of chapters 2, 4 and 5; in a rehearsal those of the cached features."""
+    return cached.frames(lesson) if cached.serve(lesson) else lesson.thyroid()
+
+
+def shown(lesson: Lesson, records: pd.DataFrame) -> Job:
+    """Make the leaf of a chapter's frames, as `networks.frames` does.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        In a rehearsal on phantoms no image is read, so that none has to be drawn.
+    records : DataFrame
+        From `frames`, with `fold`.
+
+    Returns
+    -------
+    Job
+        For `features` and `score`.
+
+    Raises
+    ------
+    DataError
+        If an image is missing, or has no label, group or fold.
+    """
+    if not cached.serve(lesson):
+        return network_steps.frames(records)
+    known = {name: records[name].to_numpy(str) for name in ("label", "group", "source")}
+    return graph.leaf(f"{len(records)} frames", fold=records["fold"].to_numpy(np.int64), **known)
+
+
 def networks(lesson: Lesson) -> dict[str, Network]:
     """Choose the networks whose features the chapter reads.
 
     Parameters
     ----------
     lesson : Lesson
-        A rehearsal takes the first network on small frames, and one of two layers.
+        A rehearsal on phantoms takes shipped networks whose features were computed beforehand;
+        one on real frames takes two networks, on small frames.
 
     Returns
     -------
     dict of str to Network
         By title, the one of chapter 3 first.
     """
+    if cached.serve(lesson):
+        return {
+            backbone(name).title: Network(name, os.path.relpath(weights_root() / name), None)
+            for name in cached.READ
+        }
     first = lesson.bundle("progressive")
     try:
         initial_weights.check_not_trained_on(first)
@@ -77,16 +117,14 @@ def networks(lesson: Lesson) -> dict[str, Network]:
         first = weights_root() / "efficientnet-b0"
         initial_weights.check_not_trained_on(first)
     key = str(read_manifest(first)["backbone"])
-    chosen = [Network(key, os.path.relpath(first), 64 if lesson.fast else None)]
-    if lesson.fast:
-        chosen.append(Network("two-layer-cnn", "none", 64))
-    else:
-        # Smaller frames keep three networks within a lesson on two cores.
-        others = (("resnet50", 160), ("vgg16", 112), ("efficientnet-b0", 160))
-        at_hand = [(name, side) for name, side in others if (weights_root() / name).is_dir()]
-        for name, side in [pair for pair in at_hand if pair[0] != key][:2]:
-            initial_weights.check_not_trained_on(weights_root() / name)
-            chosen.append(Network(name, os.path.relpath(weights_root() / name), side))
+    chosen = [Network(key, os.path.relpath(first), _FAST_SIDE if lesson.fast else None)]
+    # Smaller frames keep three networks within a lesson on two cores.
+    others = (("resnet50", 160), ("vgg16", 112), ("efficientnet-b0", 160))
+    at_hand = [(name, side) for name, side in others if (weights_root() / name).is_dir()]
+    for name, side in [pair for pair in at_hand if pair[0] != key][: 1 if lesson.fast else 2]:
+        initial_weights.check_not_trained_on(weights_root() / name)
+        small = _FAST_SIDE if lesson.fast else side
+        chosen.append(Network(name, os.path.relpath(weights_root() / name), small))
     return {backbone(one.backbone).title: one for one in chosen}
 
 
@@ -102,7 +140,7 @@ def features(
     chosen : mapping of str to Network
         From `networks`.
     shown : Job
-        From `networks.frames`.
+        From `shown`.
 
     Returns
     -------
@@ -116,6 +154,14 @@ def features(
     StudyError
         If a network cannot be run.
     """
+    if cached.serve(lesson):
+        # A shipped network's heads all read the same features, so both taps hold these.
+        rows = {
+            title: dict.fromkeys(TAPS, cached.features(lesson, one.backbone))
+            for title, one in chosen.items()
+        }
+        given = {title: graph.leaf(f"features of {title}", None, **rows[title]) for title in rows}
+        return given, rows
     read = {
         title: network_steps.features(one.backbone, one.weights, shown, TAPS, one.side)
         for title, one in chosen.items()
@@ -136,7 +182,7 @@ def score(
     read : mapping of str to Job
         From `features`.
     shown : Job
-        From `networks.frames`.
+        From the function of this name.
     records : DataFrame
         What `shown` was made of, with `fold`.
 
@@ -283,7 +329,7 @@ def gains(scored: pd.DataFrame, reference: str) -> dict[str, dict[str, float]]:
 
 
 def outlined(lesson: Lesson, records: pd.DataFrame) -> pd.DataFrame:
-    """Choose the frames whose nodule is outlined: all phantoms, and the real ones from DDTI.
+    """Choose the frames whose nodule is outlined: phantoms, and the real ones from DDTI.
 
     Parameters
     ----------
@@ -298,7 +344,11 @@ def outlined(lesson: Lesson, records: pd.DataFrame) -> pd.DataFrame:
         Those rows, with `mask_path` or `polygons`; none where no set has outlines.
     """
     if "mask_path" in records:
-        return records.reset_index(drop=True)
+        some = records["group"].drop_duplicates().sample(frac=1, random_state=lesson.seed)
+        kept = some.head(_FAST_OUTLINED) if lesson.fast else some
+        records = records[records["group"].isin(kept)].reset_index(drop=True)
+        setting.draw_planned(records)
+        return records
     folder = lesson.find("p1")
     if folder is None or lesson.find("ddti") is None or "ddti_file" not in records:
         return records.iloc[:0]

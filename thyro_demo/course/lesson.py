@@ -18,6 +18,9 @@ from thyro_demo.study import setting
 PATIENTS, FAST_PATIENTS = 50, 14
 """Drawn patients of each of three scanners, two frames each."""
 
+FAST_GROUPS = 40
+"""Real groups of each label in a rehearsal."""
+
 _BFLOAT16_SINCE = (8, 0)
 
 
@@ -93,7 +96,13 @@ class Lesson:
             return setting.scanners(self.root / "phantoms", patients, seed, scale)
         records = datasets.load(folder)
         records = records[records["label"].isin(["benign", "malignant"])].reset_index(drop=True)
-        return near_duplicates.group(records)
+        records = near_duplicates.group(records)
+        if not self.fast:
+            return records
+        # Whole groups of each label, as a patient must not be cut in two.
+        firsts = records.drop_duplicates("group").sample(frac=1, random_state=self.seed)
+        kept = firsts.groupby("label").head(FAST_GROUPS)["group"]
+        return records[records["group"].isin(kept)].reset_index(drop=True)
 
     def bundle(self, name: str, shipped: str = "efficientnet-b0") -> Path:
         """Find what an earlier chapter has trained, or else what is shipped.
@@ -137,7 +146,7 @@ def begin(chapter: int | str, fast: bool, seed: int, data: str, out: str) -> Les
     chapter : int or str
         Its number, such as 3 or "0b".
     fast : bool
-        Whether everything is to be small. A rehearsal runs on phantoms, whatever `data` is.
+        Whether everything is to be small; of real frames a rehearsal takes a part.
     seed : int
         Fixes what chance decides, 0 or more.
     data : str
@@ -160,7 +169,7 @@ def begin(chapter: int | str, fast: bool, seed: int, data: str, out: str) -> Les
     """
     # So that weights depend on the seed alone, on a graphics card as well.
     tf.config.experimental.enable_op_determinism()
-    places = None if fast or not data else open_places(data)
+    places = open_places(data) if data else None
     kind = "phantoms" if places is None else "+".join(folder.name for folder in places.folders)
     root = mounted(out) / f"{'fast' if fast else 'full'}-{kind}-seed{seed}"
     lesson = Lesson(chapter, fast, seed, places, root)

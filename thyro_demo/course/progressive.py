@@ -15,12 +15,10 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from thyro_demo.bundle.manifest import weights_root
 from thyro_demo.course.show import BLUE
 from thyro_demo.data import datasets, near_duplicates, splits
 from thyro_demo.data.phantom import chest_film
 from thyro_demo.data.places import Places
-from thyro_demo.errors import DataError
 from thyro_demo.explain.similarity import cka
 from thyro_demo.files import atomic_write
 from thyro_demo.models.backbones import BackboneSpec
@@ -35,45 +33,10 @@ from thyro_demo.training.stage import Stage
 STRATEGIES = ("head", "last block", "last two blocks", "all")
 """What a stage may train, from least to most; see `stage.Stage`."""
 
-RANDOM, NATURAL = "random weights", "photographs"
-RADIOGRAPHS, FULL = "then radiographs", "then nodules"
-
-_FILES = {NATURAL: "natural-64.keras", RADIOGRAPHS: "radiographs.keras", FULL: "model.keras"}
 _BLOCK = re.compile(r"stem|top|block\d+|conv\d+")
 _HEAD = "head"
 _BATCH = 16
 _FILMS, _FILM_SIDE = 300, 128
-
-
-def shipped_chain(backbone: str = "efficientnet-b0", root: Path | None = None) -> dict[str, str]:
-    """Name the file of each stage of a shipped chain.
-
-    Parameters
-    ----------
-    backbone : str
-        Name of the bundle that keeps its stages.
-    root : Path, optional
-        Folder of the bundles; that of the project without it.
-
-    Returns
-    -------
-    dict of str to str
-        `RANDOM`, `NATURAL`, `RADIOGRAPHS` and `FULL`, each with the network after this stage, as
-        `initial_weights.load` takes it.
-
-    Raises
-    ------
-    DataError
-        If a file of the chain is missing.
-    """
-    folder = (root or weights_root()) / backbone
-    for name in _FILES.values():
-        if not (folder / name).is_file():
-            raise DataError(
-                "This chapter must find the shipped chain, natural-64.keras, radiographs.keras and "
-                f"model.keras in one folder. Received: {folder}, without {name}."
-            )
-    return {RANDOM: "none"} | {stage: str(folder / name) for stage, name in _FILES.items()}
 
 
 def freezing(built: keras.Model, spec: BackboneSpec) -> pd.DataFrame:
@@ -436,9 +399,10 @@ def chests(data: Places | None, drawn: Path, stage: Stage) -> pd.DataFrame:
     """
     sets = [None if data is None else data.find(key) for key in ("covid", "paediatric")]
     if any(sets):
-        records = limited(datasets.films(*sets), stage)
+        records = near_duplicates.group(limited(datasets.films(*sets), stage))
     else:
+        # Drawn films look alike, and yet no two are of one chest.
         records = chest_film.cohort(
             drawn, stage.limit or _FILMS, stage.input_size or _FILM_SIDE, stage.seed
         )
-    return splits.split(near_duplicates.group(records), (0.8, 0.2, 0.0), stage.seed)
+    return splits.split(records, (0.8, 0.2, 0.0), stage.seed)

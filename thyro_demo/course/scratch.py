@@ -14,9 +14,8 @@ from scipy.special import expit, logit
 from tqdm.auto import tqdm
 
 from thyro_demo.course import show
-from thyro_demo.course.lesson import Lesson
 from thyro_demo.course.live import Trained, train
-from thyro_demo.data import datasets, patches, phantom, splits
+from thyro_demo.data import splits
 from thyro_demo.errors import DataError
 from thyro_demo.models.pipeline import Augmentation
 from thyro_demo.training import out_of_fold
@@ -38,7 +37,6 @@ _LINES = (
 )
 _HIGHEST = 2.5  # nats; early epochs may be above, which would press all others together
 _SURE = 1e-6
-_PATCH_SIDE = 64
 
 
 def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -199,28 +197,6 @@ def parts(
     return {"many": many, "few": rows, "validation": held_out}
 
 
-def feature_maps(network: keras.Model, image: np.ndarray, layer: str) -> np.ndarray:
-    """Compute the output of one layer of a network for one image.
-
-    Parameters
-    ----------
-    network : Model
-        With a layer of this name.
-    image : ndarray of uint8, shape (s, s, c)
-        0–255.
-    layer : str
-        Name of a layer whose output is a stack of maps.
-
-    Returns
-    -------
-    ndarray of float32, shape (maps, h, w)
-        One picture a filter.
-    """
-    lower = keras.Model(network.inputs[0], network.get_layer(layer).output)
-    answer = np.asarray(lower(image[None].astype(np.float32), training=False))
-    return np.moveaxis(answer[0], -1, 0)
-
-
 def draw_grid(pictures: Sequence[np.ndarray], title: str, columns: int = 8) -> Figure:
     """Draw many small pictures, each on a scale of its own.
 
@@ -361,37 +337,3 @@ def score_by_number(
     """
     known = records[["path", "group", "source", "label", "fold"]]
     return out_of_fold.cross_calibrated(known.assign(head=head, raw=number), positive=positive)
-
-
-def masses(lesson: Lesson) -> pd.DataFrame:
-    """Cut patches with and without a mass, as P6 does.
-
-    Parameters
-    ----------
-    lesson : Lesson
-        The chapter; with real data the films of mini-MIAS, otherwise drawn nodules against
-        places in drawn glands.
-
-    Returns
-    -------
-    DataFrame
-        Record table of "mass" and "normal", with `contrast`; the files hold 64 × 64 pixels.
-    """
-    folder = lesson.find("mini_mias")
-    if folder is not None:
-        chosen = patches.mini_mias(datasets.mini_mias(folder))
-    else:
-        count, shape = (22, (120, 160)) if lesson.fast else (50, (240, 320))
-        drawn = []
-        for diffuse in (False, True):
-            place = lesson.here / ("glands" if diffuse else "nodules")
-            if not (place / "index.csv").exists():
-                people = phantom.cohort(
-                    count, 2, seed=300 + lesson.seed, shape=shape, diffuse=diffuse
-                )
-                phantom.write(people, place, total=2 * count)
-            # Both kinds of patients are counted from one.
-            found = datasets.phantoms(place)
-            drawn.append(found.assign(group=place.name + "-" + found["group"].astype(str)))
-        chosen = patches.phantoms(pd.concat(drawn, ignore_index=True))
-    return patches.write(chosen, lesson.here / "patches", _PATCH_SIDE)

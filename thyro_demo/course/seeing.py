@@ -1,7 +1,7 @@
 """Chapter 1: the physics of an ultrasound frame, one effect at a time.
 
-The physics is that of `data/phantom/physics`, taken apart. The second half of the chapter, from a
-stored frame to a fair split, is in `collection`.
+The physics is that of `data/phantom/physics`, taken apart. What comes after it,
+from a stored frame to a fair split, is in `collection`.
 
 References
 ----------

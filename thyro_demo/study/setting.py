@@ -1,13 +1,16 @@
 """What a study runs on: real sets or phantoms, how many workers, which initial weights."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from tqdm.auto import tqdm
 
 from thyro_demo.bundle import card
 from thyro_demo.bundle.manifest import weights_root
+from thyro_demo.clinical.tirads import points
 from thyro_demo.data import datasets, phantom, splits
 from thyro_demo.errors import DataError
 from thyro_demo.study import graph
@@ -212,11 +215,71 @@ def scanners(folder: Path, patients: int, seed: int = 0, scale: int = 1) -> pd.D
     DataFrame
         Record table; `source` is the scanner, whose frames have a size of their own.
     """
+    return _seen(folder, partial(drawn, patients=patients, frames=2), seed, scale)
+
+
+def planned(folder: Path, patients: int, seed: int = 0, scale: int = 1) -> pd.DataFrame:
+    """List the phantoms that `scanners` would draw, without drawing them.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are to be kept, one folder a scanner.
+    patients, seed, scale : int
+        As for `scanners`.
+
+    Returns
+    -------
+    DataFrame
+        Record table of files that may not exist yet, with `width`, `height`, `mask_path`, TI-RADS
+        `points`, and `plan`, by which `draw_planned` draws a frame.
+    """
+    return _seen(folder, partial(_planned, patients=patients), seed, scale)
+
+
+def _planned(folder: Path, patients: int, seed: int, shape: tuple[int, int]) -> pd.DataFrame:
+    """List the phantoms of one scanner."""
+    return pd.DataFrame(
+        {
+            "path": str(folder / "frames" / f"{number:06d}.png"),
+            "label": phantom.label_of(plan["features"], plan["patient"]),
+            "group": plan["patient"],
+            "mask_path": str(folder / "masks" / f"{number:06d}.png"),
+            "width": shape[1],
+            "height": shape[0],
+            "points": points(plan["features"]),
+            "plan": plan,
+        }
+        for number, plan in enumerate(phantom.plans(patients, 2, seed, shape))
+    )
+
+
+def draw_planned(records: pd.DataFrame) -> None:
+    """Draw those planned phantoms that are not there yet.
+
+    Parameters
+    ----------
+    records : DataFrame
+        Rows of `planned`; of other tables every image is there already.
+    """
+    if "plan" not in records:
+        return
+    wanted = [row for row in records.itertuples() if not Path(str(row.mask_path)).is_file()]
+    for row in tqdm(wanted, "phantoms", unit="frame", disable=not wanted):
+        frame, mask = Path(str(row.path)), Path(str(row.mask_path))
+        for place in (frame, mask):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        phantom.save(phantom.draw(**row.plan), frame, mask)
+
+
+def _seen(
+    folder: Path, patients_of: Callable[..., pd.DataFrame], seed: int, scale: int
+) -> pd.DataFrame:
+    """Join the cohorts of three scanners."""
     parts = []
     for number, (source, shape) in enumerate(_SCANNERS.items(), start=seed):
         larger = (scale * shape[0], scale * shape[1])
-        place = folder / source.replace(" ", "-")
-        records = drawn(place, patients, 2, seed=number, shape=larger)
+        records = patients_of(folder / source.replace(" ", "-"), seed=number, shape=larger)
         # Each cohort counts its patients from one.
         groups = source[-1] + "-" + records["group"].astype(str)
         parts.append(records.assign(source=source, group=groups))

@@ -5,7 +5,7 @@ features, `scanner` the printed marks; `frame` draws one frame of one patient, `
 many patients, `sheet` the examples and the contact sheet.
 """
 
-from thyro_demo.data.phantom.cohort import cohort, sample_features, write
+from thyro_demo.data.phantom.cohort import cohort, plans, sample_features, save, write
 from thyro_demo.data.phantom.frame import (
     LABEL_MIDDLE,
     LABEL_SLOPE,
@@ -31,7 +31,9 @@ __all__ = [
     "example",
     "label_of",
     "malignant_probability",
+    "plans",
     "sample_features",
+    "save",
     "uniform_envelope",
     "write",
 ]

@@ -155,10 +155,10 @@ def cohort(
                 f"Received: scanner_on={strangers}."
             )
         scanner = scanner or ScannerFrame()
-    plans = _plans(patients, frames_per_patient, seed, shape, diffuse)
+    planned = plans(patients, frames_per_patient, seed, shape, diffuse)
     if scanner is not None:
-        plans = _marked(plans, scanner, labels if scanner_on is None else scanner_on)
-    return _drawn(plans, workers)
+        planned = _marked(planned, scanner, labels if scanner_on is None else scanner_on)
+    return _drawn(planned, workers)
 
 
 def _check(patients: int, frames: int, workers: int, seed: int) -> None:
@@ -170,10 +170,25 @@ def _check(patients: int, frames: int, workers: int, seed: int) -> None:
         )
 
 
-def _plans(
-    patients: int, frames: int, seed: int, shape: tuple[int, int], diffuse: bool
+def plans(
+    patients: int,
+    frames_per_patient: int = 2,
+    seed: int = 0,
+    shape: tuple[int, int] = (360, 480),
+    diffuse: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the arguments of `draw` for each frame."""
+    """Plan the frames of `cohort` without drawing any.
+
+    Parameters
+    ----------
+    patients, frames_per_patient, seed, shape, diffuse : int, int, int, tuple of int and bool
+        As for `cohort`.
+
+    Yields
+    ------
+    dict of str to object
+        Arguments of `draw`, frame after frame.
+    """
     for index in range(patients):
         rng = np.random.default_rng([seed, index])
         texture = "normal"
@@ -184,7 +199,7 @@ def _plans(
             features = sample_features(rng)
         # A separate generator: sizes don't depend on how many numbers the features took.
         size_mm = float(np.exp(np.random.default_rng([seed, index, 1]).uniform(2.08, 3.3)))
-        for _ in range(frames):
+        for _ in range(frames_per_patient):
             yield {
                 "features": features,
                 "size_mm": round(size_mm, 1),
@@ -196,15 +211,15 @@ def _plans(
 
 
 def _marked(
-    plans: Iterator[dict[str, Any]], scanner: ScannerFrame, labels: Collection[str]
+    planned: Iterator[dict[str, Any]], scanner: ScannerFrame, labels: Collection[str]
 ) -> Iterator[dict[str, Any]]:
     """Print the scanner's marks on frames of these labels, a blank margin on others."""
-    for plan in plans:
+    for plan in planned:
         label = label_of(plan["features"], plan["patient"], plan["texture"])
         yield {**plan, "scanner": scanner if label in labels else scanner.blank}
 
 
-def _drawn(plans: Iterator[dict[str, Any]], workers: int) -> Iterator[Phantom]:
+def _drawn(planned: Iterator[dict[str, Any]], workers: int) -> Iterator[Phantom]:
     """Draw the plans in order, a few ahead of the reader when there are threads."""
 
     def render(plan: dict[str, Any]) -> Phantom:
@@ -214,15 +229,15 @@ def _drawn(plans: Iterator[dict[str, Any]], workers: int) -> Iterator[Phantom]:
     # once would fight over them.
     with threadpool_limits(1, user_api="blas"):
         if workers == 1:
-            yield from map(render, plans)
+            yield from map(render, planned)
             return
         with ThreadPoolExecutor(workers) as pool:
             waiting: deque[Future[Phantom]] = deque(
-                pool.submit(render, plan) for plan in itertools.islice(plans, 2 * workers)
+                pool.submit(render, plan) for plan in itertools.islice(planned, 2 * workers)
             )
             while waiting:
                 yield waiting.popleft().result()
-                waiting.extend(pool.submit(render, plan) for plan in itertools.islice(plans, 1))
+                waiting.extend(pool.submit(render, plan) for plan in itertools.islice(planned, 1))
 
 
 def _choose(rng: np.random.Generator, shares: dict[str, float]) -> str:
@@ -278,8 +293,7 @@ def write(phantoms: Iterable[Phantom], folder: str | Path, total: int | None = N
             table.writeheader()
             for number, phantom in enumerate(tqdm(phantoms, "phantoms", total, unit=" frames")):
                 row = _row(phantom, f"{number:06d}.png")
-                _save(phantom.frame, temporary / row["path"])
-                _save(phantom.mask.astype(np.uint8) * 255, temporary / row["mask_path"])
+                save(phantom, temporary / row["path"], temporary / row["mask_path"])
                 table.writerow(row)
     return folder
 
@@ -289,9 +303,19 @@ def _replaceable(folder: Path) -> bool:
     return not names or names == {"frames", "masks", "index.csv"}
 
 
-def _save(image: np.ndarray, path: Path) -> None:
+def save(phantom: Phantom, frame: Path, mask: Path) -> None:
+    """Save frame and mask of a phantom, each as an 8-bit grey PNG.
+
+    Parameters
+    ----------
+    phantom : Phantom
+        What was drawn.
+    frame, mask : Path
+        Files in folders that exist.
+    """
     # Speckle hardly compresses: level 1 costs a few percent of size and saves most of the time.
-    Image.fromarray(image).save(path, compress_level=1)
+    Image.fromarray(phantom.frame).save(frame, compress_level=1)
+    Image.fromarray(phantom.mask.astype(np.uint8) * 255).save(mask, compress_level=1)
 
 
 def _row(phantom: Phantom, name: str) -> dict[str, Any]:
