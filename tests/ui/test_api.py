@@ -34,6 +34,7 @@ def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert list(endpoints) == [
         "/compare",
+        "/maps",
         "/play",
         "/play_scores",
         "/clinic",
@@ -53,6 +54,25 @@ def test_the_api_page_names_what_goes_in_and_what_comes_out(client):
     assert endpoint["description"].startswith("Compare models on one image.")
     assert "Parameters" not in endpoint["description"]
     assert "not a diagnosis" in endpoint["description"]
+
+
+def test_a_client_gets_the_heatmaps_of_all_heads_and_their_share_of_a_box(
+    client, served, speckle, tmp_path
+):
+    Image.fromarray(speckle).save(tmp_path / "frame.png")
+    image, models = handle_file(tmp_path / "frame.png"), ["vgg16", "resnet50"]
+    answer = client.predict(image, models, api_name="/maps")
+    heads = [(one["model"], one["head"]) for one in answer["maps"]]
+    expected = served[1].compare(speckle, models).predictions
+    assert heads == [(one.model, one.head) for one in expected]
+    assert all(one["heatmap"].startswith("data:image/png;base64,") for one in answer["maps"])
+    assert {one["share"] for one in answer["maps"]} == {None}
+    boxed = client.predict(image, models, 1, [0, 0, 1, 1], api_name="/maps")["maps"]
+    assert {one["share"]["part"] for one in boxed} == {1.0}
+    with pytest.raises(AppError, match=r"A box must be .* Received: \[1, 2\]"):
+        client.predict(image, models, 1, [1, 2], api_name="/maps")
+    with pytest.raises(AppError, match="Choose at least one model"):
+        client.predict(image, [], api_name="/maps")
 
 
 def test_the_api_page_names_features_and_size_of_the_clinic(client):

@@ -378,7 +378,7 @@ def test_an_ensemble_alone_shows_the_map_of_its_first_head(every_kind, frame):
 def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):
     app = build_ui(engine, examples)
     shared = [fn for fn in app.fns.values() if fn.concurrency_id == "networks"]
-    of_compare = {"compare", "explain", "poke", "scores"}
+    of_compare = {"compare", "explain", "poke", "scores", "maps"}
     of_play = {"live_frame", "live_scores", "frame_for_programs", "scores_for_programs"}
     of_present = {"answer", "case_for_programs"}
     assert {fn.name for fn in shared} == of_compare | of_play | of_present | {"score", "clinic"}
@@ -388,7 +388,7 @@ def test_nothing_reaches_the_networks_but_through_one_queue(engine, examples):
 def test_clients_are_offered_the_plain_endpoints_alone(engine, examples):
     app = build_ui(engine, examples)
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
-    assert public == ["compare", "play", "play_scores", "clinic", "tirads", "present"]
+    assert public == ["compare", "maps", "play", "play_scores", "clinic", "tirads", "present"]
 
 
 def test_a_card_that_is_no_text_keeps_the_page_from_nothing(engine, examples, monkeypatch):

@@ -343,6 +343,22 @@ def test_a_full_queue_refuses_a_job_in_one_sentence_and_nothing_else(visitor, ap
     assert upload(visitor).status_code == 200
 
 
+def test_whom_others_beat_to_the_last_place_is_answered_in_the_same_words(
+    visitor, app, monkeypatch
+):
+    """A class presses at once: the queue has room when each is looked at, and is full after."""
+    monkeypatch.setattr(Jobs, "are_full", lambda self: False)
+    monkeypatch.setattr(app._queue, "max_size", 0)
+    data = [{"seed": 1}]
+    joined = visitor.post("gradio_api/queue/join", json=live_job(app, "late") | {"data": data})
+    assert refused(joined, 429)
+    assert joined.json() == {"detail": guard.QUEUE_FULL}
+    assert joined.headers["retry-after"]
+    called = visitor.post("gradio_api/call/play", json={"data": [{}]})
+    assert refused(called, 429)
+    assert called.text == guard.QUEUE_FULL
+
+
 def test_a_visitor_with_ever_new_sessions_meets_the_limit_of_the_address(visitor, app):
     app.limits.address = limits.Buckets(limits.Rate(3, 0.001))
     answers = [visitor.post("gradio_api/reset", json={}) for _ in range(4)]

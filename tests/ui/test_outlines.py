@@ -50,6 +50,10 @@ def test_without_a_known_nodule_a_network_is_held_to_its_own(comparison):
     (share,) = outlines.shares(replace(comparison, nodules=own), None).values()
     assert "the nodule that this network draws" in share.sentence
     assert share.short.endswith("% on its own outline")
+    # A map too faint for a nodule found has no outline, or the page would contradict itself.
+    faint = replace(comparison, nodules=own, without_nodule=("vgg16",))
+    assert outlines.found(faint) == {}
+    assert outlines.shares(faint, None) == {}
     nothing = {"vgg16": np.zeros(comparison.frame.shape[:2], np.float32)}
     assert outlines.shares(replace(comparison, nodules=nothing), None) == {}
 

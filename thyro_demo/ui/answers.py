@@ -20,9 +20,10 @@ from thyro_demo.ui.examples import Example
 from thyro_demo.ui.figure import compose
 from thyro_demo.ui.frame_box import copied, loaded, small
 from thyro_demo.ui.html import DEFECT, message, render
+from thyro_demo.ui.map_answers import AS_SHOWN, EXPIRED, MapAnswers
 from thyro_demo.ui.map_card import OPACITY
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
-from thyro_demo.ui.pictures import LONGEST_SIDE, data_address
+from thyro_demo.ui.pictures import data_address
 from thyro_demo.ui.poke import CHANGES, before_and_after
 from thyro_demo.ui.shown import Shown
 from thyro_demo.ui.warmup import WarmUp
@@ -36,12 +37,8 @@ DESCRIPTION = (
 )
 """What the API page writes about the comparison."""
 
-# The operating point of the page, and the longest side of its maps.
-_AS_SHOWN = ("youden", LONGEST_SIDE)
-_EXPIRED = "A comparison is kept for ten minutes; press Compare again. Received: one that has gone."
 
-
-class Answers:
+class Answers(MapAnswers):
     """The handlers of the page.
 
     Parameters
@@ -164,71 +161,6 @@ class Answers:
             shown,
         )
 
-    def explain(self, shown: Shown | None, heads: list[str], grid: bool = False) -> Iterator[tuple]:
-        """Add the heatmaps of further heads, computing only those not yet drawn.
-
-        Parameters
-        ----------
-        shown : Shown or None
-            The comparison on the page.
-        heads : list of str
-            The heads to show beside softmax.
-        grid : bool, optional
-            Whether to show all of them in a grid instead.
-
-        Yields
-        ------
-        tuple
-            Notes, then heatmaps, message and the comparison with them.
-        """
-        if shown is None:
-            yield gr.skip(), message(_EXPIRED), gr.skip()
-            return
-        refusal = ""
-        try:
-            if missing := shown.without_heatmap(shown.heads if grid else heads):
-                # The engine knows a frame by all of its pixels.
-                frame = loaded(shown.path)
-                roi = shown.comparison.roi
-            for number, one in enumerate(missing, 1):
-                note = f"Drawing heatmap {number} of {len(missing)} …"
-                yield gr.skip(), message(note, "busy"), gr.skip()
-                drawn = self._engine.explain(frame, one.model, one.head, roi, *_AS_SHOWN)
-                shown = shown.with_heatmap(drawn)
-        except ThyroError as error:
-            refusal = message(str(error))
-        except Exception:
-            yield gr.skip(), message(DEFECT), gr.skip()
-            raise
-        yield shown.tiles(heads, self.models.titles, grid), refusal, shown
-
-    def enclose(self, shown: Shown | None, box: Any, heads: list[str], grid: bool) -> tuple:
-        """Measure the heatmaps by a box that the reader drew on the frame.
-
-        Parameters
-        ----------
-        shown : Shown or None
-            The comparison on the page.
-        box : list of float or None
-            Left, top, right and bottom, as shares of the frame's sides; None without a box.
-        heads : list of str
-            The heads to show beside softmax.
-        grid : bool
-            Whether all of them are shown in a grid.
-
-        Returns
-        -------
-        tuple
-            Heatmaps, message and the comparison with the box.
-        """
-        if shown is None:
-            return gr.skip(), message(_EXPIRED), gr.skip()
-        try:
-            shown = shown.with_box(marks.edges(box))
-        except ThyroError as error:
-            return gr.skip(), message(str(error)), gr.skip()
-        return shown.tiles(heads, self.models.titles, grid), "", shown
-
     def poke(self, shown: Shown | None, key: str | None) -> Iterator[tuple]:
         """Compare the same models on the frame after a change.
 
@@ -245,7 +177,7 @@ class Answers:
             A message, then the message and what came of the change.
         """
         if shown is None:
-            yield message(_EXPIRED), ""
+            yield message(EXPIRED), ""
             return
         yield message("Changing the frame …", "busy"), gr.skip()
         try:
@@ -278,7 +210,7 @@ class Answers:
                 "read a marked nodule."
             )
         heads = self._first_heads(names)
-        after = self._engine.compare(change.of(frame, mask), names, heads, None, *_AS_SHOWN)
+        after = self._engine.compare(change.of(frame, mask), names, heads, None, *AS_SHOWN)
         return before_and_after(change, shown, after, self.models.titles)
 
     def picture(
@@ -305,7 +237,7 @@ class Answers:
             An empty address and a note, then the address of a PNG and a message.
         """
         if shown is None:
-            yield "", message(_EXPIRED)
+            yield "", message(EXPIRED)
             return
         yield "", message("Drawing the picture …", "busy")
         try:
@@ -319,7 +251,7 @@ class Answers:
     def record(self, shown: Shown | None) -> tuple[str, str]:
         """Write the comparison as the address of a JSON file, with a message."""
         if shown is None:
-            return "", message(_EXPIRED)
+            return "", message(EXPIRED)
         text = json.dumps(shown.record, indent=2, ensure_ascii=False)
         return data_address(text.encode(), "application/json"), ""
 
@@ -365,7 +297,12 @@ class Answers:
             raise gr.Error(str(error), print_exception=False) from error
 
     def _ask(
-        self, path: str | None, names: list[str], mark: marks.Mark, number: int = 1
+        self,
+        path: str | None,
+        names: list[str],
+        mark: marks.Mark,
+        number: int = 1,
+        heads: Sequence[str] = (),
     ) -> Comparison:
         if path is None:
             raise ThyroError(
@@ -382,7 +319,8 @@ class Answers:
         names = [name for name in self.models.titles if name in names]
         needs_mark = any(name in self.models.need_mark for name in names)
         roi = marks.region(mark) if needs_mark else None
-        return self._engine.compare(frame, names, self._first_heads(names), roi, *_AS_SHOWN)
+        heads = heads or self._first_heads(names)
+        return self._engine.compare(frame, names, heads, roi, *AS_SHOWN)
 
     def _read_mark(self, names: Sequence[str], mark: marks.Mark) -> str | None:
         """Write the mark as the page has it; None where no ticked model reads one."""

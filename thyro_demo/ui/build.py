@@ -14,6 +14,7 @@ from thyro_demo.ui.examples import Example, collect
 from thyro_demo.ui.gate import GatedBlocks
 from thyro_demo.ui.play import PlayPage
 from thyro_demo.ui.present import PresentPage
+from thyro_demo.ui.sessions import keep_no_copies
 from thyro_demo.ui.warmup import WarmUp
 
 
@@ -51,4 +52,5 @@ def build_ui(
             builders[page.name]()
             if warm_up is not None:
                 app.load(warm_up.start, api_visibility="private", show_progress="hidden")
+    keep_no_copies(app)
     return app

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from thyro_demo.ui import scripts
+from thyro_demo.ui import map_answers, scripts
 from thyro_demo.ui.answers import DESCRIPTION, Answers
 from thyro_demo.ui.examples import gallery
 from thyro_demo.ui.frame_box import frame_box
@@ -290,17 +290,20 @@ class ComparePage(Answers):
         return explaining
 
     def _connect_api(self) -> None:
-        """Offer the comparison to ``gradio_client`` as plain values."""
-        gr.on(
-            triggers=[],
-            fn=self.scores,
-            inputs=[
-                self._image,
-                self._chosen,
-                gr.Number(1, label="Frame", precision=0, minimum=1, visible=False),
-            ],
-            outputs=gr.JSON(label="Comparison", visible=False),
-            api_name="compare",
-            api_description=DESCRIPTION,
-            **NETWORKS,
-        )
+        """Offer the comparison and its heatmaps to ``gradio_client`` as plain values."""
+        number = gr.Number(1, label="Frame", precision=0, minimum=1, visible=False)
+        asked = [self._image, self._chosen, number]
+        box = gr.JSON(label="box", value=[], visible=False)
+        for handler, inputs, label, name, description in (
+            (self.scores, asked, "Comparison", "compare", DESCRIPTION),
+            (self.maps, [*asked, box], "Heatmaps", "maps", map_answers.DESCRIPTION),
+        ):
+            gr.on(
+                triggers=[],
+                fn=handler,
+                inputs=inputs,
+                outputs=gr.JSON(label=label, visible=False),
+                api_name=name,
+                api_description=description,
+                **NETWORKS,
+            )

@@ -93,6 +93,7 @@ class _Visit:
     place: Place
     begun: bool = False
     received: bool = False
+    came_late: bool = False
     refused: tuple[int, dict[str, str]] | None = None
 
     @property
@@ -162,7 +163,7 @@ class Guard:
             else:
                 limit = self._limits.answer_s
                 receive = await self._body(visit, receive)
-                await self._within(limit, visit, receive, send)
+                await self._within(limit, visit, receive, functools.partial(_reword, visit, send))
         except Refused as refusal:
             if visit.begun:
                 raise
@@ -383,6 +384,22 @@ def _own_cookie(cookie: bytes, secure: bool) -> bytes:
     if secure and not any(part.lower() == "secure" for part in plain):
         plain.append("Secure")
     return "; ".join([*plain, "HttpOnly", "SameSite=Lax"]).encode("latin-1")
+
+
+async def _reword(visit: _Visit, send: Send, message: Message) -> None:
+    """Answer in our words where Gradio finds the queue full: others were quicker."""
+    is_start = message["type"] == "http.response.start"
+    if is_start and message["status"] == 503 and visit.path.startswith((_JOIN, _CALL)):
+        visit.came_late = True
+    if not visit.came_late:
+        await send(message)
+    elif not is_start and not message.get("more_body", False):
+        answer = _answer(visit, Refused(429, QUEUE_FULL, _QUEUE_WAIT_S))
+        await answer({"type": "http"}, _nothing, send)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 async def _drain(visit: _Visit, receive: Receive) -> None:

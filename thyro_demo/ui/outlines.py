@@ -88,6 +88,12 @@ def known(mask: np.ndarray | None, roi: Box | None, shape: tuple[int, int]) -> N
     return Nodule(box, "the marked box")
 
 
+def found(comparison: Comparison) -> dict[str, np.ndarray]:
+    """Take the nodule maps, by model, without those that are too faint for a nodule found."""
+    empty = comparison.without_nodule
+    return {name: drawn for name, drawn in comparison.nodules.items() if name not in empty}
+
+
 def boxed(edges: tuple[float, ...], shape: tuple[int, int]) -> Nodule:
     """Turn a box that a reader drew into a mask.
 
@@ -115,17 +121,17 @@ def boxed(edges: tuple[float, ...], shape: tuple[int, int]) -> Nodule:
 
 def shares(comparison: Comparison, nodule: Nodule | None) -> dict[tuple[str, str], Share]:
     """Measure how much of each heatmap is on the nodule, beside a blob that has not looked."""
-    box, found = comparison.box, {}
+    box, own, measured = comparison.box, found(comparison), {}
     blind = scan_area.crop(centred_gaussian(comparison.frame.shape[:2], box), box)
     for shown in comparison.predictions:
         # Where the nodule is not known, each network is compared with the one it draws itself.
-        drawn = nodule or _own(comparison.nodules, shown.model)
+        drawn = nodule or _own(own, shown.model)
         if drawn is None or shown.heatmap is None or blank(shown.heatmap):
             continue
         mask = scan_area.crop(drawn.mask, box)
         share, guess = energy(scan_area.crop(shown.heatmap, box), mask), energy(blind, mask)
-        found[shown.model, shown.head] = Share(share, guess, drawn.what)
-    return found
+        measured[shown.model, shown.head] = Share(share, guess, drawn.what)
+    return measured
 
 
 def border(nodule: np.ndarray, colour: tuple[int, int, int, int] = WHITE) -> str | None:

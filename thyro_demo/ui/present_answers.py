@@ -171,12 +171,12 @@ class PresentAnswers:
         """Draw the heatmap and the outline of each network, and the true outline."""
         shown = Shown.of("", comparison, example.mask)
         small, nodule = shown.comparison, shown.nodule
-        shares = outlines.shares(small, nodule)
+        shares, found = outlines.shares(small, nodule), outlines.found(small)
         views = []
         for one in small.predictions:
             if one.heatmap is None:
                 continue
-            drawn = small.nodules.get(one.model)
+            drawn = found.get(one.model)
             empty = blank(one.heatmap)
             share = shares.get((one.model, one.head))
             views.append(

@@ -108,8 +108,8 @@ class Shown:
         """
         if self.nodule is not None:
             small = self.nodule.mask
-        elif self.comparison.nodules:
-            small = np.mean(list(self.comparison.nodules.values()), axis=0) >= outlines.DRAWN
+        elif found := outlines.found(self.comparison):
+            small = np.mean(list(found.values()), axis=0) >= outlines.DRAWN
         else:
             small = np.zeros((1, 1), bool)
         return np.asarray(
@@ -133,7 +133,7 @@ class Shown:
         str
             HTML.
         """
-        nodules = self.comparison.nodules.items()
+        nodules = outlines.found(self.comparison).items()
         is_known = self.nodule is not None and self.nodule.what == outlines.KNOWN
         return results.heatmaps(
             self.comparison.frame,
