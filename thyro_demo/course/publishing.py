@@ -206,8 +206,9 @@ def execute(path: Path, settings: Mapping[str, str], root: Path = _ROOT) -> Any:
 def _lasting(output: Any, root: Path) -> Any:
     """Keep what is worth reading later: no progress, no warnings, smaller pictures, no host."""
     if output.output_type == "stream":
-        output.text = output.text.replace(f"{root}/", "")
-        return output if output.name == "stdout" else None
+        lines = output.text.replace(f"{root}/", "").splitlines(keepends=True)
+        output.text = "".join(line for line in lines if not line.startswith("WARNING:"))
+        return output if output.name == "stdout" and output.text else None
     data = output.get("data", {})
     if any(kind in data for kind in _FLEETING):
         return None
