@@ -100,7 +100,7 @@ def test_what_is_published_goes_stale_with_its_cells_and_with_what_they_import(p
 def test_a_plot_and_a_frame_get_smaller_each_in_its_way_and_keep_their_size_in_pixels():
     plot = np.full((60, 80, 3), 255, np.uint8)
     plot[::10] = 0
-    grain = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    grain = np.random.default_rng(0).integers(0, 256, (60, 80, 1)).repeat(3, 2).astype(np.uint8)
     for pixels, wanted in ((plot, "image/png"), (grain, "image/jpeg")):
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, "PNG", compress_level=0)

@@ -237,7 +237,8 @@ def smaller(png: str) -> tuple[str, str]:
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
         plain = picture.convert("RGB")
     plain.quantize(_COLOURS, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
-    plain.save(photo, "JPEG", quality=_QUALITY, optimize=True)
+    # Without subsampling, which would wash out the colours of a heatmap.
+    plain.save(photo, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
     kinds = {"image/png": packed, "image/jpeg": photo}
     written = {kind: base64.b64encode(one.getvalue()).decode() for kind, one in kinds.items()}
     kind = min(written, key=lambda one: len(written[one]))
