@@ -651,7 +651,7 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 # %% [markdown]
 # *What to see:* the heads of your own chain, each with its interval. The **primary** head, named
 # before any test fold was scored, is the SVM; whoever quotes the best of several afterwards quotes
-# luck. (In a rehearsal these are a handful of small frames, so the lines are long and hold 0.5:
+# luck. (In a rehearsal on phantoms these are a handful of small frames, so the lines are long:
 # nothing has been shown. The ladder above is the figure to remember.)
 #
 # ## Exercises

@@ -524,7 +524,7 @@ show.picture(figure)
 # settings, that the command line uses: out-of-fold figures, thresholds, calibration, then heads
 # fitted on all frames. It leaves a **bundle**, a folder with network, heads, a **model card** for
 # people and a manifest, which says the same to programs. The next chapters go on from it. (A
-# rehearsal fits these heads on a handful of small frames, and its figures say so.)
+# rehearsal on phantoms fits these heads on a handful of small frames, and its figures say so.)
 
 # %%
 first = chosen[FIRST]

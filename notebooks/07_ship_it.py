@@ -315,7 +315,9 @@ scale = "Share announced as unlike the training images (0–1), 95 % interval"
 
 # %% cellView="form"
 # @title Draw how often the guard speaks up { display-mode: "form" }
-show.picture(show.intervals(flagged, title, scale, None))
+figure = show.intervals(flagged, title, scale, None)
+figure.axes[0].set_xlim(-0.02, 1.02)
+show.picture(figure)
 
 # %% [markdown]
 # *What to see:* on phantoms the dot belongs far left, on films (where there are any) far right.

@@ -206,8 +206,9 @@ def execute(path: Path, settings: Mapping[str, str], root: Path = _ROOT) -> Any:
 def _lasting(output: Any, root: Path) -> Any:
     """Keep what is worth reading later: no progress, no warnings, smaller pictures, no host."""
     if output.output_type == "stream":
-        output.text = output.text.replace(f"{root}/", "")
-        return output if output.name == "stdout" else None
+        lines = output.text.replace(f"{root}/", "").splitlines(keepends=True)
+        output.text = "".join(line for line in lines if not line.startswith("WARNING:"))
+        return output if output.name == "stdout" and output.text else None
     data = output.get("data", {})
     if any(kind in data for kind in _FLEETING):
         return None
@@ -236,7 +237,8 @@ def smaller(png: str) -> tuple[str, str]:
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
         plain = picture.convert("RGB")
     plain.quantize(_COLOURS, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
-    plain.save(photo, "JPEG", quality=_QUALITY, optimize=True)
+    # Without subsampling, which would wash out the colours of a heatmap.
+    plain.save(photo, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
     kinds = {"image/png": packed, "image/jpeg": photo}
     written = {kind: base64.b64encode(one.getvalue()).decode() for kind, one in kinds.items()}
     kind = min(written, key=lambda one: len(written[one]))
