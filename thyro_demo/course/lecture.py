@@ -67,7 +67,8 @@ CASES = (
     Case(
         "Very hypoechoic, taller than wide",
         "Name the features that make this nodule suspicious.",
-        "Points and label agree again. Look whether the heatmaps are on the nodule at all.",
+        "Points and label agree again. Hold the outline that each network drew against the true "
+        "one: did it find the nodule before it read it?",
         "malignant",
         8,
     ),
@@ -104,8 +105,8 @@ CASES = (
     Case(
         "No nodule",
         "What should a model answer about a gland without a nodule?",
-        "It has no word for it: it knows two classes, and its score is between them. A score is "
-        "no finding.",
+        "The heads know two classes, and their scores lie between them. Only the nodule map, the "
+        "network's other output, can report that there is nothing to read. Look which networks do.",
         "normal",
         None,
     ),
