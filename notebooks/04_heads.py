@@ -244,9 +244,10 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* look in the lower row, where gamma is large, for islands around a few frames. The
-# first figure tends to be higher there, most of all with a large C: such an SVM recognises what
-# it has seen. Compare the second figure. The gap between the two is, chance aside, what has been
-# memorised: **overfitting**.
+# first figure tends to be higher there, most of all with a large C: such an SVM recognises what it
+# has seen. Compare the second figure. The gap between the two is, chance aside, what has been
+# memorised: **overfitting**. A panel without a black line has no boundary at all: with so small a C
+# that SVM gives every place the same answer.
 
 # %% cellView="form"
 # @title Draw what the size of a leaf does { display-mode: "form" }
@@ -271,7 +272,8 @@ show.picture(figure)
 # learn from and the other one to be asked about, the island would look like knowledge.
 #
 # Now with all features, as the heads of this project choose their settings. **Predict:** in which
-# corner of the table will the figure on learned frames be highest?
+# corner of the table will the figure on learned frames be highest? (Several cells may tie, at
+# 1.00.)
 
 # %%
 costs, widths = (1.0, 10.0), (0.3, 1.0, 3.0)
@@ -416,9 +418,10 @@ print(f"{len(clear)} of {len(differ)} differences leave 0 outside: {', '.join(cl
 
 # %% [markdown]
 # *What to see:* which lines leave the dashed one outside. Only there do these frames show a
-# difference. Of twenty comparisons between equals, one is expected to do so by chance; so a single
-# line that just clears it is a reason to repeat, not to announce. A weak partner may drag a good
-# network down: joining is no gain by itself.
+# difference. (The line below the picture counts with all digits: an end written 0.00 may lie just
+# on either side of 0. Such a case is as good as undecided.) Of twenty comparisons between equals,
+# one is expected to do so by chance; so a single line that just clears it is a reason to repeat,
+# not to announce. A weak partner may drag a good network down: joining is no gain by itself.
 #
 # ### Your turn: a weighted average
 #
@@ -454,8 +457,9 @@ print(tasks.check(average, CASES))
 #
 # Phantoms know their outline, since we drew them. Of the real frames, only those from DDTI (the
 # Digital Database of Thyroid Images) have one. The network is set beside it on the same frames. It
-# reads the whole **scan area**, the part of the frame that shows tissue, and its head has learned
-# from all frames of the other folds, not from the outlined ones alone.
+# is given the whole **scan area**, the part of the frame that shows tissue, with nobody's outline
+# (what its head reads there, section 1 says), and its head has learned from all frames of the other
+# folds, not from the outlined ones alone.
 
 # %% cellView="form"
 # @title Set a classical system beside them { display-mode: "form" }
