@@ -517,12 +517,12 @@ pd.Series(
 )
 
 # %% [markdown]
-# *What to see:* in the picture, a panel a network, each line a chain, the dashed line photographs
-# alone; below it the four figures of one of these chains. A small gain with one network is not a
-# gain with all, nor one that lasts once the last block is trained on the thyroid frames too (the
-# last figure). And of so many intervals a few leave 0 outside by chance. So: not shown to help in
-# general, and where it helps, a little. `weights/README.md`, section "Does the middle stage help?",
-# has the AUROCs themselves and says what else was tried.
+# *What to see:* in the picture, a panel a network, each row a chain, the upright line photographs
+# alone (*natural*); below it the four figures of one of these chains. A small gain with one network
+# is not a gain with all, nor one that lasts once the last block is trained on the thyroid frames
+# too (the last figure). And of so many intervals a few leave 0 outside by chance. So: not shown to
+# help in general, and where it helps, a little. `weights/README.md`, section "Does the middle stage
+# help?", has the AUROCs themselves and says what else was tried.
 #
 # ### Your turn: a paired difference
 #
