@@ -319,8 +319,9 @@ for axes, assigned, how in zip(pair, (by_image, by_group), ("image", "group"), s
         colour = show.ORANGE if folds.nunique() > 1 else show.BLUE
         axes.plot([place] * len(folds), folds, "o-", color=colour)
     torn = len(splits.crossing(assigned["group"], assigned["fold"]))
-    axes.set(title=f"Split by {how}: {torn} groups torn apart", ylabel="Fold")
-    axes.set(xlabel="Group (first 20 with more than one frame)", xticks=range(1, 21, 3))
+    every = joined["group"].nunique()
+    axes.set(title=f"Split by {how}: {torn} of {every} groups torn apart", ylabel="Fold")
+    axes.set(xlabel="Group (the first 20 with more than one frame)", xticks=range(1, 21, 3))
 pair[0].set_yticks(range(FOLDS))
 show.picture(figure)
 

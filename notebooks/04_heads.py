@@ -93,6 +93,7 @@ from thyro_demo.bundle.manifest import read_manifest
 from thyro_demo.course import boundaries, claims, heads, show, tasks
 from thyro_demo.course.lesson import begin, write_index
 from thyro_demo.data import splits
+from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.formatting import gain, with_interval
 from thyro_demo.training.job import Job
 from thyro_demo.training.recipes import recipe
@@ -405,23 +406,25 @@ show.picture(figure)
 # %% cellView="form"
 # @title Draw what each head adds { display-mode: "form" }
 differ = heads.gains(scored, PRIMARY)
-figure = show.intervals(
-    differ,
-    f"What each head adds to\n“{PRIMARY}”, on the same frames",
+figure = forest_plot(
+    {f"What each head adds to\n“{PRIMARY}”, on the same frames": differ},
     "Difference of AUROC (the dashed line: no difference)",
     reference=0.0,
     colours=(show.GREEN,),
+    decimals=3,
+    size=(8.5, 1.3 + 0.42 * len(differ)),
 )
+figure.axes[0].set_ylabel("With 95 % interval")
 show.picture(figure)
 clear = [name for name, one in differ.items() if one["low"] > 0 or one["high"] < 0]
 print(f"{len(clear)} of {len(differ)} differences leave 0 outside: {', '.join(clear) or 'none'}")
 
 # %% [markdown]
 # *What to see:* which lines leave the dashed one outside. Only there do these frames show a
-# difference. (The line below the picture counts with all digits: an end written 0.00 may lie just
-# on either side of 0. Such a case is as good as undecided.) Of twenty comparisons between equals,
-# one is expected to do so by chance; so a single line that just clears it is a reason to repeat,
-# not to announce. A weak partner may drag a good network down: joining is no gain by itself.
+# difference. (An end that just clears 0 in the third digit is as good as undecided: other patients
+# would move it.) Of twenty comparisons between equals, one is expected to do so by chance; so a
+# single line that just clears it is a reason to repeat, not to announce. A weak partner may drag a
+# good network down: joining is no gain by itself.
 #
 # ### Your turn: a weighted average
 #
