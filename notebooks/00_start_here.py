@@ -228,7 +228,9 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* whether the glow lies inside the line, and whether the networks agree on the place.
-# A score can be right for a wrong reason, and a heatmap can look convincing and mean nothing.
+# A map may be nearly dark: the maps of these heads are divided by the strongest evidence for *or
+# against*, so that a dark one means that what spoke against was stronger, not that nothing was
+# seen. A score can be right for a wrong reason, and a heatmap can look convincing and mean nothing.
 # Chapter 6 measures it.
 #
 # Change the words in quotes after `CASE =` to another of these, and run the cells from there again:
@@ -284,10 +286,10 @@ show.picture(
 #
 # **Colab** runs everything on a computer of Google's, in the browser, on a phone if need be; you
 # need a Google account. Files vanish when the session ends, unless you save them to your Drive:
-# click the folder icon on the left, then *Mount Drive*, and write
+# write (Colab asks for your permission once)
 #
 # ```python
-# OUT = "/content/drive/MyDrive/thyrodemo"
+# OUT = "drive:thyrodemo"
 # ```
 #
 # A graphics card (*Runtime → Change runtime type*) makes training quicker and is used by itself
@@ -327,6 +329,7 @@ show.picture(
 # [source]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#source
 
 # %%
+pd.set_option("display.max_colwidth", None)  # whole sentences, please
 pd.DataFrame(
     {
         "key": key,
@@ -358,9 +361,8 @@ pd.DataFrame(
 #    first.
 # 3. **Copies.** A set is published in two parts, one to learn from (train), one to be asked about
 #    (test). Five images are in both.
-# 4. **The labels are opinions.** Many are a doctor's grade, not what a needle or surgery found. A
-#    second opinion on 99 published DDTI frames, not repeated here, moved 36 of 93 "malignant" ones
-#    to low grades.
+# 4. **The labels are opinions.** Many are a doctor's grade, not what a needle or surgery found.
+#    Another doctor may grade the same frame otherwise.
 #
 # ### What may never be uploaded
 #

@@ -235,8 +235,8 @@ def pretrained(name):
             return core.take_weights(source, build(weights=None, **shape)), "Noisy Student"
         if START != "shipped":
             return build(weights="imagenet", **shape), "ImageNet"
-    except Exception:
-        print("The weights cannot be downloaded here, so we go on with those of this project.")
+    except Exception as error:  # Keras itself raises no narrower one where a download fails
+        print("No weights from outside, so we go on with those of this project. Received:", error)
     base = build(weights=None, **shape)
     print(f"{name} starts from shipped weights, trained on", core.take_shipped(base, name))
     return base, "shipped start"
@@ -452,20 +452,30 @@ def grad_cam(model, base, name, image):
 
 # %% cellView="form"
 # @title Show two test frames with their heatmaps { display-mode: "form" }
-figure, grid = plt.subplots(1, 2, figsize=(8, 4.2), layout="constrained")
+def nodule(record):
+    """Read the outline of a drawn nodule, cut as its frame was; real frames come without one."""
+    known = record.get("mask_path")
+    if not isinstance(known, str):
+        return None
+    box = scan_area.find(images.decode(record["path"]))
+    square, _ = scan_area.prepare(images.decode(known), SIDE, box)
+    return square[:, :, 0] > square.max() / 2
+
+
+figure, grid = plt.subplots(1, 2, figsize=(8, 4.8), layout="constrained")
 for axes, label in zip(grid, (1, 0), strict=True):
     row = np.flatnonzero(TEST & (thyroid.y == label))[0]
     heat = core_plots.enlarged(grad_cam(model, base, FIRST, thyroid.x[row]), SIDE)
     title = f"{frames['label'].iloc[row]}, softmax {scores['softmax'][row]:.2f}"
-    show.frame(axes, thyroid.x[row], title, heatmap=heat)
+    show.frame(axes, thyroid.x[row], title, nodule(frames.iloc[row]), heatmap=heat)
 figure.suptitle("What raised the score (Grad-CAM)")
 show.picture(figure)
 
 # %% [markdown]
 # *What to see:* how coarse the map is: the glow is as sharp as the cells of the last feature map.
-# Whether it is on the nodule or beside it, one frame can't settle, and a glow on the nodule does
-# not make a score right. A frame may have no glow at all: then nothing in it spoke for "malignant".
-# Chapter 6 measures heatmaps.
+# Where the frame was drawn, the line is the nodule. Whether it is on the nodule or beside it, one
+# frame can't settle, and a glow on the nodule does not make a score right. A frame may have no glow
+# at all: then nothing in it spoke for "malignant". Chapter 6 measures heatmaps.
 #
 # ## 7. Three networks, three heads, two chains
 #

@@ -148,8 +148,15 @@ print(f"A border under {BORDERS[-1]:.0f} mm of pure fat is drawn at {drawn_at:.1
 # too deep: by a few per cent if the whole way is fat, by less in a neck, where fat is only a part
 # of it. Millimetres on a screen are good, not perfect.
 #
-# **Your turn.** Put your own line in place of the three dots, and run the cell until it says
-# "Right".
+# **Your turn.** Sound travels at 1,540 metres a second, which is 1.54 millimetres a microsecond
+# (µs), and it goes down *and* back. Put your own line in place of the three dots, and run the cell
+# until it says "Right". Never programmed? One of these three is right:
+#
+# ```python
+# return 1540 * time_us
+# return 1.54 * time_us
+# return 1.54 * time_us / 2
+# ```
 
 
 # %%
@@ -384,9 +391,8 @@ show.picture(figure)
 # *What to see:* on the left, from the plate downward a dark band; its edges are those of the plate.
 # The band is not tissue, it is missing light. To a doctor it says "calcium above"; a network can
 # learn the same. On the right, the fluid itself is black, and below it is a bright zone. Black with
-# such a zone speaks for fluid (a **[cyst][cyst]**, mostly harmless); black without one asks for a
-# second look, for solid tissue can be very dark as well. Shadow and enhancement are clues, not
-# proofs.
+# such a zone speaks for fluid (a **[cyst][cyst]**, mostly harmless); black without one is not proof
+# of fluid: solid tissue can be very dark as well. Shadow and enhancement are clues, not proofs.
 #
 # ### 10. Log compression and dynamic range
 #

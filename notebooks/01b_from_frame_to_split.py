@@ -222,7 +222,10 @@ show.picture(figure)
 # more files. A large dot is often one source: many places, and websites, store one size. If large
 # dots differ in colour, the *size of the file* goes along with the label, and a model that has
 # learned nothing about nodules can still score well. The table above says how the shares of
-# malignant frames differ. Chapter 5 comes back to this; at the end of this one we measure it.
+# malignant frames differ. Phantoms have no such trap: each of their scanners draws benign and
+# malignant in equal parts, give or take chance, so expect dots of much the same colour. Chapter 0
+# prints what the same control reaches on the real set, chapter 5 comes back to it, and at the end
+# of this one we measure it here.
 #
 # ### Near duplicates
 #
@@ -316,15 +319,17 @@ for axes, assigned, how in zip(pair, (by_image, by_group), ("image", "group"), s
         colour = show.ORANGE if folds.nunique() > 1 else show.BLUE
         axes.plot([place] * len(folds), folds, "o-", color=colour)
     torn = len(splits.crossing(assigned["group"], assigned["fold"]))
-    axes.set(title=f"Split by {how}: {torn} groups torn apart", ylabel="Fold")
-    axes.set(xlabel="Group (first 20 with more than one frame)", xticks=range(1, 21, 3))
+    every = joined["group"].nunique()
+    axes.set(title=f"Split by {how}: {torn} of {every} groups torn apart", ylabel="Fold")
+    axes.set(xlabel="Group (the first 20 with more than one frame)", xticks=range(1, 21, 3))
 pair[0].set_yticks(range(FOLDS))
 show.picture(figure)
 
 # %% [markdown]
 # *What to see:* on the left, an orange line joins frames of one group that lie in different folds;
-# on the right each group is one blue dot, because all its frames lie in the same fold. The package
-# refuses to work with a split that tears a group apart:
+# on the right each group is one blue dot, because all its frames lie in the same fold. (The number
+# above each picture counts *all* groups, the picture shows the first 20 alone.) The package refuses
+# to work with a split that tears a group apart:
 
 # %%
 try:
@@ -337,8 +342,16 @@ splits.check(by_group, "fold", hashes=False)
 print("Split by group: nothing crosses.")
 
 # %% [markdown]
-# **Your turn.** How would you find such a leak in a table of someone else's? Put your own line in
-# place of the three dots, and run the cell until it says "Right".
+# **Your turn.** How would you find such a leak in a table of someone else's? The line has to count
+# the groups that have more than one fold. `set` keeps each thing once, and `zip(groups, folds)`
+# pairs each frame's group with its fold. Put your own line in place of the three dots, and run the
+# cell until it says "Right". Never programmed? One of these three is right:
+#
+# ```python
+# return len(set(groups))
+# return len(set(folds)) - 1
+# return len(set(zip(groups, folds))) - len(set(groups))
+# ```
 
 
 # %%
@@ -353,7 +366,10 @@ print(tasks.check(torn_apart, TRIED))
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `return sum(len({f for g, f in zip(groups, folds) if g == one}) > 1 for one in set(groups))`
+# The third, `return len(set(zip(groups, folds))) - len(set(groups))`: each group that stays whole
+# gives one pair, a torn one more. With *two* folds that is the number of torn groups; a group in
+# three folds it counts twice. Those who program count each once: `return sum(len({f for g, f in
+# zip(groups, folds) if g == one}) > 1 for one in set(groups))`.
 #
 # </details>
 #
@@ -398,11 +414,12 @@ show.picture(show.intervals(figures, title, "AUROC (0–1; the dashed line is a 
 
 # %% [markdown]
 # *What to see:* the distance between the first two rows. It is the same model on the same frames;
-# only the split differs, so what the first has more is leak, give or take the luck of the split.
-# As a rule the gap is wide where patients have many frames, and narrow where few groups have more
-# than one. And compare with the last row: what the size of the file reaches, no one should call
-# reading an ultrasound. An interval that crosses the dashed line does not show that a model is
-# better than a coin.
+# only the split differs, so what the first has more is leak, give or take the luck of the split. As
+# a rule the gap is wide where patients have many frames, and narrow where few groups have more than
+# one. And compare with the last row: what the size of the file reaches, no one should call reading
+# an ultrasound. (On phantoms it should be near a coin. On the real set it is well above: chapter 0,
+# *How good are these networks?*) An interval that crosses the dashed line does not show that a
+# model is better than a coin.
 #
 # The difference itself, on the same resampled groups. If 0 lies outside its interval, luck in
 # choosing these patients is a poor explanation:
@@ -426,8 +443,9 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 # %% [markdown]
 # ## Exercises
 #
-# **1.** The hash finds brighter and smaller copies. Save a frame mirrored left to right, and count
-# the answers that differ. Is a mirrored frame a copy?
+# **1.** The hash finds brighter and smaller copies. Save a frame mirrored left to right (`frame[:,
+# ::-1]`), and count the answers that differ: `near_duplicates.perceptual_hash` of both, then
+# `int(one ^ other).bit_count()`. Is a mirrored frame a copy?
 #
 # <details><summary>Answer</summary>
 #

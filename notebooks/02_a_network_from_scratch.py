@@ -172,8 +172,10 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* find the grey of zero on the bar at the right. ReLU lifts all that was darker to
-# it; pooling leaves a coarse map of the bright lines, a sixteenth of the numbers. A second
-# convolution on such maps looks at patterns *of* edges, over a larger part of the neck.
+# it; pooling leaves a coarse map of the bright lines, a sixteenth of the numbers. (A bright or dark
+# row at the very bottom, or another edge, is the border of the picture, not tissue: beyond it the
+# convolution has met zeros.) A second convolution on such maps looks at patterns *of* edges, over a
+# larger part of the neck.
 #
 # ### Softmax and loss
 #
@@ -308,11 +310,11 @@ show.picture(figure)
 #
 # **Keras** is the library we write networks with. Two rounds of convolution, ReLU and pooling, then
 # an average over the frame, then two sums (the layer called `Dense`) and softmax. It is the network
-# of the protocol called P6 in this project (Kim, "Image classification using deep learning
-# algorithm for thyroid imaging", Gachon University, draws two layers and prints no widths; 32 and
-# 64 filters of 5 × 5 are ours). **Batch normalisation** shifts and scales the answers of each
-# filter so that, over a batch, they lie around zero; that makes training quick. The dropout layer
-# (section 6) is switched off (rate 0) until we need it.
+# of a published system that this project runs again and calls P6 (Kim, "Image classification using
+# deep learning algorithm for thyroid imaging", Gachon University, draws two layers and prints no
+# widths; 32 and 64 filters of 5 × 5 are ours). **Batch normalisation** shifts and scales the
+# answers of each filter so that, over a batch, they lie around zero; that makes training quick. The
+# dropout layer (section 6) is switched off (rate 0) until we need it.
 
 # %%
 keras.config.set_dtype_policy(precision())  # shorter numbers on graphics cards made for them
@@ -376,7 +378,8 @@ show.picture(
 # %% [markdown]
 # *What to see:* look for filters with a light and a dark side: they answer at edges, like those we
 # chose by hand. Many may still look like the noise they started from, for few frames and few epochs
-# move filters little. (Each is drawn on a scale of grey of its own.)
+# move filters little; in a rehearsal all of them may. (Each is drawn on a scale of grey of its
+# own.)
 #
 # What they answer (the **feature maps**) is harder still to put into words; chapter 6 measures what
 # a network looks at instead of guessing.
@@ -446,10 +449,11 @@ show.picture(scratch.draw_losses(runs, "Few patients, and one remedy at a time")
 # %% [markdown]
 # *What to see:* low is good. Left, how well each one knows its own patients; right, how well it
 # does on others. Compare how low the solid grey curve ends on the left and on the right. Early
-# stopping (dotted) is the same curve, cut off; augmentation and dropout slow the memorising down,
-# as a rule visible on the left as higher curves, or as restless ones; what they gain on the right
-# differs from set to set. More patients usually do most. (They also take more steps an epoch.) One
-# seed and one split are an example, not a measurement: change `SEED` and look again.
+# stopping (dotted) is the same curve, cut off; augmentation and dropout are meant to slow the
+# memorising down. Do their curves on the left end higher than the grey one? Often, not always; what
+# they gain on the right differs from set to set. More patients usually do most. (They also take
+# more steps an epoch.) One seed and one split are an example, not a measurement, and two runs of
+# the same thing can differ by 0.1: change `SEED` and look again.
 
 # %%
 pd.DataFrame(
@@ -465,9 +469,12 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# Losses are in nats. The last column flatters: the best epoch was picked by looking at these very
-# patients. So the validation part may tell us *when to stop*, and may not tell us *how good we
-# are*. For that we need a third part, the **test** part.
+# Losses are in nats, and 0.69, the logarithm of 2, is what "half and half" costs on every frame. If
+# no run on few patients gets clearly below it on others, and the best epoch is the first, then none
+# of them has learned anything that holds for others, and no remedy has been shown to help. The last
+# column flatters, besides: the best epoch was picked by looking at these very patients. So the
+# validation part may tell us *when to stop*, and may not tell us *how good we are*. For that we
+# need a third part, the **test** part.
 #
 # ## 7. How good is it?
 #
@@ -564,8 +571,9 @@ print(tasks.check(cross_entropy, CASES))
 #
 # ## Exercises
 #
-# **1.** Take `layers.ReLU` and `layers.MaxPooling2D` out of the network by hand: what is left of
-# two convolutions in a row? Try it with `scratch.convolve` and two filters.
+# **1.** Without ReLU and pooling between them, what is left of two convolutions in a row? Convolve
+# `grey` with two of `scratch.KERNELS`, one after the other (`scratch.convolve`), and think which
+# single, larger filter would give the same.
 #
 # <details><summary>Answer</summary>
 #

@@ -86,13 +86,18 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # plain progre
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Image, display
 
 from thyro_demo.bundle.manifest import read_manifest
 from thyro_demo.course import cached, claims, ladder, progressive, show, tasks
 from thyro_demo.course.lesson import begin, precision, write_index
 from thyro_demo.data import images, scan_area, splits
 from thyro_demo.data.phantom import chest_film
-from thyro_demo.evaluate import metrics  # noqa: F401 (for the line that readers complete)
+from thyro_demo.evaluate import (
+    metrics,  # noqa: F401 (for the line that readers complete)
+    results,
+)
+from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.formatting import with_interval
 from thyro_demo.explain.svm import average_svm_map
 from thyro_demo.models import heads
@@ -370,11 +375,12 @@ show.picture(figure)
 # %% [markdown]
 # *What to see:* the line of the stage compared with itself is 1 everywhere. The lines of the stages
 # after it stay at 1 as long as blocks are frozen and leave it where training began. The grey line
-# is the yardstick: likeness to a network that has learned nothing. In the first blocks even that is
-# often high, because any filter keeps bright frames bright and dark ones dark. A stage whose line
-# stays far above the grey one, at the right end too, has adapted what it knew; one whose line falls
-# to the grey one or below it has built features of its own there. Neither says whether they are
-# better.
+# is the yardstick: likeness to a network that has learned nothing. (The axis need not begin at 0.
+# With a dozen frames CKA is high for nearly any two networks: read it against the grey line, never
+# against 0.) In the first blocks even that is often high, because any filter keeps bright frames
+# bright and dark ones dark. A stage whose line stays far above the grey one, at the right end too,
+# has adapted what it knew; one whose line falls to the grey one or below it has built features of
+# its own there. Neither says whether they are better.
 #
 # ## 6. Did it help?
 #
@@ -466,10 +472,13 @@ show.picture(ladder.draw_planes(ladder.planes(seen_as, SEED), labels[first] == 1
 gains = overall.drop(index=BASE)[["gain", "gain_low", "gain_high"]]
 gains.columns = ["value", "low", "high"]
 title, axis = f"Gain over “{BASE}”\n({unit})", "Difference of AUROC (dashed line: none)"
-show.picture(show.intervals(gains.to_dict("index"), title, axis, reference=0.0))
+shown, size = {title: gains.to_dict("index")}, (8.5, 1.3 + 0.42 * len(gains))
+figure = forest_plot(shown, axis, reference=0.0, colours=(show.BLUE,), decimals=3, size=size)
+figure.axes[0].set_ylabel("With 95 % interval")
+show.picture(figure)
 gain = gains.loc[named]
 verdict = "a gain" if gain["low"] > 0 else "a loss" if gain["high"] < 0 else "no difference"
-print(f"“{named}” − “{BASE}”, {with_interval(gain.to_dict())}: these frames show {verdict}.")
+print(f"“{named}” − “{BASE}”, {with_interval(gain.to_dict(), 3)}: these frames show {verdict}.")
 
 # %% [markdown]
 # *What to see:* whether a line crosses the dashed one. If it does, these frames do not show a
@@ -493,11 +502,27 @@ written.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
 # these columns are the fairer ones; their intervals are wider, because fewer patients are left in
 # each.
 #
-# **The honest answer on real frames** is in `weights/README.md`, section "Does the middle
-# stage help?": several chains of one network, each with its paired difference; and under "The
-# published systems, run again" (P1) the same question for all three networks with stages of full
-# length. Read both tables before you quote one line of them, and note which heads and which
-# depth of training they belong to: a small gain with one of them is not a gain with all.
+# **The honest answer on real frames.** Frames of patients, stages of full length, a chain against
+# the same network after photographs alone. *Before you run it:* in how many of the four figures
+# is 0 outside?
+
+# %%
+table = results.read(results.PUBLISHED / "middle_stage.json")
+(helped,) = (row for row in table.rows if row["chain"] == "natural → radiographs, last block")
+chains = {column.title: helped[column.key].gain.ends for column in table.columns[1:]}
+display(Image("notebooks/images/middle_stage.png"))
+pd.Series(
+    {name: with_interval(one, 3, plus=True) for name, one in chains.items()},
+    name="AUROC, radiographs (last block) minus photographs alone",
+)
+
+# %% [markdown]
+# *What to see:* in the picture, a panel a network, each row a chain, the upright line photographs
+# alone (*natural*); below it the four figures of one of these chains. A small gain with one network
+# is not a gain with all, nor one that lasts once the last block is trained on the thyroid frames
+# too (the last figure). And of so many intervals a few leave 0 outside by chance. So: not shown to
+# help in general, and where it helps, a little. `weights/README.md`, section "Does the middle stage
+# help?", has the AUROCs themselves and says what else was tried.
 #
 # ### Your turn: a paired difference
 #
@@ -578,7 +603,9 @@ show.picture(figure)
 # (the line, where the frame was drawn and we know it) or elsewhere. These are plain averages: the
 # head was never asked to look at the nodule. A cell of the last feature map covers a large part of
 # the frame, so a glow cannot be sharper than that. A frame without any glow has, by this method,
-# nothing that speaks for "malignant". Two frames are an anecdote; chapter 6 measures heatmaps.
+# nothing that speaks for "malignant". If the *untrained* network comes nearest to the nodule, take
+# it as a lesson: so little does a place prove. Two frames are an anecdote; chapter 6 measures
+# heatmaps.
 #
 # ## 8. Several networks, the same head
 #
@@ -594,13 +621,16 @@ else:
     reading = {name: ladder.read_on_nodule(name, records) for name in NETWORKS}
     shown = records
 by_network = ladder.climb({backbone(name).title: one for name, one in reading.items()}, shown)
-networks = paired.against(by_network, backbone("efficientnet-b0").title, "network")
+reference = backbone("efficientnet-b0").title
+networks = paired.against(by_network, reference, "network")
 whole = networks[networks["source"] == "all"]
 pd.DataFrame(
     {
         "network": row.network,
         "AUROC": with_interval((row.auroc, row.low, row.high)),
-        "minus EfficientNet-B0": with_interval((row.gain, row.gain_low, row.gain_high), plus=True),
+        f"minus {reference}": "the reference"
+        if row.network == reference
+        else with_interval((row.gain, row.gain_low, row.gain_high), 3, plus=True),
     }
     for row in whole.itertuples()
 )

@@ -93,6 +93,7 @@ from thyro_demo.bundle.manifest import read_manifest
 from thyro_demo.course import boundaries, claims, heads, show, tasks
 from thyro_demo.course.lesson import begin, write_index
 from thyro_demo.data import splits
+from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.formatting import gain, with_interval
 from thyro_demo.training.job import Job
 from thyro_demo.training.recipes import recipe
@@ -244,9 +245,10 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* look in the lower row, where gamma is large, for islands around a few frames. The
-# first figure tends to be higher there, most of all with a large C: such an SVM recognises what
-# it has seen. Compare the second figure. The gap between the two is, chance aside, what has been
-# memorised: **overfitting**.
+# first figure tends to be higher there, most of all with a large C: such an SVM recognises what it
+# has seen. Compare the second figure. The gap between the two is, chance aside, what has been
+# memorised: **overfitting**. A panel without a black line has no boundary at all: with so small a C
+# that SVM gives every place the same answer.
 
 # %% cellView="form"
 # @title Draw what the size of a leaf does { display-mode: "form" }
@@ -271,7 +273,8 @@ show.picture(figure)
 # learn from and the other one to be asked about, the island would look like knowledge.
 #
 # Now with all features, as the heads of this project choose their settings. **Predict:** in which
-# corner of the table will the figure on learned frames be highest?
+# corner of the table will the figure on learned frames be highest? (Several cells may tie, at
+# 1.00.)
 
 # %%
 costs, widths = (1.0, 10.0), (0.3, 1.0, 3.0)
@@ -403,22 +406,25 @@ show.picture(figure)
 # %% cellView="form"
 # @title Draw what each head adds { display-mode: "form" }
 differ = heads.gains(scored, PRIMARY)
-figure = show.intervals(
-    differ,
-    f"What each head adds to\n“{PRIMARY}”, on the same frames",
+figure = forest_plot(
+    {f"What each head adds to\n“{PRIMARY}”, on the same frames": differ},
     "Difference of AUROC (the dashed line: no difference)",
     reference=0.0,
     colours=(show.GREEN,),
+    decimals=3,
+    size=(8.5, 1.3 + 0.42 * len(differ)),
 )
+figure.axes[0].set_ylabel("With 95 % interval")
 show.picture(figure)
 clear = [name for name, one in differ.items() if one["low"] > 0 or one["high"] < 0]
 print(f"{len(clear)} of {len(differ)} differences leave 0 outside: {', '.join(clear) or 'none'}")
 
 # %% [markdown]
 # *What to see:* which lines leave the dashed one outside. Only there do these frames show a
-# difference. Of twenty comparisons between equals, one is expected to do so by chance; so a single
-# line that just clears it is a reason to repeat, not to announce. A weak partner may drag a good
-# network down: joining is no gain by itself.
+# difference. (An end that just clears 0 in the third digit is as good as undecided: other patients
+# would move it.) Of twenty comparisons between equals, one is expected to do so by chance; so a
+# single line that just clears it is a reason to repeat, not to announce. A weak partner may drag a
+# good network down: joining is no gain by itself.
 #
 # ### Your turn: a weighted average
 #
@@ -454,8 +460,9 @@ print(tasks.check(average, CASES))
 #
 # Phantoms know their outline, since we drew them. Of the real frames, only those from DDTI (the
 # Digital Database of Thyroid Images) have one. The network is set beside it on the same frames. It
-# reads the whole **scan area**, the part of the frame that shows tissue, and its head has learned
-# from all frames of the other folds, not from the outlined ones alone.
+# is given the whole **scan area**, the part of the frame that shows tissue, with nobody's outline
+# (what its head reads there, section 1 says), and its head has learned from all frames of the other
+# folds, not from the outlined ones alone.
 
 # %% cellView="form"
 # @title Set a classical system beside them { display-mode: "form" }

@@ -301,8 +301,11 @@ pd.DataFrame(
 # %% [markdown]
 # Read across: the first two rows have the same AUROC, to the last digit, for stretching keeps the
 # order. Their ECE and Brier scores differ. So an AUROC says nothing about calibration. An ECE
-# hardly above that "by chance" shows no lack of calibration on these frames. (Platt's AUROC may
-# differ a little, or with few patients even a lot: each fold has its own sigmoid.)
+# hardly above that "by chance" shows no lack of calibration on these frames. Then there was nothing
+# to set right, and Platt may even come out a little above the own answer: it has to learn two
+# numbers from few frames, and pays for that. Where the own answer is far above chance, look how
+# much Platt takes off. (Platt's AUROC may differ a little, or with few patients even a lot: each
+# fold has its own sigmoid.)
 #
 # ## 4. Operating points
 #
@@ -512,6 +515,7 @@ pd.DataFrame(
 # %%
 QUICK = ("sound", "test images in training", "image-level split", "shuffled predictions")
 wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in QUICK]
+pd.set_option("display.max_colwidth", None)  # whole sentences, please
 pd.DataFrame({"evaluation": flaw.name, "what is done": flaw.sentence} for flaw in wanted)
 
 # %%
@@ -532,8 +536,8 @@ show.picture(figure)
 # *What to see:* the blue line is the sound evaluation, the band its interval; each orange point is
 # one evaluation of the same network, the top one the sound one again. To the right of the band lies
 # flattery, to the left lie figures that are worse than the truth (a flaw need not flatter: shuffled
-# predictions bring the AUROC down to chance, whatever the network knows). Nothing about the network
-# differs between the rows.
+# predictions bring the AUROC down to about 0.5, give or take luck, whatever the network knows).
+# Nothing about the network differs between the rows.
 #
 # What each flaw adds, paired on the same frames:
 

@@ -144,7 +144,8 @@ print("The last layer of the network gives", feature_map.shape)
 #    For this head that is the weight itself;
 # 2. multiply each channel by its weight and add them all up: **evidence**, cell by cell;
 # 3. keep what speaks for "malignant" and set the rest to zero. Engineers call that step **ReLU**;
-# 4. divide by the largest value, so that the map runs from 0 to 1, and lay it over the frame.
+# 4. divide by the largest value, so that the map runs from 0 to 1 (the maps of section 2 are
+#    divided by something else), and lay it over the frame.
 
 # %%
 cells = feature_map.shape[0] * feature_map.shape[1]
@@ -175,6 +176,13 @@ show.picture(figure)
 # red ones alone. Look whether what is left, laid over the frame in the third picture, lies inside
 # the thin line, the outline of the nodule.
 #
+# <details><summary>In a rehearsal</summary>
+#
+# Most cells are blue, and what little is left lies at the rim of the frame, off the nodule: a plain
+# average has learned that from sixty drawn frames. With other frames or seeds it may lie elsewhere.
+#
+# </details>
+#
 # The blue cells were there, and they counted. For a head that adds up averages, the evidence of all
 # cells and one constant *is* the log-odds, up to rounding:
 
@@ -187,8 +195,8 @@ print(f"Log-odds:          {twin.log_odds(frame):+.3f}")
 
 # %% [markdown]
 # So a Grad-CAM map shows **half the account**: what was added, not what was taken off. And step 4
-# hides how much it was: a map of a frame that hardly moved the score glows as brightly as one that
-# decided it. Never read a map without its score.
+# hides how much it was: a *plain* Grad-CAM map of a frame that hardly moved the score glows as
+# brightly as one that decided it. Never read a map without its score.
 #
 # ### A network that looks for the nodule first
 #
@@ -228,6 +236,11 @@ show.picture(figure)
 # multiplied by its own (**HiResCAM**, Draelos and Carin 2020). Where all cells count alike, both
 # are the same.
 #
+# And step 4 changes: the maps of these heads are divided by the strongest evidence for *or
+# against*. A dark map here means that what spoke against was stronger than what spoke for, not that
+# nothing was seen; and a map can be dark under a high score, because the head's constant counts as
+# well.
+#
 # ## 2. Each head has a map of its own
 #
 # The three heads read the same numbers and weigh them differently:
@@ -265,14 +278,17 @@ figure, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 for place, one in zip(axes, compared.predictions, strict=True):
     title = f"{one.head}: score {one.score:.2f}, threshold {one.threshold:.2f}"
     show.frame(place, frame, title, patient.mask, heatmap=one.heatmap)
+scale = plt.cm.ScalarMappable(cmap="inferno")
+figure.colorbar(scale, ax=axes, shrink=0.7, label="Heat (1: the strongest for or against)")
 figure.suptitle("Three heads of one network on one frame")
 show.picture(figure)
 
 # %% [markdown]
 # *What to see:* three maps, one frame, one network. (A score at or above its **threshold** counts
-# as "flagged", which is no diagnosis.) Note where the maps agree and where they don't. To
-# print the softmax's map under the SVM's score, as is often done because it is easy to get, would
-# be to explain a decision by the reasons of somebody else.
+# as "flagged", which is no diagnosis.) Note where the maps agree and where they don't; and that the
+# brightest map need not belong to the highest score (the bar: 1 is the strongest evidence in either
+# direction). To print the softmax's map under the SVM's score, as is often done because it is easy
+# to get, would be to explain a decision by the reasons of somebody else.
 #
 # One frame proves nothing, so we ask many: how alike are the maps of two heads? All further
 # frames are new to the network: phantoms of new patients or, with real data, frames of the public
@@ -335,7 +351,14 @@ show.picture(figure)
 # ### Your turn: the pointing game
 #
 # Return 1 if the hottest cell of the heatmap lies on the nodule, else 0: put your own line in place
-# of the three dots, and run the cell until it says "Right".
+# of the three dots, and run the cell until it says "Right". Never programmed? Try these three; one
+# is right:
+#
+# ```python
+# return float(nodule.max())
+# return float(nodule.ravel()[heatmap.argmax()])
+# return float(heatmap[nodule].max())
+# ```
 
 
 # %%
@@ -350,8 +373,9 @@ print(tasks.check(pointing, [((HEAT, THERE), 1.0), ((HEAT, ~THERE), 0.0)]))
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `return float(nodule[np.unravel_index(heatmap.argmax(), heatmap.shape)])`: find where the heatmap
-# is largest, and ask whether the mask is True there.
+# The second, `return float(nodule.ravel()[heatmap.argmax()])`: find where the heatmap is
+# largest, and ask whether the mask is True there. (The first asks whether there is a nodule at all,
+# the third how hot it gets on the nodule.)
 #
 # </details>
 #
@@ -426,8 +450,9 @@ pd.DataFrame(verdicts)
 #   "the network found the nodule". A pretty example can always be found; the mean says how often it
 #   happens. It does not follow that the score is wrong: a score may rest on what surrounds a
 #   nodule, or on the texture of the whole gland.
-# - Where a map **does** beat it, it does not follow that the score is right. Our heads' maps lie on
-#   the nodule because they are built so; what they make of the nodule is another question.
+# - Where a map **does** beat it, it does not follow that the score is right. Our heads' maps hold
+#   their heat near the nodule because they are built so, and by no means all of it: "energy" above
+#   is the share that lies inside. What they make of the nodule is another question.
 # - It may be the map's fault or the head's. The next two sections look at each.
 #
 # You will find the like in the literature: on chest films, seven kinds of heatmaps ("saliency
@@ -481,7 +506,9 @@ pd.Series({name: with_interval(gap, plus=True) for name, gap in faith.items()}, 
 
 # %% [markdown]
 # For deletion the good side of 0 is below it, for insertion above. With few frames the intervals
-# are wide: then the honest answer is "not shown", in either direction.
+# are wide: where one holds 0, the honest answer is "not shown", in either direction. One that lies
+# wholly on the *bad* side says that the map is worse there than the onlooker, noise included. But a
+# few frames, as in a rehearsal, cannot carry much, for or against.
 #
 # ## 5. A network that forgets
 #
@@ -508,16 +535,19 @@ for row, case in zip(axes, few, strict=False):
     scan = scan_area.find(case.frame)
     for place, (stage, drawn) in zip(row, stages.items(), strict=True):
         index = next(i for i, one in enumerate(few) if one is case)
-        heat = scan_area.place(drawn[index], scan, case.nodule.shape)
+        stretched = drawn[index] / max(drawn[index].max(), 1e-9)
+        heat = scan_area.place(stretched, scan, case.nodule.shape)
         show.frame(place, case.frame, stage, case.nodule, heatmap=heat)
         place.set_axis_off()
-figure.suptitle("Grad-CAM of two frames while the network forgets, from left to right")
+figure.suptitle("Grad-CAM while the network forgets, each map stretched to its own maximum")
 show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the leftmost map is the true one. The others come from a network that knows less
-# and less. Where one of them still glows, ask: would you have noticed? Where one is dark, nothing
-# speaks for "malignant" any more, and the map of a network that knows nothing may be either.
+# and less. Each map is stretched to its own largest value, as papers do; in truth some are very
+# faint. Where one glows as convincingly as the first, ask: would you have noticed? Where one is
+# dark all over, nothing speaks for "malignant" any more; the map of a network that knows nothing
+# may be either.
 
 # %%
 by_stage = looking.averages(forgot, "agreement", "stage")
@@ -581,13 +611,13 @@ show.picture(figure)
 # *What to see:* the black margin is on both, the print on one alone. You would find the rule after
 # a few frames; see below whether the SVM does.
 #
-# We train the simplest head there is, a **linear** SVM, one weight for the average of each
-# channel, on the **frozen** network, none of whose own weights change. We do so twice: once it sees
-# the **whole frame**, once only the **scan area** that `scan_area.find` cuts out, as this
-# project always does. Then new patients, the same ones three times, with different marks. The
-# **Predict** the three figures of each head before you run it. The
-# figure is the **AUROC**: take one malignant and one benign frame at random; how often does the
-# malignant one get the higher score? 0.5 is a coin, 1 perfect, 0 perfectly wrong.
+# We train the simplest head there is, a **linear** SVM, one weight for the average of each channel,
+# on the **frozen** network, none of whose own weights change. We do so twice: once it sees the
+# **whole frame**, once only the **scan area** that `scan_area.find` cuts out, as this project
+# always does. Then new patients, the same ones three times, with different marks. **Predict** the
+# three figures of each head before you run it. The figure is the **AUROC**: take one malignant and
+# one benign frame at random; how often does the malignant one get the higher score? 0.5 is a coin,
+# 1 perfect, 0 perfectly wrong.
 
 # %%
 VIEWS = {"whole frame": shortcuts.whole_frame, "scan area": shortcuts.scan_area}
@@ -610,7 +640,10 @@ show.picture(show.intervals(figures, title, scale, 0.5, colours))
 # left: what it loses there, it owed to the print. (Without marks it can even fall *below* a coin:
 # its weights were made for print, and what tissue does to them is an accident, in either
 # direction.) The blue rows saw the scan area alone; the print can hardly change them, because it
-# was cut off, and what they reach is what this head learned from tissue.
+# was cut off, and what they reach is what this head learned from tissue. That may be little: where
+# the interval holds 0.5, nothing is shown. The crop removes the cheat, it does not teach. And 1.00
+# (1.00–1.00), if it stands there, is no certainty: where all pairs are in the right order, they
+# stay so however often the same patients are drawn again.
 #
 # Note what would have happened without our second and third test. Cross-validation, intervals and a
 # held-out test set of the same clinics would all have confirmed the first row. **No statistic on
@@ -632,10 +665,18 @@ figure.suptitle("Where two heads found their evidence on a malignant test frame"
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* on the left, heat on the print and its edges is what betrays the shortcut; on
-# the right nothing outside the scan area can glow, because it was never seen. And measured, over
-# all malignant test frames: what share of the left map lies on the margin, and how large is the
-# margin?
+# *What to see:* on the left, heat on the print and its edges is what betrays the shortcut; on the
+# right nothing outside the scan area can glow, because it was never seen.
+#
+# <details><summary>In a rehearsal</summary>
+#
+# On the left the heat lies on the print beside the scan; on the right it is spread over the tissue,
+# much of it off the nodule: without the print, this small head has found nothing better yet.
+#
+# </details>
+#
+# And measured, over all malignant test frames: what share of the left map lies on the margin, and
+# how large is the margin?
 
 # %%
 ill = [one for one in tests["marks as in training"] if one.label == "malignant"]

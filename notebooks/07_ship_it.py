@@ -145,6 +145,7 @@ lines = {
     "scores of a fixed probe": rounded(facts["probe"]),
     "made with": facts["versions"],
 }
+pd.set_option("display.max_colwidth", None)  # whole sentences, please
 pd.DataFrame({"what": lines.keys(), "content": [str(value) for value in lines.values()]})
 
 # %% [markdown]
@@ -220,8 +221,9 @@ for heading in ("What it is", "Where it fails"):
     display(Markdown(f"### {heading}\n\n{parts[heading]}"))
 
 # %% [markdown]
-# Read "Where it fails" aloud, slowly. Which of these failures could you have found from a figure
-# such as "[AUROC][auroc] 0.85"?
+# In the table of stages, "Images" are those of the set that the stage is named after, and
+# "Phantoms" are drawn frames *besides* them, not a part of them. Now read "Where it fails" aloud,
+# slowly. Which of these failures could you have found from a figure such as "[AUROC][auroc] 0.85"?
 #
 # Two guidelines list what a report of a model has to say: **TRIPOD+AI** (Collins et al., BMJ 2024,
 # for every prediction model) and **CLAIM** (Tejani et al., Radiology: Artificial Intelligence 2024,

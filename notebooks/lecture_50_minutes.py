@@ -32,8 +32,9 @@
 # | 40–48 | One bug to find |
 # | 48–50 | Three questions for any paper |
 #
-# All patients are drawn ([phantoms][phantom]), so the lecture may be recorded and shared. Run the
-# first three cells before the class comes in: in Colab they take some minutes.
+# All patients are drawn ([phantoms][phantom]), so the lecture may be recorded and shared. Run
+# everything down to *Is this computer ready?* before the class comes in: in Colab that takes some
+# minutes.
 #
 # [phantom]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#phantom
 
@@ -91,6 +92,7 @@ from thyro_demo.course import hour, planting, setup_check, show
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import phantom, splits
 from thyro_demo.evaluate import intervals, metrics
+from thyro_demo.evaluate.formatting import gain
 from thyro_demo.study.questions import shortcuts
 
 lesson = begin("lecture", FAST, SEED, "", OUT)
@@ -122,7 +124,8 @@ show.picture(hour.draw_frames([patients[row] for row in asked]))
 
 # %% [markdown]
 # *What to see:* where is the nodule at all? Nobody has drawn a line around it for you, and nobody
-# does for the networks. Write eight letters into the next cell, b or m, and run it.
+# does for the networks. (Depth is in millimetres; each frame has a scale of its own.) Write eight
+# letters into the next cell, b or m, and run it.
 
 # %% cellView="form"
 # @title Your guesses, for example "bmmbbmbm" { display-mode: "form" }
@@ -133,10 +136,11 @@ right = called.drop(columns="label").eq(called["label"], axis=0).sum()
 print(f"Right, of {len(called)}:", ", ".join(f"{who} {count}" for who, count in right.items()))
 
 # %% [markdown]
-# *What to see:* who was right, and where all were wrong together. The reader who *counts points*
-# knows the features exactly, because we drew them, and still errs: the label is drawn at random,
-# more often malignant the more points there are. Nobody can be right about all of them. And: what
-# do eight frames say about who is better? Nothing yet. We need more patients, and an interval.
+# *What to see:* how many each one has right, and who errs on which frames: do those who err, err
+# together? The reader who *counts points* knows the features exactly, because we drew them, and
+# still errs: the label is drawn at random, more often malignant the more points there are. On eight
+# frames luck can make anybody right about all; in the long run nobody is. And: what do eight frames
+# say about who is better? Next to nothing. We need more patients, and an interval.
 #
 # ## 2. Train nine heads, live
 #
@@ -164,31 +168,45 @@ HEADS = {
 records = people.records
 labels = (records["label"] == "malignant").to_numpy(int)
 folds = splits.kfold(records, 5, seed=SEED)["fold"].to_numpy()  # whole patients
-areas = {}
+areas, answers = {}, {}
 for network in hour.NETWORKS:
     for head, make in HEADS.items():
         scores = hour.out_of_fold(make, people.features[network], labels, folds)
+        answers[f"{network}, {head}"] = scores
         areas[f"{network}, {head}"] = intervals.group_bootstrap(
             metrics.auroc, labels, scores, records["group"]
         )
+
+
+def difference(one, other):
+    """Compute the AUROC of some scores minus that of others, on the same resampled patients."""
+    groups = records["group"]
+    return gain(intervals.paired_group_bootstrap(metrics.auroc, labels, one, other, groups))
+
 
 # %% cellView="form"
 # @title Show the nine { display-mode: "form" }
 nine = {name: area._asdict() for name, area in areas.items()}
 title = f"Out of fold, {len(records)} drawn frames of {records['group'].nunique()} patients"
 show.picture(show.intervals(nine, title, "AUROC (0–1; the dashed line is a coin)"))
+best, second = sorted(areas, key=lambda name: areas[name].value, reverse=True)[:2]
+print(f"{best} minus {second}: {difference(answers[best], answers[second])}")
 
 # %% [markdown]
 # *What to see:* the figure is the **[AUROC][auroc]**: how often a malignant frame gets a higher
 # score than a benign one. Look at the length of the [intervals][confidence-interval] before you
-# look for a winner. Which of the nine can you tell apart? The best of nine looks better than it is,
-# because it was chosen for its luck as well.
+# look for a winner. But whether two heads differ, two intervals beside each other cannot say: they
+# may overlap where the heads differ. Ask the **difference** itself, on the same resampled patients;
+# the line below the picture does so for the best and the second. Is 0 inside its interval? Then
+# these patients do not tell them apart. And the best of nine looks better than it is, because it
+# was chosen for its luck as well.
 #
 # ## 3. The ladder
 #
 # Where do such networks come from? From random weights, by way of photographs, then chest
 # radiographs, then drawn nodules: **[progressive transfer][progressive-transfer]**. The next
-# picture is of *real* frames. Photographs alone are the zero line.
+# picture is of *real* frames, on the left the AUROC itself, on the right its difference to that of
+# photographs alone.
 #
 # *Before you run it:* which step is the largest? Does the network have to see X-rays?
 #
@@ -198,16 +216,18 @@ show.picture(show.intervals(nine, title, "AUROC (0–1; the dashed line is a coi
 
 # %% cellView="form"
 # @title Show the ladder { display-mode: "form" }
-show.picture(
-    hour.draw_ladder(hour.ladder(), "638 real frames, out of fold: what each stage is worth")
-)
+title = "638 real frames, out of fold: what each stage reaches, and what it is worth"
+show.picture(hour.draw_ladder(hour.ladder(), hour.reached(), hour.control(), title))
 
 # %% [markdown]
-# *What to see:* from random weights to photographs the line climbs, for each of the three networks.
-# After that it is flat: most intervals cross zero, and where one does not, it goes up for one
-# network and down for another. Photographs of cats and cars teach most of what helps; the stage in
-# between is worth little here. (The table is in `weights/README.md`, "Does the middle stage help?";
-# chapter 3 runs the ladder.)
+# *What to see:* start on the left. Even with *random* weights all three are far above a coin, and
+# the dotted line is a control that sees only the width and height of the file: much of every figure
+# here may be the source of a frame, not the nodule. On the right, from random weights to
+# photographs the line climbs, for each of the three networks. After that it is flat: most intervals
+# cross zero, and where one does not, it goes up for one network and down for another. Of what
+# training adds at all, photographs of cats and cars add most; the stage in between is worth little
+# here. (The table is in `weights/README.md`, "Does the middle stage help?"; chapter 3 runs the
+# ladder.)
 #
 # ## 4. A planted print
 #
@@ -269,7 +289,9 @@ show.picture(show.intervals(planted, title, "AUROC (0–1; 0.5 is a coin)", 0.5,
 # print it. Take the marks away, and little or nothing is left. Print them on the others, and it is
 # perfectly *wrong*. The head had learned the print (a **[shortcut][shortcut]**). The blue rows are
 # of heads that saw only the [scan area][scan-area]: whatever they know, the print does not change
-# it.
+# it. That may be little: where the interval holds 0.5, nothing is shown. The crop removes the
+# cheat, it does not teach. And an interval of 1.00–1.00 is no certainty: where all pairs are in the
+# right order, they stay so however often the same patients are drawn again.
 #
 # No interval, no cross-validation and no test set of the same clinics would have noticed. What
 # helped: to cut off what is not tissue, and to test where the shortcut is broken.
@@ -296,13 +318,17 @@ def memory():
     return make_pipeline(StandardScaler(), KNeighborsClassifier(1))
 
 
-def measure(assign):
-    """Measure the head that remembers, out of the folds that `assign` makes."""
-    scores = hour.out_of_fold(memory, people.features["vgg16"], labels, assign(records))
+def remember(assign):
+    """Score each frame by the head that remembers, out of the folds that `assign` makes."""
+    return hour.out_of_fold(memory, people.features["vgg16"], labels, assign(records))
+
+
+def measure(scores):
+    """Measure scores by their AUROC, with an interval over patients."""
     return intervals.group_bootstrap(metrics.auroc, labels, scores, records["group"])
 
 
-yours = measure(assign)
+yours = measure(remember(assign))
 print(f"AUROC of a head that only remembers: {yours.value:.2f} ({yours.low:.2f}–{yours.high:.2f})")
 
 # %%
@@ -325,7 +351,8 @@ print(hour.verdict(assign, records))
 #
 # </details>
 #
-# How much was it worth? The same head with and without the bug, on the same resampled patients:
+# How much was it worth? The same head with and without the bug, and the difference of the two, on
+# the same resampled patients:
 #
 # [leak]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#leak
 
@@ -337,17 +364,17 @@ def rows_alone(records):
     return np.random.default_rng(SEED).permutation(len(records)) % 5
 
 
-both = {
-    "with the bug": measure(rows_alone)._asdict(),
-    "whole patients": measure(lambda records: folds)._asdict(),
-}
+leaky, clean = remember(rows_alone), remember(lambda records: folds)
+both = {"with the bug": measure(leaky)._asdict(), "whole patients": measure(clean)._asdict()}
 show.picture(
     show.intervals(both, "A head that only remembers", "AUROC (0–1; the dashed line is a coin)")
 )
+print("With the bug minus whole patients:", difference(leaky, clean))
 
 # %% [markdown]
 # *What to see:* one line of code, and memory looks like knowledge. The second row is what the head
-# knows of patients that it has never met.
+# knows of patients that it has never met; the printed difference has an interval of its own, as
+# question 2 below demands.
 #
 # ## 6. Three questions for any paper
 #

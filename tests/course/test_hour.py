@@ -86,7 +86,13 @@ def test_the_ladder_begins_below_photographs_and_is_drawn(monkeypatch):
     assert all(list(rungs) == list(hour.RUNGS) for rungs in gains.values())
     assert all(rungs["photographs"] == (0.0, 0.0, 0.0) for rungs in gains.values())
     monkeypatch.setattr("IPython.display.display", lambda shown: None)
-    show.picture(hour.draw_ladder(gains, "A ladder"))
+    areas = hour.reached()
+    for network, rungs in gains.items():
+        for rung, (gained, _, _) in rungs.items():
+            difference = areas[network][rung] - areas[network]["photographs"]
+            assert difference == pytest.approx(gained, abs=0.0021)
+    assert 0.5 < hour.control() < min(areas[network]["random weights"] for network in areas)
+    show.picture(hour.draw_ladder(gains, areas, hour.control(), "A ladder"))
 
 
 def test_the_verdict_knows_whole_patients_from_torn_ones():

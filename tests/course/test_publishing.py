@@ -111,6 +111,18 @@ def test_a_plot_and_a_frame_get_smaller_each_in_its_way_and_keep_their_size_in_p
         assert Image.open(io.BytesIO(base64.b64decode(after))).size == (80, 60)
 
 
+def test_a_rare_colour_stays_what_it_was():
+    across, down = np.meshgrid(np.arange(256), np.arange(200))
+    picture = np.stack([across, 255 - across, down], -1).astype(np.uint8)
+    picture[100:102, 100:110] = (86, 180, 233)
+    png = io.BytesIO()
+    Image.fromarray(picture).save(png, "PNG", compress_level=0)
+    _, after = publishing.smaller(base64.b64encode(png.getvalue()).decode())
+    with Image.open(io.BytesIO(base64.b64decode(after))) as kept:
+        found = np.asarray(kept.convert("RGB"))[101, 105].astype(int)
+    assert np.abs(found - (86, 180, 233)).max() < 30
+
+
 def test_the_command_publishes_what_is_stale_and_nothing_else(
     project, chapter, monkeypatch, tmp_path, capsys
 ):

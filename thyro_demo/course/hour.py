@@ -308,34 +308,85 @@ def ladder() -> dict[str, dict[str, Estimate]]:
     return found
 
 
-def draw_ladder(gains: Mapping[str, Mapping[str, Estimate]], title: str) -> Figure:
-    """Draw the ladder, a line a network.
+def reached() -> dict[str, dict[str, float]]:
+    """Read which AUROC each stage reached on the real frames, from the published table.
+
+    Returns
+    -------
+    dict of str to dict
+        Network to rung to its AUROC, out of fold.
+    """
+    table = results.read(results.PUBLISHED / "middle_stage.json")
+    rows = {row["chain"]: row for row in table.rows}
+    return {
+        column.title: {
+            rung: float(figure.value)
+            for rung, chain in RUNGS.items()
+            if isinstance(figure := rows[chain][column.key], results.Figure)
+            and figure.value is not None
+        }
+        for column in table.columns[1:4]
+    }
+
+
+def control() -> float:
+    """Read the AUROC of the size of the image alone on the real frames, from a model card.
+
+    Returns
+    -------
+    float
+        0–1, out of fold.
+    """
+    measured = read_manifest(weights_root() / NETWORKS[0])["metrics"]["heads"]
+    return float(measured["image size only"]["auroc"]["value"])
+
+
+def draw_ladder(
+    gains: Mapping[str, Mapping[str, Estimate]],
+    areas: Mapping[str, Mapping[str, float]],
+    size_alone: float,
+    title: str,
+) -> Figure:
+    """Draw the ladder, a line a network: what stages reach, and what they are worth.
 
     Parameters
     ----------
     gains : mapping of str to mapping
         From `ladder`.
+    areas : mapping of str to mapping
+        From `reached`.
+    size_alone : float
+        From `control`.
     title : str
         Of the picture.
 
     Returns
     -------
     Figure
-        Differences with their intervals, rung by rung.
+        AUROCs on the left; differences with their intervals, rung by rung, on the right.
     """
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     rungs = list(next(iter(gains.values())))
-    axes.axhline(0, color=GREY, linestyle="--", linewidth=1)
+    label = f"size of the file: {size_alone:.2f}"
+    left.axhline(size_alone, color="black", linestyle=":", linewidth=1.5, label=label)
+    left.axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="a coin")
+    right.axhline(0, color=GREY, linestyle="--", linewidth=1)
     for place, (network, colour) in enumerate(zip(gains, (BLUE, ORANGE, GREEN), strict=False)):
         found = np.array([ends(gains[network][rung]) for rung in rungs], float)
         at = np.arange(len(rungs)) + 0.12 * (place - 1)
-        axes.plot(at, found[:, 0], "o-", color=colour, linewidth=1, label=network)
-        axes.vlines(at, found[:, 1], found[:, 2], color=colour, linewidth=2.5)
-    axes.set_xticks(range(len(rungs)), rungs)
-    axes.set(title=title, xlabel="After which stage")
-    axes.set_ylabel("AUROC minus that of\nphotographs alone (95 % interval)")
-    axes.legend(loc="lower right")
+        left.plot(at, [areas[network][rung] for rung in rungs], "o-", color=colour, linewidth=1)
+        right.plot(at, found[:, 0], "o-", color=colour, linewidth=1, label=network)
+        right.vlines(at, found[:, 1], found[:, 2], color=colour, linewidth=2.5)
+    for axes in (left, right):
+        axes.set_xticks(range(len(rungs)), [rung.replace(" ", "\n") for rung in rungs])
+        axes.set(xlabel="After which stage")
+    left.set(title="AUROC", ylabel="AUROC (0–1)", ylim=(0.45, 0.9))
+    left.legend(loc="center left", bbox_to_anchor=(0, 0.3), fontsize=9)
+    right.set(title="Minus that of photographs alone")
+    right.set_ylabel("Difference of AUROC (95 % interval)")
+    right.legend(loc="lower right")
+    figure.suptitle(title)
     return figure
 
 

@@ -74,7 +74,7 @@ CASES = (
     ),
     Case(
         "Looks benign, labelled malignant",
-        "Would you send this patient to a biopsy?",
+        "Which level is this drawn nodule, and what would the table say?",
         "The label is a draw against the odds, as happens in the clinic: whoever reads the "
         "features well is wrong here, and a model that is right may have been lucky.",
         "malignant",

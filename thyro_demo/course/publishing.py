@@ -236,7 +236,9 @@ def smaller(png: str) -> tuple[str, str]:
     packed, photo = io.BytesIO(), io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
         plain = picture.convert("RGB")
-    plain.quantize(_COLOURS, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    # Of the ways to choose a palette the one that keeps rare colours: an outline, a bright spot.
+    few = plain.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(packed, "PNG", optimize=True)
     # Without subsampling, which would wash out the colours of a heatmap.
     plain.save(photo, "JPEG", quality=_QUALITY, subsampling=0, optimize=True)
     kinds = {"image/png": packed, "image/jpeg": photo}

@@ -27,7 +27,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _WHAT = (
     "Minutes of *Run all* and, in brackets, minutes of processor time; then the day and the commit "
     "of the last run that reached its end. On two processor cores that did other work at the same "
-    "time, without a graphics card."
+    "time, without a graphics card. Figures of an earlier edition have neither; what is empty has "
+    "not been timed."
 )
 
 
@@ -107,7 +108,8 @@ def record(chapter: str, mode: str, cell: str, file: Path = FILE) -> None:
     rows = {str(row["chapter"]): dict(row) for row in results.read(file).rows}
     rows[chapter] = {"chapter": chapter} | rows.get(chapter, {}) | {mode: cell}
     columns = [Column(key="chapter", title="Chapter")]
-    columns += [Column(key=key, title=title) for key, title in MODES.items()]
+    timed = {key for row in rows.values() for key in row}
+    columns += [Column(key=key, title=title) for key, title in MODES.items() if key in timed]
     table = Result(
         what=_WHAT,
         made_by="python -m thyro_demo course run",
