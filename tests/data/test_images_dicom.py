@@ -2,6 +2,7 @@
 
 import io
 import logging
+import logging.config
 import struct
 import warnings
 import zlib
@@ -372,6 +373,14 @@ def test_a_refusal_repeats_nothing_of_the_file(tags, caplog):
         wrong = content.replace(b"MONOCHROME2 ", b"Secret^Name ")
         assert "Secret" not in refused(wrong)
     assert "Secret" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["pydicom", "pydicom.pixels.decoders.base"])
+def test_no_tag_is_logged_after_a_server_has_set_its_logging(name, caplog, capfd):
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    images.load(write(GREY, EXPLICIT, "MONOCHROME2"))
+    logging.getLogger(name).warning("Invalid value: 'Secret'")
+    assert "Secret" not in caplog.text + "".join(capfd.readouterr())
 
 
 # --- Bad files

@@ -89,9 +89,6 @@ _PERHAPS_BURNED = (
     "you show or share it."
 )
 
-# What pydicom warns of can repeat a tag.
-logging.getLogger("pydicom").disabled = True
-
 
 def is_dicom(head: bytes) -> bool:
     """Check whether a file begins as DICOM does."""
@@ -165,6 +162,10 @@ def _read(content: bytes, name: str, tags: tuple[str, ...] = _TAGS) -> "Dataset"
     from pydicom.filereader import read_dataset
     from pydicom.tag import Tag
     from pydicom.uid import ExplicitVRLittleEndian
+
+    # What pydicom warns of can repeat a tag. Its import sets the level, and a logger that is merely
+    # disabled is switched on again by whoever configures logging next, such as the page's server.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
     wanted: list[int] = [Tag(tag) for tag in tags]
     stream = _Steps(content, name)
