@@ -32,6 +32,7 @@ def page(request, opened, served_every_kind) -> Iterator:
     size = getattr(request, "param", DESK)
     address = f"{served_every_kind[0]}?present=1"
     for page in opened(address, *size, touch=size == PHONE, shows="[data-count]"):
+        playwright.expect(page.locator("[data-count]")).to_contain_text("Case")
         playwright.expect(page.locator("[data-note]")).to_be_hidden()
         yield page
 
@@ -165,7 +166,8 @@ def test_an_address_opens_a_case_by_its_number_and_no_other(opened, served_every
 def test_compare_leads_to_it_and_it_leads_back(opened, served_every_kind):
     for page in opened(served_every_kind[0], *DESK):
         page.get_by_role("link", name="Present them to a class").click()
-        playwright.expect(page.locator("[data-note]")).to_be_hidden()
+        # The next page is there, and hears its keys, once it has counted the cases.
+        playwright.expect(page.locator("[data-count]")).to_contain_text("Case 1 of")
         page.keyboard.press("Space")
         page.get_by_role("link", name="This frame on the page").click()
         pressed = page.locator("[data-example][aria-pressed=true]")
