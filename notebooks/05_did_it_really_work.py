@@ -88,7 +88,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from thyro_demo.course import claims, evaluation, heads, show, tasks
+from thyro_demo.course import claims, evaluation, heads, misread, show, tasks
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import splits
 from thyro_demo.evaluate import intervals, metrics, operating_points
@@ -357,13 +357,11 @@ pd.DataFrame(rates).map(with_interval)
 
 # %% cellView="form"
 # @title Draw the frames that it misread most { display-mode: "form" }
-wrong = evaluation.misread(called["Youden"])
+wrong = misread.worst(called["Youden"])
 setting.draw_planned(records[records["path"].isin(wrong["path"])])  # phantoms of a rehearsal
-figure = evaluation.draw_misread(
-    wrong, records, "Misread at the Youden point, the worst of each kind"
-)
+figure = misread.draw(wrong, records, "Misread at the Youden point, the worst of each kind")
 show.picture(figure)
-for name, found in evaluation.against_points(scored, records).items():
+for name, found in misread.against_points(scored, records).items():
     print(f"AUROC, {name}: {with_interval(found)}")
 
 # %% [markdown]

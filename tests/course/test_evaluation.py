@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from thyro_demo.course import evaluation, heads
+from thyro_demo.course import evaluation, heads, misread
 from thyro_demo.data import splits
 from thyro_demo.errors import DataError
 from thyro_demo.evaluate import metrics, operating_points
@@ -191,9 +191,9 @@ def called():
 
 
 def test_the_worst_misread_frames_come_first_and_one_of_each_patient():
-    found = evaluation.misread(called())
+    found = misread.worst(called())
     assert list(found["path"]) == ["a0", "b", "d"]
-    assert list(evaluation.misread(called(), each=1)["path"]) == ["a0", "d"]
+    assert list(misread.worst(called(), each=1)["path"]) == ["a0", "d"]
 
 
 def test_misread_frames_are_shown_with_their_score_and_their_error(tmp_path):
@@ -201,7 +201,7 @@ def test_misread_frames_are_shown_with_their_score_and_their_error(tmp_path):
     table["path"] = [str(tmp_path / f"{name}.png") for name in table["path"]]
     for path in table["path"]:
         Image.new("L", (48, 36), 80).save(path)
-    figure = evaluation.draw_misread(evaluation.misread(table), table, "Misread")
+    figure = misread.draw(misread.worst(table), table, "Misread")
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == [
         "false alarm: benign, score 0.90", "false alarm: benign, score 0.70",
@@ -212,7 +212,7 @@ def test_misread_frames_are_shown_with_their_score_and_their_error(tmp_path):
 def test_a_reader_who_counts_points_is_set_beside_the_network():
     table = called()
     records = table[["path"]].assign(points=[0, 1, 2, 3, 7, 8])
-    found = evaluation.against_points(table, records)
+    found = misread.against_points(table, records)
     assert found["reader"].value == 1
     assert found["network minus reader"].value == found["network"].value - 1
-    assert evaluation.against_points(table, records[["path"]]) == {}
+    assert misread.against_points(table, records[["path"]]) == {}
