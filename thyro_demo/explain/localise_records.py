@@ -122,14 +122,13 @@ def run(
             elif learned[index]:
                 apart += 1
             else:
-                others = [outline for group, outline in last if group != record["group"]]
-                frame, drawn = _measured(bundle, seen, row, nodule, others[-1:])
+                before = [one for one in last if one[0] != record["group"]][-1:]
+                frame, drawn = _measured(bundle, seen, row, nodule, [mask for _, mask in before])
                 frames.append(frame)
                 maps += drawn
                 if frame["nodule"]:
                     own = scan_area.crop(nodule, seen.boxes[row])
-                    before = [one for one in last if one[0] != record["group"]]
-                    last = [*before[-1:], (record["group"], own)]
+                    last = [*before, (record["group"], own)]
     nothing = pd.DataFrame(columns=pd.Index(COLUMNS))
     predictions = pd.concat(scores, ignore_index=True) if scores else nothing
     table = pd.DataFrame(maps, columns=pd.Index(_MAP)).merge(
