@@ -167,6 +167,15 @@ def served_every_kind() -> Iterator[tuple[str, FakeEngine]]:
     app.close(verbose=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ports_of_this_process() -> Iterator[None]:
+    """Leave each process of the tests ports of its own, above those of apps that tests start."""
+    first = 7900 + 30 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("thyro_demo.ui.launch.PORTS", range(first, first + 30))
+        yield
+
+
 @pytest.fixture(scope="module")
 def served_app() -> Iterator[tuple[gr.Blocks, FakeEngine]]:
     """Run the app, and return it with the engine behind it."""
