@@ -16,6 +16,7 @@ from thyro_demo.engine import Comparison, Engine
 from thyro_demo.errors import ThyroError
 from thyro_demo.explain.overlay import COLOUR_SCALES
 from thyro_demo.ui import marks, results
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.figure import compose
 from thyro_demo.ui.frame_box import copied, loaded, small
@@ -27,15 +28,6 @@ from thyro_demo.ui.pictures import data_address
 from thyro_demo.ui.poke import CHANGES, before_and_after
 from thyro_demo.ui.shown import Shown
 from thyro_demo.ui.warmup import WarmUp
-
-DESCRIPTION = (
-    "Compare models on one image. image: a file of up to 20 MB. models: names, as the choices of "
-    "the page have them; those that read a marked nodule are left out. frame: which frame of a "
-    "loop, a stack or a multi-frame DICOM file, from 1; may be left out. Returns the scores of all "
-    "heads with thresholds, notices, agreement and milliseconds. For teaching and research only; "
-    "a model score is not a diagnosis."
-)
-"""What the API page writes about the comparison."""
 
 
 class Answers(MapAnswers):
@@ -130,9 +122,8 @@ class Answers(MapAnswers):
         tuple
             A note for the message, then the answer.
         """
-        busy = "Comparing …"
-        if self._warm_up is not None and not self._warm_up.ready:
-            busy = "Loading the networks: a few seconds, only the first time …"
+        is_loading = self._warm_up is not None and not self._warm_up.ready
+        busy = words("compare")["busy"]["loading" if is_loading else "comparing"]
         yield (message(busy, "busy"), *(gr.skip() for _ in _nothing_shown()))
         try:
             comparison = self._ask(path, names, mark)
@@ -179,7 +170,7 @@ class Answers(MapAnswers):
         if shown is None:
             yield message(EXPIRED), ""
             return
-        yield message("Changing the frame …", "busy"), gr.skip()
+        yield message(words("compare")["busy"]["changing"], "busy"), gr.skip()
         try:
             html = self._poked(shown, key)
         except ThyroError as error:
@@ -191,7 +182,7 @@ class Answers(MapAnswers):
         yield "", html
 
     def _poked(self, shown: Shown, key: str | None) -> str:
-        if key not in CHANGES:
+        if key is None or key not in CHANGES:
             raise ThyroError(f"The change must be one of {', '.join(CHANGES)}. Received: {key!r}.")
         change = CHANGES[key]
         frame = loaded(shown.path).pixels
@@ -211,7 +202,7 @@ class Answers(MapAnswers):
             )
         heads = self._first_heads(names)
         after = self._engine.compare(change.of(frame, mask), names, heads, None, *AS_SHOWN)
-        return before_and_after(change, shown, after, self.models.titles)
+        return before_and_after(key, shown, after, self.models.titles)
 
     def picture(
         self, shown: Shown | None, heads: list[str], grid: bool, opacity: float, scale: str
@@ -239,7 +230,7 @@ class Answers(MapAnswers):
         if shown is None:
             yield "", message(EXPIRED)
             return
-        yield "", message("Drawing the picture …", "busy")
+        yield "", message(words("compare")["busy"]["drawing"], "busy")
         try:
             maps = shown.ordered(shown.heads if grid else heads)
             png = compose(shown.comparison, maps, self.models.titles, opacity, scale)
@@ -275,7 +266,7 @@ class Answers(MapAnswers):
         )
 
     def scores(self, image: str | None, models: list[str], frame: int = 1) -> dict[str, Any]:
-        """Compare models on one image, for programs: what `DESCRIPTION` promises.
+        """Compare models on one image, for programs: what ``texts/api.yaml`` promises.
 
         Parameters
         ----------
@@ -365,7 +356,8 @@ def _content(frame: np.ndarray) -> tuple[tuple[int, ...], str]:
 
 def _slider(count: int) -> gr.Slider:
     """Offer the frames of a file, where there are several."""
-    return gr.Slider(value=1, maximum=max(count, 2), visible=count > 1, label=f"Frame of {count}")
+    label = words("compare")["input"]["number"].format(count=count)
+    return gr.Slider(value=1, maximum=max(count, 2), visible=count > 1, label=label)
 
 
 def _further_heads(comparison: Comparison) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import gradio as gr
 
 from thyro_demo.engine import Engine
 from thyro_demo.ui import pages
+from thyro_demo.ui.catalogue import language
 from thyro_demo.ui.clinic import ClinicPage
 from thyro_demo.ui.compare import ComparePage
 from thyro_demo.ui.examples import Example, collect
@@ -41,15 +42,17 @@ def build_ui(
     offered = collect() if examples is None else examples
     app = GatedBlocks(title=pages.PAGES[0].title, analytics_enabled=False)
     builders = {
-        "Compare": ComparePage(engine, offered, warm_up).build,
-        "Play": PlayPage(engine, warm_up).build,
-        "Clinic": ClinicPage(engine, offered, warm_up).build,
-        "Present": PresentPage(engine, offered, warm_up, app.place).build,
+        "compare": ComparePage(engine, offered, warm_up).build,
+        "play": PlayPage(engine, warm_up).build,
+        "clinic": ClinicPage(engine, offered, warm_up).build,
+        "present": PresentPage(engine, offered, warm_up, app.place).build,
     }
-    for page in pages.PAGES:
-        with app.route(page.name, page.path) if page.path else app:
-            pages.head(page)
-            builders[page.name]()
+    with app:
+        for page in pages.PAGES:
+            app.begin(page)
+            with language(page.language):
+                pages.head(page)
+                builders[page.key]()
             if warm_up is not None:
                 app.load(warm_up.start, api_visibility="private", show_progress="hidden")
     keep_no_copies(app)

@@ -6,6 +6,8 @@ const text = tables.text;
 const one = (name) => root.querySelector(`[data-${name}]`);
 const all = (name) => [...root.querySelectorAll(`[data-${name}]`)];
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+// As it is written in the language of the page; both signs are read.
+const decimal = (number) => String(number).replace('.', tables.decimal);
 const note = (kind, words) => {
   const made = document.createElement('p');
   made.className = `thyro-message thyro-${kind}`;
@@ -26,7 +28,8 @@ const read = (typed, kind) => {
     const [least, most] = tables.range[kind];
     if (value >= least && value <= most) return {value};
   }
-  return {refusal: `${tables.refusal[kind]} Received: ${typed.trim().slice(0, 40) || 'nothing'}.`};
+  const value = typed.trim().slice(0, 40) || text.nothing;
+  return {refusal: fill(text.received, {rule: tables.refusal[kind], value})};
 };
 
 const count = ({foci, ...chosen}) => {
@@ -79,7 +82,7 @@ const spacing = () => {
   const {value} = read(spacingBox.value, 'spacing');
   return value === undefined ? null : [value, value];
 };
-const shortened = (value) => String(Math.round(value * 1e4) / 1e4);
+const shortened = (value) => decimal(Math.round(value * 1e4) / 1e4);
 
 const showSize = (strict) => {
   const line = one('size-note');
@@ -114,7 +117,7 @@ const showCalipers = () => {
   const scale = spacing();
   if (!state.moved) readout.textContent = text.drag;
   else if (scale) {
-    const size = Math.hypot(across * scale[0], down * scale[1]).toFixed(1);
+    const size = decimal(Math.hypot(across * scale[0], down * scale[1]).toFixed(1));
     readout.textContent = fill(text.millimetres, {size});
   } else {
     const pixels = Math.hypot(across, down).toFixed(0);
@@ -126,7 +129,7 @@ const measure = () => {
   const scale = spacing();
   if (!state.moved || !scale) return;
   const [across, down] = [0, 1].map((axis) => state.ends[1][axis] - state.ends[0][axis]);
-  sizeBox.value = Math.hypot(across * scale[0], down * scale[1]).toFixed(1);
+  sizeBox.value = decimal(Math.hypot(across * scale[0], down * scale[1]).toFixed(1));
   state.sizeFrom = 'measured';
 };
 
@@ -139,7 +142,7 @@ const showFeatures = (found, chosen) => {
   }
   root.toggleAttribute('data-stopped', found.stopped);
   const begun = Object.values(chosen).some((name) => name.length);
-  const words = fill(found.points === 1 ? text.point : text.points, found);
+  const words = fill(tables.singular.split(' ').includes(String(found.points)) ? text.point : text.points, found);
   const missing = found.missing.map((name) => tables.term[name].toLowerCase()).join(', ');
   one('total').textContent = !begun ? '' : found.stopped ? text.stopped
     : missing ? fill(text.so_far, {points: words, missing}) : words;

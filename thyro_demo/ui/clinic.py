@@ -11,13 +11,15 @@ import gradio as gr
 
 from thyro_demo.ui import clinic_tables as tables
 from thyro_demo.ui import clinic_texts as texts
+from thyro_demo.ui.catalogue import DEFAULT, api, current
 from thyro_demo.ui.clinic_answers import ClinicAnswers
 from thyro_demo.ui.compare import NETWORKS
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.frame_box import frame_box
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.offered import OfferedModels
-from thyro_demo.ui.pictures import THUMBNAIL, thumbnail
+from thyro_demo.ui.pictures import THUMBNAIL
+from thyro_demo.ui.sentences import said
 
 _WIDGET = Path(__file__).with_name("clinic.js").read_text(encoding="utf-8")
 _SILENT: dict[str, Any] = {"api_visibility": "private"}
@@ -34,15 +36,15 @@ class ClinicPage(ClinicAnswers):
             render(
                 "clinic",
                 examples=self._captions(),
-                thumbnail=thumbnail,
                 width=THUMBNAIL[0],
                 height=THUMBNAIL[1],
                 titles=self.titles,
                 features=tables.FEATURES,
-                foci=texts.FOCI,
-                text=texts.TEXTS,
+                option=texts.option,
+                foci=texts.foci(),
+                text=texts.texts(),
                 caption=texts.caption,
-                term=texts.TERMS,
+                term=texts.terms(),
                 tables=json.dumps(tables.tables()),
             ),
             js_on_load=_WIDGET,
@@ -52,7 +54,9 @@ class ClinicPage(ClinicAnswers):
         self._queue = html_block(elem_id="thyro-clinic-queue", elem_classes="thyro-unseen")
         self._connect_frame()
         self._connect_score()
-        self._connect_api()
+        # Once, for programs are served in one language.
+        if current() == DEFAULT:
+            self._connect_api()
 
     def _captions(self) -> list[tuple[Example, str]]:
         """Caption the examples by number: their names would give away what is to be seen."""
@@ -61,8 +65,8 @@ class ClinicPage(ClinicAnswers):
             # Of the others, a label is known of real frames alone.
             kind = "phantom" if example.spacing_mm else "real" if example.label else ""
             numbers[kind] += 1
-            numbered = texts.TEXTS[kind].format(number=numbers[kind]) if kind else example.caption
-            found.append((example, numbered))
+            numbered = texts.texts()[kind].format(number=numbers[kind]) if kind else ""
+            found.append((example, numbered or said(example.caption)))
         return found
 
     def _connect_frame(self) -> None:
@@ -110,7 +114,7 @@ class ClinicPage(ClinicAnswers):
             inputs=[image, size, model, *features],
             outputs=gr.JSON(label="Result", visible=False),
             api_name="clinic",
-            api_description=texts.API["clinic"],
+            api_description=api("clinic"),
             **NETWORKS,
         )
         gr.on(
@@ -119,7 +123,7 @@ class ClinicPage(ClinicAnswers):
             inputs=[*features, size],
             outputs=gr.JSON(label="TI-RADS", visible=False),
             api_name="tirads",
-            api_description=texts.API["tirads"],
+            api_description=api("tirads"),
         )
 
 

@@ -12,6 +12,7 @@ from thyro_demo.data.frame import Frame, Spacing
 from thyro_demo.engine import NOTICE, Comparison, Engine
 from thyro_demo.errors import DataError, ThyroError
 from thyro_demo.ui import clinic_texts as texts
+from thyro_demo.ui.catalogue import figure
 from thyro_demo.ui.clinic_tables import FEATURES
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.frame_box import loaded
@@ -19,6 +20,7 @@ from thyro_demo.ui.html import DEFECT
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
 from thyro_demo.ui.pictures import frame_address
 from thyro_demo.ui.results import wording
+from thyro_demo.ui.sentences import said
 from thyro_demo.ui.warmup import WarmUp
 
 _NO_FRAME = (
@@ -79,7 +81,7 @@ class ClinicAnswers:
         margin: str,
         foci: Any,
     ) -> dict[str, Any]:
-        """Answer what the API page promises, `clinic_texts.API`.
+        """Answer what the API page promises, ``texts/api.yaml``.
 
         Parameters
         ----------
@@ -115,7 +117,7 @@ class ClinicAnswers:
     def tirads(
         self, composition: str, echogenicity: str, shape: str, margin: str, foci: Any, size_mm: str
     ) -> dict[str, Any]:
-        """Answer what the API page promises, `clinic_texts.API`.
+        """Answer what the API page promises, ``texts/api.yaml``.
 
         Parameters
         ----------
@@ -147,7 +149,7 @@ class ClinicAnswers:
             "width": width,
             "height": height,
             "spacing": None if frame.spacing is None else list(frame.spacing),
-            "known": list(frame.notices) if example is None else _known(example),
+            "known": [said(one) for one in frame.notices] if example is None else _known(example),
             "loading": self._warm_up is not None and not self._warm_up.ready,
         }
 
@@ -196,8 +198,8 @@ class ClinicAnswers:
             "shown": [words.score, words.threshold],
             "positive": shown.positive,
             # What is wrong with the score; text in a file's picture is shown with the frame.
-            "notices": [one for one in comparison.notices if one not in of_the_file],
-            "agreement": comparison.agreement,
+            "notices": [said(one) for one in comparison.notices if one not in of_the_file],
+            "agreement": said(comparison.agreement),
         }
 
 
@@ -210,10 +212,10 @@ def _answered(
     try:
         answer = work(asked)
     except ThyroError as error:
-        answer = {"refusal": str(error)}
+        answer = {"refusal": said(str(error))}
     except Exception:
         # Else the page would wait for ever; the log has the rest.
-        yield number | {"refusal": DEFECT}
+        yield number | {"refusal": said(DEFECT)}
         raise
     yield number | answer
 
@@ -265,10 +267,11 @@ def judge(points: int | None, size: float | None, positive: bool, reliable: bool
     dict
         The teaching rule, TI-RADS, whether they agree, and the sentence about it.
     """
-    rule, discussed = texts.TEXTS["waiting_size"], None
-    agree, verdict = None, texts.TEXTS["to_compare"]
+    text = texts.texts()
+    rule, discussed = text["waiting_size"], None
+    agree, verdict = None, text["to_compare"]
     if not reliable:
-        rule, verdict = texts.TEXTS["unreliable"], texts.TEXTS["not_compared"]
+        rule, verdict = text["unreliable"], text["not_compared"]
     elif size is not None:
         discussed = teaching_rule.is_discussed(positive, size)
         rule = texts.rule(discussed, positive)
@@ -297,6 +300,8 @@ def _advice(points: int, size: float | None) -> dict[str, Any]:
 
 def _known(example: Example) -> list[str]:
     """Write what the page unfolds when asked: name, size and truth, which its caption keeps."""
-    sized = texts.TEXTS["drawn_size"].format(size=f"{example.size_mm:g}") if example.size_mm else ""
-    named = texts.TEXTS["name"].format(name=example.caption)
-    return [sentence for sentence in (named, sized, example.truth) if sentence]
+    text = texts.texts()
+    size = figure(f"{example.size_mm or 0:g}")
+    sized = text["drawn_size"].format(size=size) if example.size_mm else ""
+    named = text["name"].format(name=said(example.caption))
+    return [sentence for sentence in (named, sized, said(example.truth)) if sentence]

@@ -6,6 +6,8 @@ from typing import Any
 
 from thyro_demo.clinical import measurement, teaching_rule, tirads
 from thyro_demo.ui import clinic_texts as texts
+from thyro_demo.ui.catalogue import words
+from thyro_demo.ui.sentences import said
 
 FEATURES = {
     "composition": tirads.COMPOSITION,
@@ -49,15 +51,17 @@ def tables() -> dict[str, Any]:
             "size": [measurement.SIZE.least, measurement.SIZE.most],
             "spacing": [measurement.SPACING.least, measurement.SPACING.most],
         },
-        "refusal": texts.REFUSALS,
-        "text": texts.TEXTS,
-        "term": {name: term["shown"] for name, term in texts.TERMS.items()},
+        "refusal": texts.refusals(),
+        "decimal": words("common")["decimal"],
+        "singular": words("common")["singular"],
+        "text": texts.texts(),
+        "term": {name: term["shown"] for name, term in texts.terms().items()},
     }
 
 
 def _advice(points: int) -> list[dict[str, Any]]:
     return [
-        {"from": from_mm, "action": advice.action, "sentence": advice.sentence}
+        {"from": from_mm, "action": advice.action, "sentence": said(advice.sentence)}
         for from_mm, advice in tirads.bands(points)
     ]
 

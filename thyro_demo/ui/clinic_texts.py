@@ -1,55 +1,62 @@
-"""The words of the page "Clinic", from ``ui/texts/clinic.yaml``, and sentences made of them."""
+"""The words of the page "Clinic", and sentences made of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import yaml
+from collections.abc import Mapping
 
 from thyro_demo.clinical import tirads
 from thyro_demo.clinical.measurement import SIZE, SPACING
 from thyro_demo.clinical.teaching_rule import FNA_FROM_MM, Verdict
+from thyro_demo.ui.catalogue import words
+from thyro_demo.ui.sentences import said
 
-_FILE = Path(__file__).with_name("texts") / "clinic.yaml"
-_ALL: dict[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 _LIMIT = f"{FNA_FROM_MM:g}"
 
-TEXTS: dict[str, str] = _ALL["texts"]
-"""By place; what is in braces is filled in."""
 
-TERMS: dict[str, dict[str, str]] = _ALL["terms"]
-"""What each term is "shown" as, and its "meaning"."""
-
-FOCI: dict[str, str] = {
-    focus: name.replace("|", "\N{SOFT HYPHEN}") for focus, name in _ALL["foci"].items()
-}
-"""Short names of `tirads.FOCI`."""
-
-REFUSALS: dict[str, str] = {"size": SIZE.rule(), "spacing": SPACING.rule()}
-"""What a browser answers to a length that cannot be read, before "Received: …"."""
-
-API: dict[str, str] = _ALL["api"]
-"""What the API page writes of each endpoint."""
+def texts() -> Mapping[str, str]:
+    """Return the texts by place; what is in braces is filled in."""
+    return words("clinic")["texts"]
 
 
-def caption(**terms: str) -> str:
+def terms() -> Mapping[str, Mapping[str, str]]:
+    """Return what each term is "shown" as, and its "meaning"."""
+    return words("clinic")["terms"]
+
+
+def foci() -> dict[str, str]:
+    """Return short names of `tirads.FOCI`."""
+    shown = words("clinic")["foci"]
+    return {focus: name.replace("|", "\N{SOFT HYPHEN}") for focus, name in shown.items()}
+
+
+def refusals() -> dict[str, str]:
+    """Return what a browser answers to a length that cannot be read, before "Received: …"."""
+    return {"size": said(SIZE.rule()), "spacing": said(SPACING.rule())}
+
+
+def option(name: str, points: int) -> str:
+    """Write a name of `tirads`' tables and its points, to be chosen."""
+    shown = said(name)
+    return f"{shown[0].upper()}{shown[1:]} · {points}"
+
+
+def caption(**shown: str) -> str:
     """Write what the teaching rule is; the page has its terms explain themselves."""
-    named = {name: terms.get(name, TERMS[name]["shown"]) for name in ("rule", "fna")}
-    return TEXTS["caption"].format(limit=_LIMIT, **named)
+    named = {name: shown.get(name, terms()[name]["shown"]) for name in ("rule", "fna")}
+    return texts()["caption"].format(limit=_LIMIT, **named)
 
 
 def rule(discussed: bool, positive: bool) -> str:
     """Write what the teaching rule comes to."""
     case = "discussed" if discussed else "too small" if positive else "below"
-    return _ALL["rule"][case].format(limit=_LIMIT)
+    return words("clinic")["rule"][case].format(limit=_LIMIT)
 
 
 def verdict(points: int, found: Verdict) -> str:
     """Write where TI-RADS and the model agree or disagree."""
     asked = _limits(points).get("fna")
     any_size = " at any size" if found.case == "model alone" and asked is None else ""
-    return _ALL["verdict"][found.case + any_size].format(
+    return words("clinic")["verdict"][found.case + any_size].format(
         level=found.advice.level, limit=_LIMIT, asked=f"{asked or 0:g}"
     )
 
@@ -58,8 +65,10 @@ def schedule(points: int) -> str:
     """Write the advice for a total while the size is not known."""
     limits = _limits(points)
     if "fna" not in limits:
-        return tirads.bands(points)[0][1].sentence
-    return TEXTS["schedule"].format(fna=f"{limits['fna']:g}", follow_up=f"{limits['follow-up']:g}")
+        return said(tirads.bands(points)[0][1].sentence)
+    return texts()["schedule"].format(
+        fna=f"{limits['fna']:g}", follow_up=f"{limits['follow-up']:g}"
+    )
 
 
 def _limits(points: int) -> dict[str, float]:

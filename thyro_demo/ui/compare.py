@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from thyro_demo.ui import map_answers, scripts
-from thyro_demo.ui.answers import DESCRIPTION, Answers
+from thyro_demo.ui import pages, scripts
+from thyro_demo.ui.answers import Answers
+from thyro_demo.ui.catalogue import DEFAULT, api, current, words
 from thyro_demo.ui.examples import gallery
 from thyro_demo.ui.frame_box import frame_box
 from thyro_demo.ui.html import html_block, render
@@ -27,7 +28,7 @@ class ComparePage(Answers):
     def build(self) -> None:
         """Lay the page out and connect its events, inside the current ``gr.Blocks``."""
         html_block(
-            render("tabs", names=("Frame", "Scores", "Maps", "What if")),
+            render("tabs"),
             js_on_load=scripts.ON_TAB,
             elem_id="thyro-tabs",
         )
@@ -36,12 +37,14 @@ class ComparePage(Answers):
                 self._build_input()
             with gr.Column(scale=8, min_width=320, elem_id="thyro-results"):
                 self._build_results()
-        with gr.Accordion("Model cards", open=False, elem_id="thyro-cards"):
+        with gr.Accordion(words("compare")["input"]["cards"], open=False, elem_id="thyro-cards"):
             for name, title in self.models.titles.items():
                 with gr.Accordion(title, open=False):
                     gr.Markdown(card(self._engine, name))
-        # First, so that this endpoint and not the page's own handler is named "compare".
-        self._connect_api()
+        # First, so that this endpoint and not the page's own handler is named "compare"; and once,
+        # for programs are served in one language.
+        if current() == DEFAULT:
+            self._connect_api()
         comparing = self._connect_comparison()
         explaining = self._connect_maps()
         self._connect_frame()
@@ -51,40 +54,51 @@ class ComparePage(Answers):
     # Layout
 
     def _build_input(self) -> None:
+        text = words("compare")["input"]
         self._image = frame_box(
-            label="Frame",
+            label=text["frame"],
             height=280,
             buttons=["fullscreen"],
-            placeholder="Drop a frame here\n- or -\nclick to upload, or paste it",
+            placeholder=text["drop"],
             elem_id="thyro-frame",
         )
         self._number = gr.Slider(
-            1, 2, value=1, step=1, label="Frame", visible=False, buttons=[], elem_id="thyro-number"
+            1,
+            2,
+            value=1,
+            step=1,
+            label=text["frame"],
+            visible=False,
+            buttons=[],
+            elem_id="thyro-number",
         )
         self._upload_message = html_block(elem_id="thyro-upload-message")
         self._mark = gr.State(())
         with gr.Column(visible=bool(self.models.need_mark), elem_id="thyro-mark"):
             self._sketch = html_block(self._drawn(None, ())[1])
-            self._unmark = gr.Button("Clear mark", size="sm", visible=False, elem_id="thyro-unmark")
+            self._unmark = gr.Button(
+                text["unmark"], size="sm", visible=False, elem_id="thyro-unmark"
+            )
         html_block(render("privacy"))
         self._chosen = gr.CheckboxGroup(
-            label="Models",
+            label=text["models"],
             choices=[(title, name) for name, title in self.models.titles.items()],
             value=self.models.ticked,
             elem_id="thyro-models",
         )
         with gr.Row():
             self._compare = gr.Button(
-                "Compare", variant="primary", min_width=140, elem_id="thyro-compare"
+                text["compare"], variant="primary", min_width=140, elem_id="thyro-compare"
             )
-            self._reset = gr.Button("Reset", min_width=100, elem_id="thyro-reset")
+            self._reset = gr.Button(text["reset"], min_width=100, elem_id="thyro-reset")
         self._message = html_block(self.models.message(), elem_id="thyro-message")
         self._gallery = html_block(
-            gallery(list(self._examples.values())), js_on_load=scripts.ON_EXAMPLE
+            gallery(list(self._examples.values()), pages.path("present", current())),
+            js_on_load=scripts.ON_EXAMPLE,
         )
         self._wanted = gr.Textbox(visible="hidden")
         self._asked = html_block(js_on_load=scripts.ON_ASK, elem_classes="thyro-unseen")
-        for script in (scripts.PASTE_ANYWHERE, scripts.TAKE_ANY_FILE, scripts.PLACE_IN_QUEUE):
+        for script in (scripts.PASTE_ANYWHERE, scripts.TAKE_ANY_FILE, scripts.place_in_queue()):
             html_block(js_on_load=script, elem_classes="thyro-unseen")
 
     def _build_results(self) -> None:
@@ -125,7 +139,7 @@ class ComparePage(Answers):
     def _connect_comparison(self) -> gr.events.Dependency:
         """Compare when asked, by the button or by a frame that has come; answer at once."""
         self._compare.click(fn=None, js=scripts.ASK)
-        self._asked.select(fn=None, outputs=self._message, js=scripts.COMPARING)
+        self._asked.select(fn=None, outputs=self._message, js=scripts.comparing())
         comparing = self._asked.select(
             self.compare,
             [self._image, self._chosen, self._mark],
@@ -153,7 +167,7 @@ class ComparePage(Answers):
         turned = [self._image, self._upload_message, *self._marked]
         framed = [self._image, self._upload_message, self._number, *self._marked]
         for come in (self._image.upload, self._gallery.select):
-            come(fn=None, outputs=self._message, js=scripts.COMPARING)
+            come(fn=None, outputs=self._message, js=scripts.comparing())
         uploaded = self._image.upload(
             self.accept,
             self._image,
@@ -214,7 +228,7 @@ class ComparePage(Answers):
                 fn=None,
                 inputs=[self._image, self._chosen, self._sketch, self._about],
                 outputs=self._stale,
-                js=scripts.MARK_STALE,
+                js=scripts.mark_stale(),
             )
 
     def _connect_emptying(self, running: list[dict[str, Any]]) -> None:
@@ -294,9 +308,9 @@ class ComparePage(Answers):
         number = gr.Number(1, label="Frame", precision=0, minimum=1, visible=False)
         asked = [self._image, self._chosen, number]
         box = gr.JSON(label="box", value=[], visible=False)
-        for handler, inputs, label, name, description in (
-            (self.scores, asked, "Comparison", "compare", DESCRIPTION),
-            (self.maps, [*asked, box], "Heatmaps", "maps", map_answers.DESCRIPTION),
+        for handler, inputs, label, name in (
+            (self.scores, asked, "Comparison", "compare"),
+            (self.maps, [*asked, box], "Heatmaps", "maps"),
         ):
             gr.on(
                 triggers=[],
@@ -304,6 +318,6 @@ class ComparePage(Answers):
                 inputs=inputs,
                 outputs=gr.JSON(label=label, visible=False),
                 api_name=name,
-                api_description=description,
+                api_description=api(name),
                 **NETWORKS,
             )

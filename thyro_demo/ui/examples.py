@@ -17,6 +17,7 @@ from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import ThyroError
 from thyro_demo.ui.html import render
 from thyro_demo.ui.pictures import THUMBNAIL, thumbnail
+from thyro_demo.ui.sentences import said
 
 FETCHED = Path(__file__).resolve().parents[2] / "data" / "p1"
 """Where ``python -m thyro_demo data fetch p1`` puts the real frames."""
@@ -33,7 +34,7 @@ class Example:
     name : str
         Unique among the examples.
     caption : str
-        A few words under the thumbnail.
+        A few words under the thumbnail, in English as the next; pages write what they have `said`.
     truth : str
         One sentence on what is known of the frame, shown beside the scores so that a
         reader sees which heads are wrong.
@@ -60,6 +61,11 @@ class Example:
     label: str = ""
     spacing_mm: float | None = None
     size_mm: float | None = None
+
+    @functools.cached_property
+    def thumbnail(self) -> str:
+        """A small picture of the frame as a data address: several pages show it."""
+        return thumbnail(self.read())
 
 
 def collect(fetched: Path = FETCHED) -> list[Example]:
@@ -88,13 +94,26 @@ def draw_chart() -> np.ndarray:
     return np.where(rows[..., np.newaxis] < 240, bars, board).astype(np.uint8)
 
 
-def gallery(examples: Sequence[Example]) -> str:
-    """Write the examples as a row of buttons, named for the page and for ``?case=…`` addresses."""
+def gallery(examples: Sequence[Example], present: str = "present") -> str:
+    """Write the examples as a row of buttons, named for the page and for ``?case=…`` addresses.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Frames on offer.
+    present : str, optional
+        Where they are presented to a class: the address of that page, beside this one's.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return render(
         "examples",
+        present=present,
         examples=examples,
         slug=slug,
-        thumbnail=thumbnail,
         caption=_breakable,
         width=THUMBNAIL[0],
         height=THUMBNAIL[1],
@@ -171,5 +190,5 @@ def _is_whole(path: str) -> bool:
 
 
 def _breakable(caption: str) -> str:
-    """Let words that are wider than a thumbnail break where they should."""
-    return caption.replace("calcification", "calci\N{SOFT HYPHEN}fication")
+    """Write a caption; words that are wider than a thumbnail may break where they should."""
+    return said(caption).replace("calcification", "calci\N{SOFT HYPHEN}fication")

@@ -11,8 +11,11 @@ from matplotlib.figure import Figure, SubFigure
 
 from thyro_demo.engine import NOTICE, Comparison, Prediction
 from thyro_demo.explain.overlay import overlay
+from thyro_demo.ui.catalogue import figure as written
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.pictures import blank
 from thyro_demo.ui.results import wording
+from thyro_demo.ui.sentences import said
 
 _ABOVE, _BELOW, _INK = "#b4530a", "#0f6b74", "#16232b"
 _WIDTH = 12.0
@@ -42,7 +45,7 @@ def compose(
     _write_head(head, comparison)
     _draw_pictures(body.subplots(rows, columns, squeeze=False).ravel(), pictures)
     _draw_scores(bars.subplots(), comparison.predictions, titles)
-    foot.text(0.01, 0.5, NOTICE, fontsize=9, color=_INK, va="center")
+    foot.text(0.01, 0.5, said(NOTICE), fontsize=9, color=_INK, va="center")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", facecolor="white")
     return stream.getvalue()
@@ -55,10 +58,11 @@ def _pictures(
     opacity: float,
     colormap: str,
 ) -> list[tuple[str, np.ndarray]]:
-    return [("Frame", comparison.frame)] + [
+    text = words("compare")["figure"]
+    return [(text["frame"], comparison.frame)] + [
         (
             f"{titles[shown.model]} · {wording(shown).head} · {wording(shown).score}"
-            + (" · no evidence" if blank(shown.heatmap) else ""),
+            + (f" · {text['empty']}" if blank(shown.heatmap) else ""),
             overlay(comparison.frame, shown.heatmap, opacity, colormap),
         )
         for shown in maps
@@ -67,8 +71,9 @@ def _pictures(
 
 
 def _write_head(head: SubFigure, comparison: Comparison) -> None:
-    head.text(0.01, 0.75, "ThyroDemo · comparison", fontsize=15, weight="bold", color=_INK)
-    lines = "\n".join([*comparison.notices, comparison.agreement])
+    title = words("compare")["figure"]["title"]
+    head.text(0.01, 0.75, title, fontsize=15, weight="bold", color=_INK)
+    lines = "\n".join(said(line) for line in [*comparison.notices, comparison.agreement])
     head.text(0.01, 0.35, lines, fontsize=9.5, color=_INK, va="center", wrap=True)
 
 
@@ -89,16 +94,17 @@ def _draw_scores(axes: Axes, predictions: Sequence[Prediction], titles: Mapping[
     axes.vlines(
         [shown.threshold for shown in predictions], lines - 0.4, lines + 0.4, _INK, linewidth=2
     )
-    words = [wording(shown) for shown in predictions]
-    for line, each in enumerate(words):
+    rounded = [wording(shown) for shown in predictions]
+    for line, each in enumerate(rounded):
         axes.text(1.01, line, f"{each.score}  {each.side}", fontsize=8.5, va="center")
     names = [
         f"{titles[shown.model]} · {each.head}"
-        for shown, each in zip(predictions, words, strict=True)
+        for shown, each in zip(predictions, rounded, strict=True)
     ]
     axes.set_yticks(lines, names, fontsize=8.5)
     axes.set_xlim(0, 1)
     axes.invert_yaxis()
-    axes.set_xlabel("model score (the upright mark is the threshold)", fontsize=8.5)
+    axes.xaxis.set_major_formatter(lambda at, _: written(f"{at:.1f}"))
+    axes.set_xlabel(words("compare")["figure"]["axis"], fontsize=8.5)
     axes.tick_params(axis="x", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

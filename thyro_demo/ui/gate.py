@@ -13,11 +13,14 @@ from gradio.state_holder import SessionState
 from gradio.utils import colab_check, get_space, ipython_check
 from starlette.middleware import Middleware
 
+from thyro_demo.ui import pages
+from thyro_demo.ui.catalogue import DEFAULT, language
 from thyro_demo.ui.guard import Guard
 from thyro_demo.ui.jobs import Jobs
 from thyro_demo.ui.limits import Limits
 from thyro_demo.ui.place import Place
 from thyro_demo.ui.preview import Preview
+from thyro_demo.ui.sentences import said
 from thyro_demo.ui.uploads import private_folder
 
 NOT_AN_UPLOAD = (
@@ -48,6 +51,16 @@ class GatedBlocks(gr.Blocks):
         first = [guard, preview, *settings.get("middleware", [])]
         return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
 
+    def begin(self, page: pages.Page) -> None:
+        """Let what is laid out from now on be of a page: `route`, but within the one context.
+
+        At the end of each context Gradio builds its server anew, which takes longer than a page.
+        """
+        self.current_page = page.path
+        if page.path:
+            # The navigation is ours, in the masthead.
+            self.pages.append((page.path, page.name, False))
+
     def place(self) -> Place:
         """Describe where the app is at this moment: a public link may come later."""
         return Place(
@@ -59,6 +72,13 @@ class GatedBlocks(gr.Blocks):
             server=str(getattr(self, "server_name", "")).strip("[]"),
             port=int(getattr(self, "server_port", 0)),
         )
+
+    async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> Any:
+        """Answer in the language of the page that asks; threads and generators take it along."""
+        asked = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        page = pages.at(asked.page)
+        with language(DEFAULT if page is None else page.language):
+            return await super().process_api(block_fn, *args, **kwargs)
 
     async def preprocess_data(
         self,
@@ -85,7 +105,7 @@ def _check_paths(value: Any, folder: Path) -> None:
     """Refuse a value that names, at any depth, a path outside a folder."""
     if isinstance(value, dict):
         if "path" in value and not _leads_into(folder, value["path"]):
-            raise gr.Error(NOT_AN_UPLOAD, print_exception=False)
+            raise gr.Error(said(NOT_AN_UPLOAD), print_exception=False)
         value = list(value.values())
     if isinstance(value, list | tuple):
         for part in value:

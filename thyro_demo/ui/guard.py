@@ -10,15 +10,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from thyro_demo.ui.catalogue import language
 from thyro_demo.ui.jobs import Jobs
 from thyro_demo.ui.limits import SESSION_LENGTH, Limits, Refused
 from thyro_demo.ui.place import Place
+from thyro_demo.ui.redirects import elsewhere, of_page_before
+from thyro_demo.ui.sentences import said
 from thyro_demo.ui.uploads import private_folder
 
 OF_ANOTHER_SITE = (
@@ -150,7 +153,8 @@ class Guard:
             return
         visit = _Visit(scope, Headers(scope=scope), path_of(scope), self._place())
         send = functools.partial(_add_headers, visit, send)
-        if to := _elsewhere(visit):
+        query = scope.get("query_string", b"").decode("latin-1")
+        if visit.reads and (to := elsewhere(visit.path, query, visit.headers, visit.place)):
             await RedirectResponse(to)(scope, receive, send)
             return
         try:
@@ -303,18 +307,6 @@ def path_of(scope: Scope) -> str:
     return path.removeprefix(root) if f"{path}/".startswith(f"{root}/") else path
 
 
-def _elsewhere(visit: _Visit) -> str:
-    """Return where a page is that is asked for in another way; "" where nothing is."""
-    query = visit.scope.get("query_string", b"").decode("latin-1")
-    page = visit.path.removesuffix("/")
-    # Relative to what was asked for, so that it holds below a proxy's path as well.
-    if visit.reads and page != visit.path and page in visit.place.pages:
-        return f"..{page}{'?' if query else ''}{query}"
-    if visit.reads and visit.path == "/" and parse_qs(query).get("present") == ["1"]:
-        return "./present"
-    return ""
-
-
 def _check_route(visit: _Visit) -> None:
     if visit.reads and visit.path in ("", "/", *visit.place.pages):
         return
@@ -417,9 +409,11 @@ async def _drain(visit: _Visit, receive: Receive) -> None:
 
 def _answer(visit: _Visit, refusal: Refused) -> Response:
     """Write a refusal in the form that its reader shows: the page reads jobs as JSON."""
+    with language(of_page_before(visit.headers)):
+        sentence = said(refusal.sentence)
     if visit.path == _JOIN:
-        return JSONResponse({"detail": refusal.sentence}, refusal.status, refusal.headers)
-    return PlainTextResponse(refusal.sentence, refusal.status, refusal.headers)
+        return JSONResponse({"detail": sentence}, refusal.status, refusal.headers)
+    return PlainTextResponse(sentence, refusal.status, refusal.headers)
 
 
 def _too_slow(visit: _Visit, limit: float) -> Refused:

@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from thyro_demo.ui.terms import TERMS
+from thyro_demo.ui.catalogue import current, words
+from thyro_demo.ui.sentences import said
 
 DEFECT = "The app itself failed, which is no fault of the frame; its log says where."
 """What is said where a defect of ours ends an answer."""
@@ -20,7 +21,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     undefined=StrictUndefined,
 )
-_TEMPLATES.globals["terms"] = TERMS
+_TEMPLATES.globals |= {"words": words, "said": said, "language": current}
 
 
 def render(template: str, **values: Any) -> str:

@@ -12,22 +12,13 @@ import numpy as np
 from thyro_demo.engine import NOTICE, Comparison, Engine
 from thyro_demo.errors import ThyroError
 from thyro_demo.ui import marks, outlines
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.frame_box import loaded
 from thyro_demo.ui.html import DEFECT, message
 from thyro_demo.ui.offered import OfferedModels
 from thyro_demo.ui.pictures import LONGEST_SIDE, map_address
 from thyro_demo.ui.shown import Shown
-
-DESCRIPTION = (
-    "Draw the heatmaps of all heads of some models on one image. image: a file of up to 20 MB. "
-    "models: names, as the choices of the page have them. frame: which frame of a file with "
-    "several, from 1; may be left out. box: left, top, right and bottom as shares of the frame's "
-    "sides, 0 to 1, by which the heatmaps are measured instead of by a nodule; may be left out. "
-    "Returns each heatmap as the data address of a grey picture, with its score and its share on "
-    "box or nodule. For teaching and research only; a model score is not a diagnosis."
-)
-"""What the API page writes about the heatmaps."""
 
 AS_SHOWN = ("youden", LONGEST_SIDE)
 """The operating point of the page, and the longest side of its maps."""
@@ -83,7 +74,7 @@ class MapAnswers:
                 frame = loaded(shown.path)
                 roi = shown.comparison.roi
             for number, one in enumerate(missing, 1):
-                note = f"Drawing heatmap {number} of {len(missing)} …"
+                note = words("compare")["busy"]["heatmap"].format(number=number, count=len(missing))
                 yield gr.skip(), message(note, "busy"), gr.skip()
                 drawn = self._engine.explain(frame, one.model, one.head, roi, *AS_SHOWN)
                 shown = shown.with_heatmap(drawn)
@@ -124,7 +115,7 @@ class MapAnswers:
     def maps(
         self, image: str | None, models: list[str], frame: int = 1, box: Any = None
     ) -> dict[str, Any]:
-        """Draw the heatmaps of all heads, for programs: what `DESCRIPTION` promises.
+        """Draw the heatmaps of all heads, for programs: what ``texts/api.yaml`` promises.
 
         Parameters
         ----------

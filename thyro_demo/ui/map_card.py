@@ -8,6 +8,7 @@ import gradio as gr
 
 from thyro_demo.explain.overlay import COLOUR_SCALES
 from thyro_demo.ui import scripts
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.html import html_block, render
 
 OPACITY = 0.7
@@ -19,6 +20,7 @@ class MapCard:
     """Components of the card, laid out inside the current ``gr.Blocks``."""
 
     def __init__(self) -> None:
+        text = words("compare")["maps"]
         with gr.Column(visible=False, elem_id="thyro-map-card") as self.column:
             html_block(render("legend"))
             with gr.Row():
@@ -27,7 +29,7 @@ class MapCard:
                     1,
                     OPACITY,
                     step=0.05,
-                    label="Opacity",
+                    label=text["opacity"],
                     buttons=[],
                     min_width=240,
                     elem_id="thyro-opacity",
@@ -35,27 +37,23 @@ class MapCard:
                 self.scale = gr.Dropdown(
                     list(COLOUR_SCALES),
                     value=COLOUR_SCALES[0],
-                    label="Colour scale",
+                    label=text["scale"],
                     filterable=False,
                     min_width=140,
                     elem_id="thyro-scale",
                 )
             self.maps = html_block(elem_id="thyro-maps")
             self.heads = gr.CheckboxGroup(
-                label="Also show the heatmaps of",
-                info="Computed when asked for: each head looks with its own eyes.",
+                label=text["heads"],
+                info=text["heads_info"],
                 elem_id="thyro-heads",
             )
-            self.grid = gr.Checkbox(
-                label="All heads of all models, small, in one grid", elem_id="thyro-grid"
-            )
+            self.grid = gr.Checkbox(label=text["grid"], elem_id="thyro-grid")
             self.message = html_block(elem_id="thyro-map-message")
             self.region = html_block(render("region"), js_on_load=_REGION, elem_id="thyro-region")
             with gr.Row():
-                self.png = gr.Button("Download PNG", size="sm", min_width=130, elem_id="thyro-png")
-                self.json = gr.Button(
-                    "Download JSON", size="sm", min_width=130, elem_id="thyro-json"
-                )
+                self.png = gr.Button(text["png"], size="sm", min_width=130, elem_id="thyro-png")
+                self.json = gr.Button(text["json"], size="sm", min_width=130, elem_id="thyro-json")
 
         # Apart from the card, which shows all that it holds when it is shown itself.
         self.box = gr.JSON(visible="hidden")

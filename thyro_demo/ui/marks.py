@@ -13,6 +13,7 @@ import numpy as np
 from thyro_demo.data.roi import NODULE_MARGIN, widen
 from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import ThyroError
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.html import render
 from thyro_demo.ui.pictures import frame_address
 
@@ -87,17 +88,12 @@ def sketch(
     str
         HTML.
     """
+    text = words("compare")["mark"]
     if frame is None or not mark:
-        sentence = (
-            f"For {models}, mark the nodule: click two opposite corners of a box around it, "
-            "on the frame."
-        )
+        sentence = text["asked"].format(models=models)
         return render("mark", sentence=sentence, mark=())
     box = region(mark)
-    if box is None:
-        sentence = "One corner is set: click the opposite one."
-    else:
-        sentence = f"Nodule marked: {models}, if ticked, will see it with a margin (dashed)."
+    sentence = text["corner"] if box is None else text["marked"].format(models=models)
     width, height = frame.shape[1::-1] if size is None else size
     return render(
         "mark",

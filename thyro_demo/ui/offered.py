@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from thyro_demo.bundle.manifest import KINDS
 from thyro_demo.engine import Engine
 from thyro_demo.errors import ThyroError
+from thyro_demo.ui.catalogue import joined
 from thyro_demo.ui.html import message
+from thyro_demo.ui.sentences import said
 
 NO_BUNDLE = (
     "A comparison needs at least one bundle; train one, or start the app with --weights FOLDER. "
@@ -16,6 +18,7 @@ NO_BUNDLE = (
 )
 
 _NO_CARD = "A model card must be a text in UTF-8 that can be read. Received: another file."
+_WITHOUT_CARD = "This bundle came without a model card."
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class OfferedModels:
     @property
     def marked_titles(self) -> str:
         """Display names of the models that read a marked nodule, joined for a sentence."""
-        return " and ".join(self.titles[name] for name in self.need_mark)
+        return joined([self.titles[name] for name in self.need_mark])
 
     def message(self) -> str:
         """Write what keeps a bundle, or all of them, from being offered."""
@@ -70,6 +73,6 @@ def card(engine: Engine, name: str) -> str:
     try:
         text = engine.card(name)
     except (OSError, UnicodeDecodeError):
-        return _NO_CARD
+        return said(_NO_CARD)
     body = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    return body or "This bundle came without a model card."
+    return body or said(_WITHOUT_CARD)

@@ -13,19 +13,21 @@ from thyro_demo.data import scan_area
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Comparison
 from thyro_demo.explain.localisation import centred_gaussian, energy
+from thyro_demo.ui.catalogue import percent, words
 from thyro_demo.ui.pictures import blank, encoded
+from thyro_demo.ui.sentences import said
 
 DRAWN = 0.5
 """From which value on a nodule map says "nodule"."""
 
 KNOWN = "the nodule"
-"""What a mask is of that came with its frame."""
+"""What a mask is of that came with its frame; in English as the next, for programs read it, too."""
 
 BY_READER = "the box that you drew"
 """What a mask is of that a reader drew over the heatmaps."""
 
 _OWN = "the nodule that this network draws"
-_SHORT = {BY_READER: "your box", _OWN: "its own outline"}
+_SHORT = {BY_READER: "own_box", _OWN: "own_outline"}
 
 WHITE, GREEN, YELLOW = (255, 255, 255, 230), (110, 235, 131, 255), (255, 209, 102, 255)
 
@@ -66,15 +68,16 @@ class Share(NamedTuple):
     @property
     def sentence(self) -> str:
         """Both shares in words."""
-        return (
-            f"{self.part:.0%} of this map is on {self.what}; a blob in the middle: "
-            f"{self.blind:.0%}."
+        return words("compare")["maps"]["share"].format(
+            part=percent(self.part), what=said(self.what), blind=percent(self.blind)
         )
 
     @property
     def short(self) -> str:
         """The share of the map alone, for a caption."""
-        return f"{self.part:.0%} on {_SHORT.get(self.what, self.what)}"
+        text = words("compare")["maps"]
+        what = text[_SHORT[self.what]] if self.what in _SHORT else said(self.what)
+        return text["share_short"].format(part=percent(self.part), what=what)
 
 
 def known(mask: np.ndarray | None, roi: Box | None, shape: tuple[int, int]) -> Nodule | None:

@@ -7,6 +7,8 @@ const words = texts.words;
 const find = (name) => root.querySelector(`[data-${name}]`);
 const all = (name) => [...root.querySelectorAll(`[data-${name}]`)];
 const filled = (text, value) => text.replace('{}', value);
+const decimal = (number) => String(number).replace('.', setup.decimal);
+const percent = (share) => filled(words.percent, Math.round(100 * share));
 
 const make = (name, options = {}, ...children) => {
   const space = options.svg ? 'http://www.w3.org/2000/svg' : 'http://www.w3.org/1999/xhtml';
@@ -31,7 +33,7 @@ const label = (key, value) => {
       || texts.features.foci.none;
   }
   if (key in choices) return texts.features[key].choices[value].label;
-  if (key in numbers) return `${value} ${texts.numbers[key].unit}`.trim();
+  if (key in numbers) return `${decimal(value)} ${texts.numbers[key].unit}`.trim();
   if (key === 'marks') return value ? texts.marks.printed : texts.marks.blank;
   return titles[value] ?? value;
 };
@@ -41,10 +43,10 @@ const short = (key, value) => {
       || texts.features.foci.none;
   }
   return key in choices ? texts.features[key].choices[value].short
-    : key in numbers ? String(value) : label(key, value);
+    : key in numbers ? decimal(value) : label(key, value);
 };
 const named = (key) => (texts.features[key] ?? texts.numbers[key] ?? texts[key]).label;
-const points = (count) => `${count} ${count === 1 ? words.point : words.points}`;
+const points = (count) => `${count} ${setup.singular.split(' ').includes(String(count)) ? words.point : words.points}`;
 
 // Controls
 
@@ -189,7 +191,7 @@ const pace = () => {
   if (times.length > 12) times.shift();
   if (times.length < 4) return;
   const rate = (times.length - 1) / ((now - times[0]) / 1000);
-  find('pace').textContent = filled(words.pace, rate.toFixed(1));
+  find('pace').textContent = filled(words.pace, decimal(rate.toFixed(1)));
 };
 const scoreRow = (one) => {
   const bar = make('span', {class: 'thyro-bar', 'aria-hidden': 'true',
@@ -211,10 +213,10 @@ const show = (it) => {
   for (const one of all('level')) one.textContent = it.level || words.no_level;
   find('total').textContent = points(it.points);
   find('lead').textContent = lead(it);
-  find('chance').textContent = `${Math.round(100 * it.chance)} %`;
+  find('chance').textContent = percent(it.chance);
   for (const one of all('points')) one.textContent = `+${it.parts[one.dataset.points]}`;
   find('scores').replaceChildren(...(it.scores ?? []).map(scoreRow));
-  const deeper = it.depth_mm > it.state.depth ? [filled(words.deeper, it.depth_mm)] : [];
+  const deeper = it.depth_mm > it.state.depth ? [filled(words.deeper, decimal(it.depth_mm))] : [];
   find('notice').textContent = [...(it.notices ?? []), it.map_note, ...deeper].filter(Boolean).join(' ');
   if (kept.refused) kept.refused = '';
   else say(it.loading ? words.loading : it.state.network ? '' : words.no_network);
@@ -285,7 +287,7 @@ const strip = {
     if (!it) return;
     const scores = Object.entries(it.scores).map(([name, one]) => `${titles[name]} ${one.text}`);
     find('strip-read').textContent = `${label(this.key, value)}: ${scores.join(', ')}; `
-      + `${points(it.points)}, ${texts.terms.chance.label} ${Math.round(100 * it.chance)} %`;
+      + `${points(it.points)}, ${texts.terms.chance.label} ${percent(it.chance)}`;
   },
 };
 const marker = (at, x, y) => {
@@ -358,7 +360,7 @@ const table = (key, values, got, name) => {
   const rows = values.map((value) => {
     const it = got.get(name(value));
     const scores = Object.keys(titles).map((model) => it?.scores[model]?.text ?? '…');
-    const cells = [...scores, it ? `${Math.round(100 * it.chance)} %` : '…'];
+    const cells = [...scores, it ? percent(it.chance) : '…'];
     return make('tr', {}, make('th', {scope: 'row'}, label(key, value)),
       ...cells.map((cell) => make('td', {}, cell)));
   });

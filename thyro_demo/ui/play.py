@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import yaml
 
 from thyro_demo.engine import Engine
-from thyro_demo.ui import play_answers, play_state
+from thyro_demo.ui import play_state
+from thyro_demo.ui.catalogue import DEFAULT, api, current, words
 from thyro_demo.ui.compare import NETWORKS
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.limits import LIVE
 from thyro_demo.ui.play_answers import PlayAnswers
 from thyro_demo.ui.warmup import WarmUp
 
-_TEXTS = Path(__file__).with_name("texts") / "play.yaml"
 _SCRIPT = Path(__file__).with_name("play.js")
 
 _ASKED: dict[str, Any] = {
@@ -27,12 +25,6 @@ _ASKED: dict[str, Any] = {
     "api_visibility": "private",
     **NETWORKS,
 }
-
-
-@functools.cache
-def texts() -> dict[str, Any]:
-    """Read all that the page writes."""
-    return yaml.safe_load(_TEXTS.read_text(encoding="utf-8"))
 
 
 class PlayPage(PlayAnswers):
@@ -48,7 +40,7 @@ class PlayPage(PlayAnswers):
         asked = html_block(
             render(
                 "play",
-                texts=texts(),
+                texts=words("play"),
                 networks=self._titles,
                 numbers=play_state.NUMBERS,
                 setup=json.dumps(self._setup()),
@@ -72,7 +64,9 @@ class PlayPage(PlayAnswers):
             )
             live.success(fn=None, inputs=answer, js="(it) => window.thyroPlay.answered(it)")
             live.failure(fn=None, js="() => window.thyroPlay.failed()")
-        self._connect_api()
+        # Once, for programs are served in one language.
+        if current() == DEFAULT:
+            self._connect_api()
 
     def _setup(self) -> dict[str, Any]:
         """Collect what the script has to know."""
@@ -83,14 +77,16 @@ class PlayPage(PlayAnswers):
             "numbers": {key: span._asdict() for key, span in play_state.NUMBERS.items()},
             "titles": {name: self.models.titles[name] for name in self.models.ticked},
             "networks": self.networks,
-            "texts": texts(),
+            "texts": words("play"),
+            "decimal": words("common")["decimal"],
+            "singular": words("common")["singular"],
         }
 
     def _connect_api(self) -> None:
         """Offer frames and scores to ``gradio_client`` as plain values."""
-        for handler, name, description in (
-            (self.frame_for_programs, "play", play_answers.FRAME_DESCRIPTION),
-            (self.scores_for_programs, "play_scores", play_answers.SCORES_DESCRIPTION),
+        for handler, name in (
+            (self.frame_for_programs, "play"),
+            (self.scores_for_programs, "play_scores"),
         ):
             gr.on(
                 triggers=[],
@@ -98,7 +94,7 @@ class PlayPage(PlayAnswers):
                 inputs=gr.JSON(label="state", visible=False),
                 outputs=gr.JSON(label="Phantom", visible=False),
                 api_name=name,
-                api_description=description,
+                api_description=api(name),
                 **NETWORKS,
             )
 

@@ -15,23 +15,8 @@ from thyro_demo.ui.offered import OfferedModels
 from thyro_demo.ui.pictures import blank, frame_address, map_address
 from thyro_demo.ui.play_state import State
 from thyro_demo.ui.results import NO_EVIDENCE, wording
+from thyro_demo.ui.sentences import said
 from thyro_demo.ui.warmup import WarmUp
-
-STATE_DESCRIPTION = (
-    "state: any of composition, echogenicity, shape, margin, foci (a list), size and depth in mm, "
-    "gain in dB, seed, marks and network, as in the address of the page; what is left out has the "
-    "page's first value."
-)
-FRAME_DESCRIPTION = (
-    f"Draw a phantom and score it with one network. {STATE_DESCRIPTION} Returns frame and heatmap "
-    "as data addresses, TI-RADS points and level, and the scores of the network's heads. For "
-    "teaching and research only; a phantom is a drawing and a model score is not a diagnosis."
-)
-SCORES_DESCRIPTION = (
-    f"Draw a phantom and score it with every network. {STATE_DESCRIPTION} Returns one score for "
-    "each network and ensemble, and the chance of the label “malignant” among phantoms of these "
-    "points. For teaching and research only; a model score is not a diagnosis."
-)
 
 _FIRST = ("softmax", "average")
 """The head that speaks for a model where one has to, in this order."""
@@ -81,8 +66,8 @@ class PlayAnswers:
         return answer | {
             "scores": [_score(shown) for shown in comparison.predictions],
             "map": "" if first.heatmap is None or empty else map_address(first.heatmap),
-            "map_note": NO_EVIDENCE if empty else "",
-            "notices": comparison.notices,
+            "map_note": said(NO_EVIDENCE) if empty else "",
+            "notices": [said(one) for one in comparison.notices],
             "milliseconds": round(comparison.milliseconds, 1),
         }
 
@@ -121,7 +106,7 @@ class PlayAnswers:
         return _worded(self.scores, raw)
 
     def frame_for_programs(self, state: Any) -> dict[str, Any]:
-        """Draw and score a frame, once the networks are there: what `FRAME_DESCRIPTION` promises.
+        """Draw and score a frame, once the networks are there: as ``texts/api.yaml`` promises.
 
         Parameters
         ----------
@@ -138,7 +123,7 @@ class PlayAnswers:
         return _raised(self.frame, state)
 
     def scores_for_programs(self, state: Any) -> dict[str, Any]:
-        """Score a frame with every network: what `SCORES_DESCRIPTION` promises.
+        """Score a frame with every network: what ``texts/api.yaml`` promises.
 
         Parameters
         ----------
@@ -157,7 +142,7 @@ def _worded(handler: Any, raw: Any) -> dict[str, Any]:
     try:
         return handler(raw)
     except ThyroError as error:
-        return {"refused": str(error)}
+        return {"refused": said(str(error))}
 
 
 def _raised(handler: Any, raw: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 // The page "Present": a case, then its answer, moved on by keys, a remote or taps.
 const root = element.querySelector('#thyro-present');
-const {of, words} = JSON.parse(root.dataset.setup);
+const {of, words, compare} = JSON.parse(root.dataset.setup);
 const one = (name) => root.querySelector(`[data-${name}]`);
 const button = (name) => root.querySelector(`[data-do="${name}"]`);
 const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -62,7 +62,7 @@ const showAnswer = () => {
     bare.dataset.view = 0;
     one('views').replaceChildren(bare, ...answer.views.map(chip));
     one('point').lastElementChild.textContent = answer.point;
-    one('compare').href = `./?case=${answer.slug}`;
+    one('compare').href = `./${compare}?case=${answer.slug}`;
   }
   showView();
 };

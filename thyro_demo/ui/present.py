@@ -8,9 +8,11 @@ from typing import Any
 
 import gradio as gr
 
+from thyro_demo.ui import pages
+from thyro_demo.ui.catalogue import DEFAULT, api, current, words
 from thyro_demo.ui.compare import NETWORKS
 from thyro_demo.ui.html import html_block, render
-from thyro_demo.ui.present_answers import PresentAnswers, texts
+from thyro_demo.ui.present_answers import PresentAnswers
 
 _SCRIPT = Path(__file__).with_name("present.js").read_text(encoding="utf-8")
 
@@ -26,14 +28,16 @@ class PresentPage(PresentAnswers):
 
     def build(self) -> None:
         """Lay the page out and connect its events, inside the current ``gr.Blocks``."""
-        setup = json.dumps({"of": len(self.cases), "words": texts()["words"]})
+        text = words("present")
+        compare = pages.path("compare", current())
+        setup = json.dumps({"of": len(self.cases), "words": text["words"], "compare": compare})
         page = html_block(
             render(
                 "present",
                 setup=setup,
-                words=texts()["words"],
-                keys=texts()["keys"],
-                invitation=texts()["invitation"],
+                words=text["words"],
+                keys=text["keys"],
+                invitation=text["invitation"],
             ),
             js_on_load=_SCRIPT,
             elem_id="thyro-present-page",
@@ -58,12 +62,18 @@ class PresentPage(PresentAnswers):
                     inputs=answer,
                     js=f"(it) => window.thyroPresent.{taker}(it, {failed})",
                 )
+        # Once, for programs are served in one language.
+        if current() == DEFAULT:
+            self._connect_api()
+
+    def _connect_api(self) -> None:
+        """Offer the cases to ``gradio_client`` as plain values."""
         gr.on(
             triggers=[],
             fn=self.case_for_programs,
             inputs=gr.Number(1, label="number", precision=0, visible=False),
             outputs=gr.JSON(label="Case", visible=False),
             api_name="present",
-            api_description=texts()["api"].strip(),
+            api_description=api("present"),
             **NETWORKS,
         )

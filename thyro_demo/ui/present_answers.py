@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
-import yaml
 from starlette.datastructures import Headers
 
 from thyro_demo.course.lecture import CASES, slug
 from thyro_demo.engine import NOTICE, Comparison, Engine, Prediction
 from thyro_demo.errors import ThyroError
 from thyro_demo.ui import outlines
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.invitation import invite, worded
 from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
 from thyro_demo.ui.pictures import LONGEST_SIDE, blank, frame_address, map_address
 from thyro_demo.ui.place import Place
 from thyro_demo.ui.results import NO_EVIDENCE, agrees, head_title, wording
+from thyro_demo.ui.sentences import said
 from thyro_demo.ui.shown import Shown
 from thyro_demo.ui.warmup import WarmUp
-
-_TEXTS = Path(__file__).with_name("texts") / "present.yaml"
-
-
-@functools.cache
-def texts() -> dict[str, Any]:
-    """Read all that the page writes."""
-    return yaml.safe_load(_TEXTS.read_text(encoding="utf-8"))
 
 
 class Shelf(NamedTuple):
@@ -93,7 +84,7 @@ class PresentAnswers:
         return _worded(lambda: self._answer(number))
 
     def case_for_programs(self, number: float) -> dict[str, Any]:
-        """Return what the page shows of a case, as the text "api" promises.
+        """Return what the page shows of a case, as ``texts/api.yaml`` promises.
 
         Parameters
         ----------
@@ -134,8 +125,8 @@ class PresentAnswers:
         try:
             invitation = invite(self._place(), asked.scope, headers)
         except ThyroError as error:
-            return {"address": "", "hint": str(error), "code": "", "described": ""}
-        return worded(invitation, texts()["invitation"])
+            return {"address": "", "hint": said(str(error)), "code": "", "described": ""}
+        return worded(invitation, words("present")["invitation"])
 
     def _answer(self, number: Any) -> dict[str, Any]:
         example, point = self._case(number)
@@ -148,11 +139,11 @@ class PresentAnswers:
         )
         return {
             "number": int(number),
-            "label": example.label or example.caption,
-            "known": example.truth,
-            "verdict": comparison.agreement,
-            "notices": comparison.notices,
-            "point": point,
+            "label": said(example.label or example.caption),
+            "known": said(example.truth),
+            "verdict": said(comparison.agreement),
+            "notices": [said(one) for one in comparison.notices],
+            "point": said(point),
             "scores": [self._score(one) for one in comparison.predictions],
             "slug": slug(example.name),
             **self._views(comparison, example),
@@ -185,7 +176,7 @@ class PresentAnswers:
                     "text": wording(one).score,
                     "agrees": agrees(one, example.label),
                     "map": "" if empty else map_address(one.heatmap),
-                    "caption": NO_EVIDENCE if empty else share.sentence if share else "",
+                    "caption": said(NO_EVIDENCE) if empty else share.sentence if share else "",
                     "border": "" if drawn is None else outlines.border(drawn) or "",
                 }
             )
@@ -198,4 +189,4 @@ def _worded(answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return answer()
     except ThyroError as error:
-        return {"refused": str(error)}
+        return {"refused": said(str(error))}

@@ -18,11 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thyro_demo.data import phantom
 from thyro_demo.ui import pages
+from thyro_demo.ui.catalogue import DEFAULT, LANGUAGES, language, words
 from thyro_demo.ui.guard import path_of
 from thyro_demo.ui.html import render
 from thyro_demo.ui.place import Place
-
-PURPOSE = "For teaching and research only, never a diagnosis."
 
 SIZE = 1200, 630
 """Width and height of the picture, in pixels, as the sites that show it ask for."""
@@ -30,6 +29,7 @@ SIZE = 1200, 630
 _FRAMES = ("Spongiform", "Very hypoechoic, taller than wide", "Macrocalcification with shadow")
 _GROUND, _INK, _QUIET = "#0e161a", "#e6eef1", "#9db0b9"
 
+_LANGUAGE = re.compile(rb'(?<=\s)lang="en"')
 _FOREIGN = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*')
 
 
@@ -56,8 +56,17 @@ class Preview:
             await self._app(scope, receive, send)
             return
         address = place.address(scope, Headers(scope=scope))
-        description = f"{shown.line} {PURPOSE}"
-        head = render("preview", page=shown, description=description, address=address, size=SIZE)
+        with language(shown.language):
+            posted = words("common")["posted"]
+            head = render(
+                "preview",
+                page=shown,
+                description=f"{shown.line} {posted['purpose']}",
+                address=address,
+                picture="preview.png" + ("" if shown.language == DEFAULT else f"?{shown.language}"),
+                alt=posted["described"],
+                size=SIZE,
+            )
         page = bytearray()
         start: Message = {}
 
@@ -69,6 +78,7 @@ class Preview:
             if message.get("more_body", False):
                 return
             body = _FOREIGN.sub(b"", bytes(page)).replace(b"<head>", b"<head>\n" + head.encode(), 1)
+            body = _LANGUAGE.sub(b'lang="%s"' % shown.language.encode(), body, 1)
             MutableHeaders(scope=start)["content-length"] = str(len(body))
             await send(start)
             await send({"type": "http.response.body", "body": body})
@@ -76,14 +86,21 @@ class Preview:
         await self._app(scope, receive, rewritten)
 
 
-def serve(_: Request) -> Response:
-    """Answer with the picture."""
-    return Response(draw(), media_type="image/png", headers={"Cache-Control": "max-age=86400"})
+def serve(request: Request) -> Response:
+    """Answer with the picture, in the language that the query names."""
+    code = request.url.query
+    picture = draw(code if code in LANGUAGES else DEFAULT)
+    return Response(picture, media_type="image/png", headers={"Cache-Control": "max-age=86400"})
 
 
 @functools.cache
-def draw() -> bytes:
+def draw(code: str = DEFAULT) -> bytes:
     """Draw three phantoms and the name of the app, as a PNG file.
+
+    Parameters
+    ----------
+    code : str, optional
+        Language of the words.
 
     Returns
     -------
@@ -97,8 +114,7 @@ def draw() -> bytes:
         picture.paste(frame, (gap + place * (width + gap), 72))
     write = ImageDraw.Draw(picture)
     write.text((gap, 376), "ThyroDemo", _INK, ImageFont.load_default(84))
-    lines = f"{pages.PAGES[0].line} {PURPOSE}"
-    lines = lines.replace(": compare", ":\ncompare").replace(". For", ".\nFor")
+    lines = words("common", code)["posted"]["picture"]
     write.text((gap, 484), lines, _QUIET, ImageFont.load_default(31), spacing=10)
     stream = io.BytesIO()
     picture.save(stream, "PNG")

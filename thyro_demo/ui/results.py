@@ -15,13 +15,14 @@ import numpy as np
 
 from thyro_demo.data.roi import NODULE_MARGIN
 from thyro_demo.data.scan_area import Box
-from thyro_demo.engine import HEADS, Comparison, Prediction
-from thyro_demo.evaluate.formatting import percent
+from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.explain.overlay import COLOUR_SCALES, colour_table
+from thyro_demo.ui.catalogue import figure, percent, words
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.html import render
 from thyro_demo.ui.outlines import Share
 from thyro_demo.ui.pictures import blank, frame_address, map_address, thumbnail
+from thyro_demo.ui.sentences import said
 
 _JUDGED = ("malignant", "benign")
 """Labels that a head above its threshold, or below it, agrees with."""
@@ -52,25 +53,27 @@ NO_LINES = Lines({}, None, None)
 
 
 class Wording(NamedTuple):
-    """A prediction in words and rounded figures."""
+    """A prediction in words and rounded figures; the side of the threshold also without it."""
 
     head: str
     score: str
     threshold: str
     side: str
+    short: str
 
 
 def wording(prediction: Prediction) -> Wording:
     """Name head and side of the threshold, and round score and threshold together."""
     score, threshold = prediction.rounded()
-    side = "above threshold" if prediction.positive else "below threshold"
-    return Wording(head_title(prediction.head), score, threshold, side)
+    sides = words("common")["sides"]
+    short = sides["above" if prediction.positive else "below"]
+    side = f"{short} {sides['of']}"
+    return Wording(head_title(prediction.head), figure(score), figure(threshold), side, short)
 
 
 def head_title(head: str) -> str:
     """Return the display name of a head; one that is unknown is shown by its own name."""
-    name = HEADS.get(head)
-    return head if name is None else name[0].upper() + name[1:]
+    return words("common")["heads"].get(head, head)
 
 
 def summary(
@@ -93,13 +96,16 @@ def summary(
         HTML.
     """
     longest = max((shown.milliseconds for shown in comparison.predictions), default=0.0)
-    known = [] if example is None else [example.truth]
+    text = words("compare")["summary"]
+    known = [] if example is None else [said(example.truth)]
     label = "" if example is None else example.label
     return render(
         "summary",
         comparison=comparison,
         titles=titles,
-        name="the uploaded frame" if example is None else f"“{example.caption}”",
+        name=text["upload"]
+        if example is None
+        else text["example"].format(caption=said(example.caption)),
         picture=thumbnail(comparison.frame),
         verdict=verdict(comparison, label),
         known=known + ([_marked(comparison.roi)] if comparison.roi else []),
@@ -118,12 +124,13 @@ def agrees(prediction: Prediction, label: str) -> bool | None:
 
 def verdict(comparison: Comparison, label: str) -> str:
     """Lead with one sentence: how many heads are above, and the label where it is known."""
+    agreement = said(comparison.agreement)
     if not label:
-        return comparison.agreement
-    agreement = comparison.agreement.removesuffix(".")
-    # A second semicolon would join the label to the heads that differ.
-    joint = ". The" if ";" in agreement else "; the"
-    return f"{agreement}{joint} label is {label}."
+        return agreement
+    kind = "labelled_apart" if ";" in agreement else "labelled"
+    return words("compare")["summary"][kind].format(
+        agreement=agreement.removesuffix("."), label=said(label)
+    )
 
 
 def heatmaps(
@@ -181,7 +188,7 @@ def heatmaps(
         wording=wording,
         map_address=map_address,
         blank=blank,
-        no_evidence=NO_EVIDENCE,
+        no_evidence=said(NO_EVIDENCE),
     )
 
 
@@ -197,7 +204,10 @@ def filters() -> dict[str, dict[str, str]]:
 
 
 def _marked(roi: Box) -> str:
-    return (
-        f"Marked nodule: {roi.width} × {roi.height} pixels at {roi.left}, {roi.top}; models that "
-        f"read a nodule see {percent(NODULE_MARGIN)} more on each side, others the scan area."
+    return words("compare")["summary"]["marked"].format(
+        width=roi.width,
+        height=roi.height,
+        left=roi.left,
+        top=roi.top,
+        margin=percent(NODULE_MARGIN),
     )

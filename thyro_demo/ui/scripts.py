@@ -9,6 +9,7 @@ they come (``follow``): not where the reader chose a tab meanwhile.
 
 import json
 
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.html import message
 
 _STATE = """
@@ -17,8 +18,15 @@ window.thyro ??= {
 };
 """
 
-NAME_PAGE = "document.title = '%s';"
-"""Name the page to the browser: Gradio has one title for all pages."""
+NAME_PAGE = """
+document.title = %s;
+element.querySelectorAll('[data-language]').forEach((link) => link.addEventListener('click', () => {
+  document.cookie = `thyro-language=${link.hreflang}; max-age=31536000; samesite=lax`;
+  link.search = location.search;
+}));
+"""
+"""Name the page to the browser, for Gradio has one title for all pages; and let the link to another
+language keep what the address has come to hold, and the browser the choice."""
 
 ON_EXAMPLE = (
     _STATE
@@ -133,8 +141,12 @@ document.addEventListener('thyro-compare', () => {
 });
 """
 
-COMPARING = f"() => window.thyro.quiet ? undefined : {json.dumps(message('Comparing …', 'busy'))}"
-"""Answer a touch before the server does."""
+
+def comparing() -> str:
+    """Answer a touch before the server does."""
+    note = message(words("compare")["busy"]["comparing"], "busy")
+    return f"() => window.thyro.quiet ? undefined : {json.dumps(note)}"
+
 
 EMPTYING = "() => { window.thyro.cancelled = true; return []; }"
 
@@ -152,20 +164,26 @@ NOT_COMPARED = """
 into the emptied box meanwhile is asked for again: Gradio loses what is asked for while an event of
 the same kind is being cancelled."""
 
-PLACE_IN_QUEUE = """
+_PLACE_IN_QUEUE = """
 const place = () => {
   const note = document.querySelector('#thyro-message .thyro-place');
   if (!note) return;
   // Gradio writes it into its own progress display, which the style sheet hides.
   const found = /queue: (\\d+)\\/(\\d+)/.exec(
     document.querySelector('#thyro-message .progress-text')?.textContent ?? '');
-  const words = found ? ` place ${found[1]} of ${found[2]} in the queue` : '';
+  const words = found
+    ? ` ${%s}`.replace('{place}', found[1]).replace('{all}', found[2]) : '';
   if (note.textContent !== words) note.textContent = words;
 };
 new MutationObserver(place).observe(
   document.body, {subtree: true, childList: true, characterData: true});
 """
-"""Add to the busy note how many comparisons come first, when it is known."""
+
+
+def place_in_queue() -> str:
+    """Add to the busy note how many comparisons come first, when it is known."""
+    return _PLACE_IN_QUEUE % json.dumps(words("compare")["busy"]["place"])
+
 
 PASTE_ANYWHERE = """
 if (!window.thyroPaste) {
@@ -230,17 +248,9 @@ SET_COLOUR_SCALE = """
 }
 """
 
-_STALE = {
-    "frame": "These are the results of the frame before; press Compare for the one in the box.",
-    "removed": "The frame of these results has been removed from the box.",
-    "models": "Other models are ticked than these results are of; press Compare for those.",
-    "mark": "These results are of another mark than the one on the frame; press Compare for it.",
-}
-_STALE_NOTES = {why: message(sentence, "stale") for why, sentence in _STALE.items()}
-
-MARK_STALE = (
-    f"(frame, ticked, sketch, about) => {{ const notes = {json.dumps(_STALE_NOTES)};"
-    + """
+_MARK_STALE = """
+(frame, ticked, sketch, about) => {
+  const notes = %s;
   const results = document.getElementById('thyro-results');
   const of = about ? JSON.parse(about) : null;
   const mark = /data-mark="([\\d,]*)"/.exec(sketch ?? '')?.[1] ?? '';
@@ -254,8 +264,14 @@ MARK_STALE = (
   return why ? notes[why] : '';
 }
 """
-)
-"""Mark results that are not of what is in the box, ticked and marked, whichever came last."""
+
+
+def mark_stale() -> str:
+    """Mark results that are not of what is in the box, ticked and marked, whichever came last."""
+    stale = words("compare")["stale"]
+    notes = {why: message(sentence, "stale") for why, sentence in stale.items()}
+    return _MARK_STALE % json.dumps(notes)
+
 
 ON_TAB = """
 window.thyroTab = (name) => {
