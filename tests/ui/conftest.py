@@ -222,9 +222,16 @@ def opened(browser) -> Callable[..., Iterator[Any]]:
     """Open a page; when it closes, every request it made must have stayed here."""
 
     def opened(
-        address: str, width: int, height: int, touch: bool = False, shows: str = "#thyro-compare"
+        address: str,
+        width: int,
+        height: int,
+        touch: bool = False,
+        shows: str = "#thyro-compare",
+        locale: str = "en-US",
     ) -> Iterator[Any]:
-        context = browser.new_context(viewport={"width": width, "height": height}, has_touch=touch)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=touch, locale=locale
+        )
         asked: list[str] = []
         broken: list[str] = []
         missed: list[str] = []

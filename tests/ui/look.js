@@ -67,7 +67,7 @@
       return [...faults];
     },
     targets: (least) => [...document.querySelectorAll(
-      'button, summary, select, nav a, input:not([type=file]), [role=button], [role=option]')]
+      'button, summary, select, nav a, .thyro-language, input:not([type=file]), [role=button], [role=option]')]
       .map((one) => (one.matches('input') && one.closest('label')) || one)
       .filter((one) => shown(one) && !one.disabled)
       .map((one) => [one, one.getBoundingClientRect()])

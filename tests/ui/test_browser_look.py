@@ -79,6 +79,31 @@ def test_every_text_stands_out_from_its_ground_in_every_state(page, scheme):
     assert {state: texts for state, texts in found.items() if texts} == {}
 
 
+def test_a_longer_language_fits_as_well(opened, served_every_kind):
+    for page in opened(f"{served_every_kind[0]}fr", 1280, 900, locale="fr-FR"):
+        page.locator("[data-example]").nth(1).click()
+        playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
+        playwright.expect(page.locator(".thyro-busy")).to_have_count(0)
+        page.locator("#thyro-poke label").first.click()
+        playwright.expect(page.locator("#thyro-poked .thyro-verdict")).to_be_visible()
+        check_widths(page)
+        for path, shows in (("fr-play", "#thyro-play"), ("fr-clinic", "[data-tables]"),
+                            ("fr-present", "[data-question]")):  # fmt: skip
+            page.goto(f"{served_every_kind[0]}{path}")
+            page.wait_for_selector(shows)
+            check_widths(page)
+
+
+def check_widths(page) -> None:
+    for width in (1280, 768, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function("(width) => window.innerWidth === width", arg=width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for kind in ("beyond", "broken"):
+            assert faults(page, kind) == []
+        assert faults(page, "targets", 44) == []
+
+
 def test_the_measures_find_what_they_look_for(page):
     """Else a page without text would pass them all."""
     assert len(faults(page, "contrast", 30)) > 40

@@ -17,6 +17,7 @@ from thyro_demo.errors import ImageError
 from thyro_demo.ui import clinic_answers as answers
 from thyro_demo.ui import clinic_tables as tables
 from thyro_demo.ui import clinic_texts as texts
+from thyro_demo.ui.catalogue import api
 from thyro_demo.ui.clinic import ClinicPage
 from thyro_demo.ui.warmup import WarmUp
 
@@ -265,11 +266,11 @@ def test_without_a_frame_or_a_bundle_the_clinic_says_what_is_missing(page, examp
 
 def sentences() -> list[str]:
     found = [
-        *texts.TEXTS.values(),
+        *texts.texts().values(),
         texts.caption(),
-        *texts.API.values(),
+        *map(api, ("clinic", "tirads")),
     ]
-    found += [words for term in texts.TERMS.values() for words in term.values()]
+    found += [words for term in texts.terms().values() for words in term.values()]
     found += [texts.schedule(points) for points in range(tables.MOST_POINTS + 1)]
     for points in range(tables.MOST_POINTS + 1):
         for side in (True, False):
@@ -293,14 +294,14 @@ def test_every_text_is_shown_somewhere():
     folder = Path(texts.__file__).parent
     files = [*folder.glob("clinic*.[jp]*"), folder / "templates" / "clinic.html"]
     code = "".join(path.read_text(encoding="utf-8") for path in files)
-    chosen = {"phantom", "real", "typed"} | {name for name in texts.TEXTS if "measured_" in name}
-    for name in set(texts.TEXTS) - chosen:
-        assert re.search(rf"text\.{name}\b|TEXTS\[\"{name}\"\]|'{name}'", code), name
+    chosen = {"phantom", "real", "typed"} | {name for name in texts.texts() if "measured_" in name}
+    for name in set(texts.texts()) - chosen:
+        assert re.search(rf"text\.{name}\b|text(s\(\))?\[\"{name}\"\]|'{name}'", code), name
 
 
 def test_every_term_and_feature_of_the_page_explains_itself(page):
     html = render_page(page)
-    for name in texts.TERMS:
+    for name in texts.terms():
         assert f'data-term="{name}"' in html
         assert f'id="thyro-term-{name}" hidden' in html
     for table in (*tables.FEATURES.values(), tirads.FOCI):

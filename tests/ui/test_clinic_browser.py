@@ -100,7 +100,7 @@ def test_from_a_phantom_by_calipers_and_features_to_the_result_and_back(page):
     drawn = phantom.example("Very hypoechoic, taller than wide")
     choose_phantom(page)
     assert one(page, "spacing").input_value() == f"{drawn.spacing_mm:.4f}".rstrip("0")
-    expect(one(page, "readout")).to_have_text(texts.TEXTS["drag"])
+    expect(one(page, "readout")).to_have_text(texts.texts()["drag"])
     assert one(page, "size").input_value() == ""
 
     rows = np.flatnonzero(drawn.mask.any(axis=1))
@@ -125,7 +125,7 @@ def test_from_a_phantom_by_calipers_and_features_to_the_result_and_back(page):
     expect(one(page, "verdict")).to_have_text(verdict["verdict"])
     expect(one(page, "rule")).to_have_text(verdict["rule"]["sentence"])
 
-    page.locator("summary", has_text=texts.TEXTS["known"]).click()
+    page.locator("summary", has_text=texts.texts()["known"]).click()
     expect(one(page, "known")).to_contain_text(f"as drawn: {drawn.size_mm:g} mm")
 
     page.locator("[data-reset]").click()
@@ -176,7 +176,7 @@ def test_what_is_no_size_is_answered_in_one_sentence_and_judges_nothing(page, ty
     expect(one(page, "size-note")).to_have_text(str(refusal.value))
     expect(one(page, "advice")).to_have_text(texts.schedule(5))
     one(page, "size").fill("12,5")
-    expect(one(page, "size-note")).to_have_text(texts.TEXTS["typed"])
+    expect(one(page, "size-note")).to_have_text(texts.texts()["typed"])
     expect(one(page, "advice")).to_have_text(tirads.recommendation(5, 12.5).sentence)
 
 
@@ -233,8 +233,8 @@ def test_a_frame_unlike_all_others_leads_with_that_sentence_and_is_not_judged(pa
     notice = page.locator("[data-notices] .thyro-notice")
     expect(notice).to_contain_text("unlike the training images")
     assert notice.bounding_box()["y"] < one(page, "score").bounding_box()["y"]
-    expect(one(page, "rule")).to_have_text(texts.TEXTS["unreliable"])
-    expect(one(page, "verdict")).to_have_text(texts.TEXTS["not_compared"])
+    expect(one(page, "rule")).to_have_text(texts.texts()["unreliable"])
+    expect(one(page, "verdict")).to_have_text(texts.texts()["not_compared"])
 
 
 def test_another_model_scores_the_frame_again(page):
@@ -265,14 +265,14 @@ def test_a_term_explains_itself_on_hover_tap_and_key(page):
         term.tap()
     else:
         term.hover()
-    expect(tip).to_have_text(texts.TERMS["composition"]["meaning"])
+    expect(tip).to_have_text(texts.terms()["composition"]["meaning"])
     box = tip.bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= page.viewport_size["width"]
     page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
     page.locator("[data-term=fna]").focus()
-    expect(tip).to_have_text(texts.TERMS["fna"]["meaning"])
+    expect(tip).to_have_text(texts.terms()["fna"]["meaning"])
 
 
 def test_the_browser_counts_and_judges_as_the_server_does(page):
@@ -338,15 +338,15 @@ def test_a_request_that_is_not_accepted_is_reported_and_can_be_made_again(page):
     full = {"status": 429, "json": {"detail": "The queue must have room. Received: none."}}
     page.route("**/queue/join*", lambda route: route.fulfill(**full))
     page.locator("[data-phantom]").first.click()
-    expect(one(page, "frame-message")).to_have_text(texts.TEXTS["not_uploaded"])
+    expect(one(page, "frame-message")).to_have_text(texts.texts()["not_uploaded"])
     expect(page.locator(".thyro-busy")).to_have_count(0)
     page.unroute("**/queue/join*")
     choose_phantom(page, 0)
     page.route("**/queue/join*", lambda route: route.fulfill(**full))
     one(page, "model").select_option("vgg16")
-    expect(one(page, "notices")).to_contain_text(texts.TEXTS["not_scored"])
+    expect(one(page, "notices")).to_contain_text(texts.texts()["not_scored"])
     expect(one(page, "score")).to_have_text("–")
     page.unroute("**/queue/join*")
-    page.get_by_role("button", name=texts.TEXTS["again"]).click()
+    page.get_by_role("button", name=texts.texts()["again"]).click()
     scored(page)
     expect(one(page, "head")).to_have_text("VGG-16 · SVM")

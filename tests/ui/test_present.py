@@ -11,10 +11,11 @@ from starlette.datastructures import Headers
 from thyro_demo.course.lecture import CASES
 from thyro_demo.errors import ThyroError
 from thyro_demo.ui import invitation
+from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.examples import collect
 from thyro_demo.ui.invitation import invite
 from thyro_demo.ui.place import Place
-from thyro_demo.ui.present_answers import PresentAnswers, in_order, texts
+from thyro_demo.ui.present_answers import PresentAnswers, in_order
 
 SCOPE = {"type": "http", "scheme": "http", "headers": [(b"host", b"127.0.0.1:7860")]}
 EXAMPLES = collect()
@@ -102,7 +103,7 @@ def test_a_class_is_sent_where_most_can_come(monkeypatch, place, host, address, 
     found = invite(place, SCOPE, Headers({"host": host}))
     assert (found.address, found.reach) == (address, reach)
     assert found.code.startswith("data:image/svg+xml")
-    assert texts()["invitation"][reach]
+    assert words("present")["invitation"][reach]
 
 
 def test_a_computer_without_a_network_is_open_to_itself(monkeypatch):

@@ -12,8 +12,8 @@ from PIL import Image
 from thyro_demo.engine import HEADS
 from thyro_demo.explain.overlay import COLOUR_SCALES, overlay
 from thyro_demo.ui.examples import Example
-from thyro_demo.ui.html import message, render
-from thyro_demo.ui.pages import PAGES
+from thyro_demo.ui.html import message
+from thyro_demo.ui.pages import PAGES, masthead
 from thyro_demo.ui.results import (
     NO_EVIDENCE,
     filters,
@@ -168,7 +168,7 @@ def test_the_heatmap_arrives_in_the_browser_as_it_was(engine, comparison):
 
 
 def test_there_is_a_filter_for_each_colour_scale_on_offer():
-    html = render("masthead", here=PAGES[0], pages=PAGES, scales=filters())
+    html = masthead(PAGES[0])
     assert re.findall(r'<filter id="thyro-(\w+)"', html) == list(COLOUR_SCALES)
 
 
