@@ -82,7 +82,8 @@ def head(page: Page) -> None:
     """Lay out the head of a page, inside the ``gr.Blocks`` of the page."""
     html_block(
         masthead(page),
-        js_on_load=scripts.NAME_PAGE % json.dumps(page.title, ensure_ascii=False),
+        js_on_load=scripts.NAME_PAGE
+        % (json.dumps(page.title, ensure_ascii=False), json.dumps(page.language)),
     )
 
 

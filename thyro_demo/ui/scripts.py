@@ -20,13 +20,15 @@ window.thyro ??= {
 
 NAME_PAGE = """
 document.title = %s;
+document.documentElement.lang = %s;
 element.querySelectorAll('[data-language]').forEach((link) => link.addEventListener('click', () => {
   document.cookie = `thyro-language=${link.hreflang}; max-age=31536000; samesite=lax`;
   link.search = location.search;
 }));
 """
-"""Name the page to the browser, for Gradio has one title for all pages; and let the link to another
-language keep what the address has come to hold, and the browser the choice."""
+"""Name page and language to the browser, for Gradio has one title for all pages, and the language of
+the browser; let the link to another language keep what the address has come to hold, and the
+browser the choice."""
 
 ON_EXAMPLE = (
     _STATE
