@@ -228,6 +228,41 @@ def test_a_box_drawn_on_the_frame_measures_the_heatmaps(page):
     playwright.expect(page.locator(".thyro-boxed")).to_have_count(0)
 
 
+def test_calipers_are_measured_at_once_and_printed_where_they_were_put(page, served):
+    choose_example(page)
+    turn_to(page, "maps")
+    page.locator("#thyro-region summary").click()
+    page.get_by_label("Calipers", exact=True).check()
+    stage = page.locator("[data-region]")
+    stage.scroll_into_view_if_needed()
+    shown = stage.bounding_box()
+    page.mouse.move(shown["x"] + 0.2 * shown["width"], shown["y"] + 0.5 * shown["height"])
+    page.mouse.down()
+    page.mouse.move(shown["x"] + 0.6 * shown["width"], shown["y"] + 0.5 * shown["height"])
+    page.mouse.up()
+    # A line may be level, which a box may not; the maps are measured by the nodule as before.
+    length = page.locator("[data-length]")
+    playwright.expect(length).to_contain_text("40 % of the frame's width; the file gives no pixel")
+    playwright.expect(page.locator(".thyro-share").first).to_contain_text("on the nodule;")
+    page.locator("[data-corner]").last.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    playwright.expect(length).to_contain_text("45 %")
+    ends = page.evaluate("window.thyroRegion.calipers()")
+    np.testing.assert_allclose(ends, [(0.2, 0.5), (0.65, 0.5)], atol=0.01)
+    # Where the file gives its spacing, the frame's sides are known in millimetres.
+    page.evaluate("document.querySelector('.thyro-maps').dataset.mm = '80 60'")
+    page.evaluate(
+        "document.querySelector('.thyro-maps').style.setProperty('--thyro-frame', 'url(data:,)')"
+    )
+    page.evaluate("document.body.append(document.createElement('i'))")
+    playwright.expect(length).to_be_empty()
+    page.locator("[data-corner]").last.focus()
+    page.keyboard.press("ArrowRight")
+    playwright.expect(length).to_contain_text("mm, by the pixel spacing that the file gives")
+    page.get_by_role("button", name="Take the calipers away").click()
+    playwright.expect(length).to_be_empty()
+
+
 def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
     choose_example(page)
     asked: list[str] = []

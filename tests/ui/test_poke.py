@@ -24,8 +24,8 @@ def compared(engine, examples):
     return answers, answer[-1], frame
 
 
-def last(answers, shown, key):
-    *_, answer = answers.poke(shown, key)
+def last(answers, shown, key, calipers=None):
+    *_, answer = answers.poke(shown, key, calipers)
     return answer
 
 
@@ -40,6 +40,29 @@ def test_every_head_is_compared_before_and_after(compared, engine, key):
         after = engine.compare(change[key](frame), engine.names())
         for old, new in zip(shown.comparison.predictions, after.predictions, strict=True):
             assert f"--score:{new.score:.4f};--before:{old.score:.4f};" in html
+
+
+def test_calipers_are_printed_where_the_reader_put_them(compared, engine, monkeypatch):
+    answers, shown, frame = compared
+    asked = []
+    compare = engine.compare
+    monkeypatch.setattr(
+        engine, "compare", lambda image, *a: asked.append(image) or compare(image, *a)
+    )
+    refusal, _ = last(answers, shown, "calipers", [[0, 0.5], [1, 0.25]])
+    assert refusal == ""
+    height, width = frame.shape[:2]
+    ends = [(round(0.5 * (height - 1)), 0), (round(0.25 * (height - 1)), width - 1)]
+    assert np.array_equal(asked[0], changes.with_calipers(frame, ends))
+
+
+@pytest.mark.parametrize(
+    "calipers",
+    [[], [[0, 0]], [[0, 0], [0.5, 1.5]], [[0, 0], [0, "1"]], [0, 0], "x", [[0, 0], [True, 0]]],
+)
+def test_what_are_no_calipers_is_refused(compared, calipers):
+    answers, shown, _ = compared
+    assert last(answers, shown, "calipers", calipers)[0].count("Calipers must be two ends") == 1
 
 
 def test_the_sentence_counts_the_heads_that_change_sides(compared, engine):

@@ -35,7 +35,7 @@ SAME = {
     "", "mm", "mm/px", "dB", "px", "{size} mm", "point", "points", "{points} point",
     "{points} points", "Composition", "Score", "Scores", "Gain", "TI-RADS", "ACR TI-RADS 2017",
     "SVM", "Softmax", "hypo-", "hyper-", "iso-", "an-", "Macro|calcifi|cations", "normal",
-    "macrocalcifications", "←", "→", "0", "1", "2", "3", "Q", "F", "{} %",
+    "macrocalcifications", "Calipers", "←", "→", "0", "1", "2", "3", "Q", "F", "{} %",
 }  # fmt: skip
 """What is written alike in several languages."""
 

@@ -152,7 +152,7 @@ class Answers(MapAnswers):
             shown,
         )
 
-    def poke(self, shown: Shown | None, key: str | None) -> Iterator[tuple]:
+    def poke(self, shown: Shown | None, key: str | None, calipers: Any = None) -> Iterator[tuple]:
         """Compare the same models on the frame after a change.
 
         Parameters
@@ -161,6 +161,9 @@ class Answers(MapAnswers):
             The comparison on the page.
         key : str or None
             A key of `poke.CHANGES`.
+        calipers : list or None, optional
+            Where the reader put calipers on the frame: x and y of both ends, as shares of its
+            sides.
 
         Yields
         ------
@@ -172,7 +175,7 @@ class Answers(MapAnswers):
             return
         yield message(words("compare")["busy"]["changing"], "busy"), gr.skip()
         try:
-            html = self._poked(shown, key)
+            html = self._poked(shown, key, marks.ends(calipers))
         except ThyroError as error:
             yield message(str(error)), ""
             return
@@ -181,7 +184,7 @@ class Answers(MapAnswers):
             raise
         yield "", html
 
-    def _poked(self, shown: Shown, key: str | None) -> str:
+    def _poked(self, shown: Shown, key: str | None, calipers: list[tuple[float, float]]) -> str:
         if key is None or key not in CHANGES:
             raise ThyroError(f"The change must be one of {', '.join(CHANGES)}. Received: {key!r}.")
         change = CHANGES[key]
@@ -201,7 +204,10 @@ class Answers(MapAnswers):
                 "read a marked nodule."
             )
         heads = self._first_heads(names)
-        after = self._engine.compare(change.of(frame, mask), names, heads, None, *AS_SHOWN)
+        bottom, right = mask.shape[0] - 1, mask.shape[1] - 1
+        ends = [(round(y * bottom), round(x * right)) for x, y in calipers]
+        changed = change.of(frame, mask, ends or None)
+        after = self._engine.compare(changed, names, heads, None, *AS_SHOWN)
         return before_and_after(key, shown, after, self.models.titles)
 
     def picture(

@@ -279,8 +279,9 @@ class ComparePage(Answers):
         )
         self._poke.change.input(
             self.poke,
-            [self._shown, self._poke.change],
+            [self._shown, self._poke.change, self._poke.calipers],
             [self._poke.message, self._poke.changed],
+            js="(shown, change) => [shown, change, window.thyroRegion.calipers()]",
             trigger_mode="always_last",
             **NETWORKS,
             **_QUIET,

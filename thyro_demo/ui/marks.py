@@ -67,6 +67,36 @@ def edges(box: Any) -> tuple[float, ...] | None:
     return tuple(float(one) for one in box)
 
 
+def ends(calipers: Any) -> list[tuple[float, float]]:
+    """Read where a page puts the two ends of calipers, as shares of a frame's sides.
+
+    Parameters
+    ----------
+    calipers : list of list of float, or None
+        x and y of each end, 0–1.
+
+    Returns
+    -------
+    list of (float, float)
+        The same, checked; empty without calipers.
+
+    Raises
+    ------
+    ThyroError
+        If they are no such ends.
+    """
+    if calipers is None:
+        return []
+    pairs = isinstance(calipers, list) and [type(one) is list and len(one) for one in calipers]
+    numbers = [share for one in calipers for share in one] if pairs == [2, 2] else [None]
+    if not all(type(one) in (int, float) and 0 <= one <= 1 for one in numbers):
+        raise ThyroError(
+            "Calipers must be two ends, each x and y as shares of the frame's sides, from 0 to 1. "
+            f"Received: {str(calipers)[:60]}."
+        )
+    return [(float(x), float(y)) for x, y in calipers]
+
+
 def sketch(
     frame: np.ndarray | None, mark: Mark, models: str, size: tuple[int, int] | None = None
 ) -> str:

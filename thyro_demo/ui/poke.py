@@ -16,6 +16,8 @@ from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.pictures import blank, frame_address, map_address
 from thyro_demo.ui.shown import Shown
 
+Ends = list[tuple[int, int]] | None
+
 
 class Change(NamedTuple):
     """One way of changing a frame; its words are those of its name in "changes".
@@ -23,26 +25,28 @@ class Change(NamedTuple):
     Attributes
     ----------
     of : callable
-        From a frame, uint8 (H, W, 3), and the nodule's mask, bool (H, W), to the changed frame.
+        From a frame, uint8 (H, W, 3), the nodule's mask, bool (H, W), and the ends of the
+        reader's calipers, each (row, column), or None, to the changed frame.
     needs_nodule : bool
         Whether it must be known where the nodule is.
     """
 
-    of: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    of: Callable[[np.ndarray, np.ndarray, Ends], np.ndarray]
     needs_nodule: bool = False
 
 
-def _measured(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    return changes.with_calipers(frame, changes.longest(mask) if mask.any() else None)
+def _measured(frame: np.ndarray, mask: np.ndarray, ends: Ends) -> np.ndarray:
+    """Print calipers where the reader put them, else on the nodule, where one is known."""
+    return changes.with_calipers(frame, ends or (changes.longest(mask) if mask.any() else None))
 
 
 CHANGES = {
-    "mirror": Change(lambda frame, _: changes.mirrored(frame)),
-    "gain": Change(lambda frame, _: changes.brighter(frame)),
-    "blur": Change(lambda frame, _: changes.blurred(frame)),
+    "mirror": Change(lambda frame, *_: changes.mirrored(frame)),
+    "gain": Change(lambda frame, *_: changes.brighter(frame)),
+    "blur": Change(lambda frame, *_: changes.blurred(frame)),
     "calipers": Change(_measured),
-    "erase": Change(changes.without_nodule, True),
-    "move": Change(changes.with_nodule_moved, True),
+    "erase": Change(lambda frame, mask, _: changes.without_nodule(frame, mask), True),
+    "move": Change(lambda frame, mask, _: changes.with_nodule_moved(frame, mask), True),
 }
 """By the value of its button."""
 
@@ -61,6 +65,9 @@ class PokeCard:
             )
             self.message = html_block(elem_id="thyro-poke-message")
             self.changed = html_block(elem_id="thyro-poked")
+
+        # Apart from the card, which shows all that it holds when it is shown itself.
+        self.calipers = gr.JSON(visible="hidden")
 
 
 def before_and_after(key: str, before: Shown, after: Comparison, titles: Mapping[str, str]) -> str:

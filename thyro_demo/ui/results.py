@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from thyro_demo.data.frame import Spacing
 from thyro_demo.data.roi import NODULE_MARGIN
 from thyro_demo.data.scan_area import Box
 from thyro_demo.engine import Comparison, Prediction
@@ -140,6 +141,7 @@ def heatmaps(
     lines: Lines = NO_LINES,
     shares: Mapping[tuple[str, str], Share] | None = None,
     grid: bool = False,
+    spacing: Spacing | None = None,
 ) -> str:
     """Write the heatmaps over their frame: a row for each head, a column for each model.
 
@@ -157,6 +159,8 @@ def heatmaps(
         By model and head, how much of the map is on the nodule.
     grid : bool, optional
         Whether they are small, with a row for each model and a column for each head.
+    spacing : Spacing, optional
+        Of the frame's pixels: what is drawn on it is then measured in millimetres.
 
     Returns
     -------
@@ -176,6 +180,7 @@ def heatmaps(
         "heatmaps",
         frame=frame_address(frame),
         ratio=f"{width}/{height}",
+        mm=f"{width * spacing.across:.2f} {height * spacing.down:.2f}" if spacing else "",
         columns=max(len(row) for row in rows.values())
         if grid and rows
         else min(max(len(models), 2), 3),

@@ -149,6 +149,7 @@ class Shown:
             ),
             outlines.shares(self.comparison, self.drawn or self.nodule),
             grid,
+            self.comparison.spacing,
         )
 
 
