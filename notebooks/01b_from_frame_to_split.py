@@ -39,7 +39,8 @@
 # The next cell installs nothing on your own computer, where the README's one line has installed
 # everything. In Google Colab it fetches the project and installs what Colab lacks.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys

@@ -41,7 +41,8 @@
 # everything. In Google Colab it fetches the project and installs what Colab lacks; Colab's own
 # TensorFlow, Keras and NumPy stay as they are.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys

@@ -88,6 +88,9 @@ def test_install_parameters_and_imports_follow_in_this_order(script):
     install, parameters, imports = code[:3]
     tagged = [c for c in code if "parameters" in c.metadata.get("tags", [])]
     assert '"google.colab" in sys.modules' in install.source
+    # What no reader changes is one line that can be opened.
+    assert install.metadata.get("cellView") == "form"
+    assert install.source.startswith("# @title Set up ")
     assert tagged == [parameters]
     if script.stem in FORMS:
         fields = re.findall(r"^(\w+) = .*# @param", parameters.source, re.MULTILINE)
