@@ -330,7 +330,6 @@ show.picture(
 # [source]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#source
 
 # %%
-pd.set_option("display.max_colwidth", None)  # whole sentences, please
 pd.DataFrame(
     {
         "key": key,

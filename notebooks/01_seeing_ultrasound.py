@@ -135,8 +135,8 @@ for (name, speed), colour in zip(
 for depth in BORDERS:
     row[2].axhline(depth, color=show.GREY, linewidth=0.8, linestyle="--")
 row[2].set(title="The depth of an echo", xlabel="Time of the echo (µs)")
-row[2].set(ylabel="Depth (mm)", xlim=(0, 40), ylim=(32, 0))
-row[2].legend(fontsize=9)
+row[2].set(ylabel="Depth (mm)", xlim=(0, 40), ylim=(44, 0))
+row[2].legend(fontsize=9, loc="lower left")
 show.picture(figure)
 arrival = 2 * BORDERS[-1] / seeing.SPEEDS["fat"]
 drawn_at = seeing.SPEED * arrival / 2
@@ -209,7 +209,7 @@ for (name, power), colour in zip(cases.items(), (show.GREY, show.BLUE, show.ORAN
     row[3].plot(seeing.decibels(power), millimetres, color=colour, label=name)
 row[3].set(title="Mean of each depth", xlabel="Level (dB)", ylabel="Depth (mm)")
 row[3].invert_yaxis()
-row[3].legend(fontsize=9)
+figure.legend(*row[3].get_legend_handles_labels(), loc="outside lower right", ncols=3)
 show.picture(figure)
 
 # %% [markdown]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 CHAPTERS = [script for script in SCRIPTS if script.stem[0].isdigit()]
 LONGEST_FUNCTION = 15
-MOST_LINES, MOST_PICTURES = 450, 10
+MOST_LINES, MOST_PICTURES = 300, 10
 """Lines of code of a chapter without blank ones, and its pictures: what a lesson can hold."""
 
 PARAMETERS = """\
