@@ -119,7 +119,7 @@ print("Bundle:", folder.name)
 shipping.contents(folder)
 
 # %% [markdown]
-# - `model.keras`: the network; plain Keras opens it.
+# - `model.keras`: the network; plain Keras opens it, if it is no older than the one that saved it.
 # - `heads.skops`: support vector machine and forest of decision trees (chapter 4). Not a *pickle*,
 #   the usual way in Python to store an object: opening a pickle can run any program that its author
 #   hid in it. The format skops stores arrays and names, and only names that we trust are opened.
@@ -489,7 +489,7 @@ lecture[["ask", "drawn as"]]
 # ## Exercises
 #
 # **1.** Load your bundle without our package: `import keras`, then
-# `keras.saving.load_model(folder / "model.keras")`, and call it on `square[None]`. What does it
+# `keras.saving.load_model(mine / "model.keras")`, and call it on `square[None]`. What does it
 # give, and what is missing?
 #
 # <details><summary>Answer</summary>
