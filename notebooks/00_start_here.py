@@ -39,11 +39,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks; Colab's own
-# TensorFlow, Keras and NumPy (the program libraries that networks are built with) stay as they are.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys
@@ -228,10 +228,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* whether the glow lies inside the line, and whether the networks agree on the place.
-# A map may be nearly dark: the maps of these heads are divided by the strongest evidence for *or
-# against*, so that a dark one means that what spoke against was stronger, not that nothing was
-# seen. A score can be right for a wrong reason, and a heatmap can look convincing and mean nothing.
-# Chapter 6 measures it.
+# A map may be nearly dark: then what spoke *against* malignant was stronger. A score can be right
+# for a wrong reason, and a heatmap can look convincing and mean nothing: chapter 6 measures it.
 #
 # Change the words in quotes after `CASE =` to another of these, and run the cells from there again:
 
@@ -329,7 +327,6 @@ show.picture(
 # [source]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#source
 
 # %%
-pd.set_option("display.max_colwidth", None)  # whole sentences, please
 pd.DataFrame(
     {
         "key": key,

@@ -29,8 +29,7 @@
 #
 # 1. load a network that was pretrained on ImageNet (`keras.applications`), freeze it, give it a new
 #    head, and fine-tune its last block;
-# 2. do so twice, first on chest radiographs and then on thyroid ultrasound: **progressive
-#    transfer**;
+# 2. do so twice, on chest radiographs and then on thyroid ultrasound: **progressive transfer**;
 # 3. let an SVM and a random forest read the features of the network, in place of its softmax;
 # 4. read accuracy and loss curves, a ROC curve and a confusion matrix, and draw a Grad-CAM heatmap;
 # 5. compare three networks, three heads and two chains, with intervals, beside a published table;
@@ -38,9 +37,9 @@
 #
 # This is [transfer learning][transfer-learning] in stages ([progressive
 # transfer][progressive-transfer]), the whole course in one sitting, in code that you can see and
-# change. Chapters 1 to 7 take it apart. It is made to fit into half an hour on a graphics card,
-# which Colab is asked for; without one the images are smaller. Run the cells from top to bottom
-# with *Shift + Enter*.
+# change. Chapters 1 to 7 take it apart. It is made for half an hour on a graphics card, which Colab
+# is asked for; without one the images are smaller. Run the cells from top to bottom with *Shift +
+# Enter*.
 #
 # [transfer-learning]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#transfer-learning
 # [progressive-transfer]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#progressive-transfer
@@ -48,10 +47,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys
@@ -77,8 +77,7 @@ sys.path.insert(0, str(root))
 # ImageNet, for EfficientNet-B0 alone; "shipped" takes the weights of this project, which know small
 # photographs, and needs no internet. `DATA` is empty for drawn images, or names real ones, as
 # chapter 0 explains. `FAST` is a rehearsal: one network, small images, two [epochs][epoch], nothing
-# downloaded. It shows that everything runs; it teaches a network next to nothing, and its figures
-# say so.
+# downloaded. It shows that everything runs, and teaches a network next to nothing.
 #
 # [pretrained-weights]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#pretrained-weights
 # [epoch]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#epoch
@@ -329,8 +328,7 @@ show.picture(core_plots.draw_history({"Radiographs": on_films, "Thyroid": on_thy
 # A training curve that goes on improving while the validation curve stays or turns is
 # **[overfitting][overfitting]**: the network memorises. (Training frames are flipped and meet
 # dropout, so that at first the training curve may be the worse one.) Validation curves of few
-# patients jump; judge their course, not one point. Training figures say nothing about new patients;
-# none is quoted.
+# patients jump; judge their course, not one point.
 #
 # ## 4. Features, an SVM and a random forest
 #
@@ -406,8 +404,7 @@ print(tested)
 # on the ROC curve is the same operating point. With so few test frames every step of the curve is
 # one or two patients.
 #
-# **Your turn.** Put your own line in place of the three dots, and run the cell until it says
-# "Right".
+# **Your turn.** Put your line in place of the dots; run the cell until it says "Right".
 #
 # [confusion-matrix]: https://github.com/ThyroDemo/ThyroDemo/blob/main/notebooks/GLOSSARY.md#confusion-matrix
 
@@ -473,9 +470,9 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* how coarse the map is: the glow is as sharp as the cells of the last feature map.
-# Where the frame was drawn, the line is the nodule. Whether it is on the nodule or beside it, one
-# frame can't settle, and a glow on the nodule does not make a score right. A frame may have no glow
-# at all: then nothing in it spoke for "malignant". Chapter 6 measures heatmaps.
+# Where the frame was drawn, the line is the nodule. A glow on the nodule does not make a score
+# right. A frame may have no glow at all: then nothing in it spoke for "malignant". Chapter 6
+# measures heatmaps.
 #
 # ## 7. Three networks, three heads, two chains
 #
@@ -504,8 +501,8 @@ core.beside_published(rows)
 # %% [markdown]
 # *What to see:* how wide the **intervals** are (whole groups of test frames are drawn anew, 2,000
 # times; the middle 95 % is kept). Where two of them overlap widely, these frames can't tell which
-# is better, and of many lines one looks best by luck. They know of other patients, not of another
-# split or another training run, which move the figures as well.
+# is better, and of many lines one looks best by luck. Another split or training run moves the
+# figures as well.
 #
 # The last column is the thesis that this project grew from. Its accuracies are not rivals to beat:
 #
@@ -516,7 +513,7 @@ core.beside_published(rows)
 # - its SVM and forest read a frozen VGG-16: nothing was fine-tuned on thyroid frames;
 # - the source of a frame predicts its class in that set: size alone gives an AUROC of 0.70.
 #
-# `weights/README.md` runs the published systems again, with and without these flaws (chapter 5).
+# Chapter 5 runs the published systems again, with and without these flaws.
 #
 # ## 8. Save it, open the app, share a link
 #
@@ -565,7 +562,7 @@ print(core.verdict(ours, package, difference))
 # If 0 is inside the interval, these frames show no difference between your code and the package. It
 # is outside in about one of twenty such comparisons by chance alone; and the two do differ a
 # little: the package learns from more frames in each fold, and reads the standard deviation of each
-# channel. The interval, not the two figures, is what to look at.
+# channel.
 #
 # ## Exercises
 #
@@ -605,7 +602,7 @@ print(core.verdict(ours, package, difference))
 #
 # <details><summary>Answer</summary>
 #
-# The new head is random. Its large first errors would change pretrained weights for no good reason.
+# The new head is random: its large first errors would spoil the pretrained weights.
 #
 # </details>
 #

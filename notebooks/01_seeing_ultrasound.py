@@ -34,10 +34,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys
@@ -134,29 +135,22 @@ for (name, speed), colour in zip(
 for depth in BORDERS:
     row[2].axhline(depth, color=show.GREY, linewidth=0.8, linestyle="--")
 row[2].set(title="The depth of an echo", xlabel="Time of the echo (µs)")
-row[2].set(ylabel="Depth (mm)", xlim=(0, 40), ylim=(32, 0))
-row[2].legend(fontsize=9)
+row[2].set(ylabel="Depth (mm)", xlim=(0, 40), ylim=(44, 0))
+row[2].legend(fontsize=9, loc="lower left")
 show.picture(figure)
 arrival = 2 * BORDERS[-1] / seeing.SPEEDS["fat"]
 drawn_at = seeing.SPEED * arrival / 2
 print(f"A border under {BORDERS[-1]:.0f} mm of pure fat is drawn at {drawn_at:.1f} mm.")
 
 # %% [markdown]
-# *What to see:* on the left three packets, one for each border; the two close ones come close
-# together (in the middle). On the right the lines part as time goes on; the dashed lines are the
-# three borders. The scanner reads all times on the blue line, so that what lies behind fat is drawn
-# too deep: by a few per cent if the whole way is fat, by less in a neck, where fat is only a part
-# of it. Millimetres on a screen are good, not perfect.
+# *What to see:* on the left three packets, one for each border (the dashed lines on the right). The
+# scanner reads all times on the blue line, so that what lies behind fat is drawn too deep: by a few
+# per cent if the whole way is fat, by less in a neck.
 #
 # **Your turn.** Sound travels at 1,540 metres a second, which is 1.54 millimetres a microsecond
 # (µs), and it goes down *and* back. Put your own line in place of the three dots, and run the cell
-# until it says "Right". Never programmed? One of these three is right:
-#
-# ```python
-# return 1540 * time_us
-# return 1.54 * time_us
-# return 1.54 * time_us / 2
-# ```
+# until it says "Right". Never programmed? One of these three is right: `return 1540 * time_us`,
+# `return 1.54 * time_us`, `return 1.54 * time_us / 2`.
 
 
 # %%
@@ -170,8 +164,7 @@ print(tasks.check(depth_mm, [((0.0,), 0.0), ((26.0,), 20.02), ((39.0,), 30.03)])
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# `return 1.54 * time_us / 2`: 1,540 metres a second are 1.54 millimetres a microsecond, and half of
-# the time is the way down.
+# `return 1.54 * time_us / 2`: half of the time is the way down.
 #
 # </details>
 #
@@ -208,7 +201,7 @@ for (name, power), colour in zip(cases.items(), (show.GREY, show.BLUE, show.ORAN
     row[3].plot(seeing.decibels(power), millimetres, color=colour, label=name)
 row[3].set(title="Mean of each depth", xlabel="Level (dB)", ylabel="Depth (mm)")
 row[3].invert_yaxis()
-row[3].legend(fontsize=9)
+figure.legend(*row[3].get_legend_handles_labels(), loc="outside lower right", ncols=3)
 show.picture(figure)
 
 # %% [markdown]
@@ -251,9 +244,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* the blots grow wider with depth, across the beam and not along it. (On the left,
-# depth is squeezed so that all four fit. A real beam is narrowest at the depth it is focused on;
-# ours is focused everywhere, as well as a probe of this size can.) Everything a scanner draws is
-# made of such blots.
+# depth is squeezed. A real beam is narrowest where it is focused; ours is focused everywhere.)
+# Everything a scanner draws is made of such blots.
 #
 # ### 5. Resolution along and across
 #
@@ -340,10 +332,10 @@ for axes, mirror, name in zip(
 show.picture(figure)
 
 # %% [markdown]
-# *What to see:* on the left, each tick is ten times the one before; compare soft borders with bone
-# and air. In the middle, a smooth border that lies across the beam is an unbroken bright line, as
-# the capsule of the gland is; a rough one (right) is a row of speckles. (A smooth border that
-# slopes away sends its echo elsewhere, like a mirror, and may not be seen at all.)
+# *What to see:* on the left, compare soft borders with bone and air. In the middle, a smooth border
+# that lies across the beam is an unbroken bright line, as the capsule of the gland is; a rough one
+# (right) is a row of speckles. (A smooth border that slopes away sends its echo elsewhere, like a
+# mirror, and may not be seen at all.)
 #
 # ### 8. Acoustic shadowing
 #
@@ -392,7 +384,7 @@ show.picture(figure)
 # The band is not tissue, it is missing light. To a doctor it says "calcium above"; a network can
 # learn the same. On the right, the fluid itself is black, and below it is a bright zone. Black with
 # such a zone speaks for fluid (a **[cyst][cyst]**, mostly harmless); black without one is not proof
-# of fluid: solid tissue can be very dark as well. Shadow and enhancement are clues, not proofs.
+# of fluid: solid tissue can be very dark as well.
 #
 # ### 10. Log compression and dynamic range
 #
@@ -417,16 +409,15 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* without the logarithm a few bright echoes take most of the greys, and all tissue is
-# nearly black. With 30 dB the picture is
-# hard, black and white; with 90 dB soft, and the nodule pales. The echoes are the same each time:
-# contrast and brightness of a frame depend on the person at the knobs as well. A network trained on
-# one scanner meets this difference on the next.
+# nearly black. With 30 dB the picture is hard, black and white; with 90 dB it is soft, and the
+# nodule pales. The echoes are the same each time: contrast and brightness of a frame depend on the
+# person at the knobs as well. A network trained on one scanner meets this difference on the next.
 #
 # ## 2. From physics to a nodule
 #
 # Put all ten together, add a neck, and you have a **phantom**: a frame drawn by the physics of
-# ultrasound, in which we decide what is there. No neck was ever under this probe. Phantoms
-# stand in for patients wherever real images may not be shown.
+# ultrasound, in which we decide what is there. Phantoms stand in for patients wherever real images
+# may not be shown.
 #
 # The **thyroid** is a gland at the front of the neck, a **nodule** a lump in it. Most are harmless
 # (**benign**), a few are cancer (**malignant**). Radiologists describe a nodule by five features
@@ -569,10 +560,8 @@ advice
 #
 # <details><summary>Answer</summary>
 #
-# For example `Features(SOLID, "hypoechoic", "taller than wide", "smooth")` has 2 + 2 + 3 = 7
-# points, TR5. With "macrocalcifications" and "wider than tall", and a lobulated margin, it has 2 +
-# 2 + 2 + 1 = 7 as well; leave the calcification out for 6, TR4. `tirads.points` and `tirads.level`
-# tell, `phantom.draw` draws, as in the cell of the six nodules.
+# `Features(SOLID, "hypoechoic", "taller than wide", "smooth")` has 2 + 2 + 3 = 7 points, TR5; with
+# "isoechoic" it has 6, TR4. `phantom.draw` draws both, as in the cell of the six nodules.
 #
 # </details>
 #
@@ -595,8 +584,7 @@ advice
 #
 # <details><summary>Answer</summary>
 #
-# Fluid swallows almost no sound, but the gain over depth is turned up as if it had. The tissue
-# there is the same.
+# Fluid swallows almost no sound, but the gain is turned up as if it had.
 #
 # </details>
 #
@@ -614,9 +602,8 @@ advice
 #
 # <details><summary>Answer</summary>
 #
-# Not of the electronics. It comes from many scatterers within one blot and is the same when the
-# same place is scanned again in the same way. A single pixel says little, but the mean level and
-# the pattern differ between tissues.
+# Not of the electronics: many scatterers within one blot make it, and it is the same when the same
+# place is scanned again in the same way.
 #
 # </details>
 #

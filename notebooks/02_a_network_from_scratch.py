@@ -41,10 +41,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys

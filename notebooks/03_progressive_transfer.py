@@ -42,10 +42,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys
@@ -93,10 +94,7 @@ from thyro_demo.course import cached, claims, ladder, progressive, show, tasks
 from thyro_demo.course.lesson import begin, precision, write_index
 from thyro_demo.data import images, scan_area, splits
 from thyro_demo.data.phantom import chest_film
-from thyro_demo.evaluate import (
-    metrics,  # noqa: F401 (for the line that readers complete)
-    results,
-)
+from thyro_demo.evaluate import metrics, results  # noqa: F401 (metrics: for your own line)
 from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.formatting import with_interval
 from thyro_demo.explain.svm import average_svm_map
@@ -159,9 +157,7 @@ for name in NETWORKS:
             "network": spec.title,
             "blocks": table["block"].nunique() - 1,
             "layers with weights": sum(1 for layer in network.layers if layer.weights),
-            "weights, million": round(
-                table.loc[table["strategy"] == "all", "weights"].sum() / 1e6, 1
-            ),
+            "weights, million": round(table.query("strategy == 'all'")["weights"].sum() / 1e6, 1),
             "input, pixels": f"{spec.input_size} × {spec.input_size}",
             "last map, cells × channels": f"{last[1]} × {last[2]} × {last[3]}",
         }
@@ -427,10 +423,8 @@ unit = f"{FOLDS} folds, {len(records)} {lesson.images}, {records['group'].nuniqu
 # %% cellView="form"
 # @title Draw the ladder { display-mode: "form" }
 areas = overall[["auroc", "low", "high"]].rename(columns={"auroc": "value"})
-axis = "AUROC (dashed line: guessing)"
-show.picture(
-    show.intervals(areas.to_dict("index"), f"AUROC of each stage, out of fold\n({unit})", axis)
-)
+title, axis = f"AUROC of each stage, out of fold\n({unit})", "AUROC (dashed line: guessing)"
+show.picture(show.intervals(areas.to_dict("index"), title, axis))
 
 # %% [markdown]
 # *What to see:* whether the ladder rises, and how long the **intervals** are. They estimate how far
@@ -492,10 +486,8 @@ print(f"“{named}” − “{BASE}”, {with_interval(gain.to_dict(), 3)}: thes
 
 # %%
 inside = compared[compared["source"] != "all"]
-written = inside.assign(
-    auroc=[with_interval((row.auroc, row.low, row.high)) for row in inside.itertuples()]
-)
-written.pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
+areas = [with_interval((row.auroc, row.low, row.high)) for row in inside.itertuples()]
+inside.assign(auroc=areas).pivot(index="stage", columns="source", values="auroc").loc[list(scored)]
 
 # %% [markdown]
 # Each entry is an AUROC with its interval. Within one source the size of the file says little, so
@@ -560,13 +552,14 @@ print(tasks.check(difference, CASES))
 # %%
 others = np.flatnonzero(records["fold"] != 0)[: 120 if FAST else None]
 groups = records["group"].to_numpy()
-fitted = {
-    name: heads.CalibratedHead(
-        heads.fit("linear-svm", features[name][others], labels[others], groups[others])
-    )
-    for name in snapshots
-    if name in features
-}
+
+
+def head_of(rows):
+    """Fit a calibrated head to the features of the other frames."""
+    return heads.CalibratedHead(heads.fit("linear-svm", rows, labels[others], groups[others]))
+
+
+fitted = {name: head_of(features[name][others]) for name in snapshots if name in features}
 maps = {
     name: np.stack([average_svm_map(head, cells) for cells in snapshots[name].maps])
     for name, head in fitted.items()

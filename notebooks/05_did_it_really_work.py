@@ -37,10 +37,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys
@@ -151,13 +152,8 @@ four = {
 
 # %% cellView="form"
 # @title Draw one AUROC and four intervals { display-mode: "form" }
-figure = show.intervals(
-    four,
-    "One AUROC, four intervals",
-    "AUROC (0–1; the dashed line is a coin)",
-    colours=(show.BLUE, show.ORANGE),
-)
-show.picture(figure)
+axis, two = "AUROC (0–1; the dashed line is a coin)", (show.BLUE, show.ORANGE)
+show.picture(show.intervals(four, "One AUROC, four intervals", axis, colours=two))
 
 # %% [markdown]
 # *What to see:* the dots lie on one line, since copies change no AUROC. The blue intervals (groups)
@@ -183,7 +179,7 @@ for side in (axes.xaxis, axes.yaxis):
 axes.yaxis.set_minor_formatter("{x:.2g}")
 axes.legend()
 show.picture(figure)
-print(f"For a tenth of today's length, about {100 * total} groups would be needed.")
+print(f"For a tenth of today's length, about {100 * total:,} groups would be needed.")
 
 # %% [markdown]
 # *What to see:* the blue dots follow the dashed line, as far as chance lets them. Four times the
@@ -470,10 +466,8 @@ figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 for (name, curve), colour in zip(curves.items(), styles, strict=True):
     axes.plot(price, curve, color=colour, linewidth=2, label=name)
 axes.set(title=f"Net benefit at a prevalence of {CLINIC:.0%}", ylim=(-0.1, 0.11))
-axes.set(
-    xlabel="Threshold probability (0–1; higher: a needless biopsy weighs more)",
-    ylabel="Net benefit",
-)
+axes.set_xlabel("Threshold probability (0–1; higher: a needless biopsy weighs more)")
+axes.set_ylabel("Net benefit")
 axes.legend(fontsize=9)
 show.picture(figure)
 
@@ -513,7 +507,6 @@ pd.DataFrame(
 # %%
 QUICK = ("sound", "test images in training", "image-level split", "shuffled predictions")
 wanted = [flaw for flaw in leaks.FLAWS if not FAST or flaw.name in QUICK]
-pd.set_option("display.max_colwidth", None)  # whole sentences, please
 pd.DataFrame({"evaluation": flaw.name, "what is done": flaw.sentence} for flaw in wanted)
 
 # %%
@@ -662,13 +655,9 @@ def evaluation_e(rows, labels, groups):
 
 # %%
 EVALUATIONS = {
-    "sound": sound,
-    "A": evaluation_a,
-    "B": evaluation_b,
-    "C": evaluation_c,
-    "D": evaluation_d,
+    "sound": sound, "A": evaluation_a, "B": evaluation_b, "C": evaluation_c, "D": evaluation_d,
     "E": evaluation_e,
-}
+}  # fmt: skip
 began = time.perf_counter()
 # A small study, as most are: 45 groups. Some features are the same in every frame.
 some = records["group"].drop_duplicates().sample(45, random_state=SEED)

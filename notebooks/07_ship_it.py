@@ -37,11 +37,11 @@
 # %% [markdown]
 # ## Before we start
 #
-# The next cell installs nothing on your own computer, where the README's one line has installed
-# everything. In Google Colab it fetches the project and installs what Colab lacks; Colab's own
-# TensorFlow, Keras and NumPy stay as they are.
+# The next cell is folded; run it all the same. In Google Colab it fetches the project and installs
+# what Colab lacks; on your own computer it installs nothing.
 
-# %%
+# %% cellView="form"
+# @title Set up { display-mode: "form" }
 import os
 import subprocess
 import sys
@@ -119,7 +119,7 @@ print("Bundle:", folder.name)
 shipping.contents(folder)
 
 # %% [markdown]
-# - `model.keras`: the network; plain Keras opens it.
+# - `model.keras`: the network; plain Keras opens it, if it is no older than the one that saved it.
 # - `heads.skops`: support vector machine and forest of decision trees (chapter 4). Not a *pickle*,
 #   the usual way in Python to store an object: opening a pickle can run any program that its author
 #   hid in it. The format skops stores arrays and names, and only names that we trust are opened.
@@ -201,8 +201,7 @@ for harm, message in refusals.items():
     print(f"{harm}:\n    {message or 'NOTICED NOTHING'}\n")
 
 # %% [markdown]
-# Each message says what should be and what was received. A user who is alone with it at night has
-# nothing else to go on.
+# Each message says what should be and what was received.
 #
 # ## 2. The model card, read aloud
 #
@@ -323,8 +322,8 @@ show.picture(figure)
 
 # %% [markdown]
 # *What to see:* on phantoms the dot belongs far left, on films (where there are any) far right.
-# Where it lies elsewhere, the sentence on the page is a help and no safeguard: an image of the
-# wrong kind can pass, and a person has to look at what goes in.
+# Where it lies elsewhere, an image of the wrong kind can pass: the sentence is a help and no
+# safeguard.
 #
 # From the app's side, all that it says of the chart:
 
@@ -490,7 +489,7 @@ lecture[["ask", "drawn as"]]
 # ## Exercises
 #
 # **1.** Load your bundle without our package: `import keras`, then
-# `keras.saving.load_model(folder / "model.keras")`, and call it on `square[None]`. What does it
+# `keras.saving.load_model(mine / "model.keras")`, and call it on `square[None]`. What does it
 # give, and what is missing?
 #
 # <details><summary>Answer</summary>

@@ -9,14 +9,21 @@ import hypothesis
 import numpy as np
 import pytest
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
 # What is asked of the shipped bundles must not depend on the folder that the reader works with.
 os.environ.pop("THYRO_WEIGHTS", None)
+
+# A process of its own for each core: threads beyond that would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
 
 # How long an example takes depends on the host, not on the code alone.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run each file in one process, and all that drives the browser in the first one.
 

@@ -1,6 +1,7 @@
 """A network's file is opened where it holds plain layers with finite numbers, and not else."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
-from thyro_demo.bundle import network_file
+from thyro_demo.bundle import network_file, store
 from thyro_demo.errors import BundleError
 from thyro_demo.models import backbones, networks
 
@@ -50,6 +51,44 @@ def test_a_network_comes_back_as_it_was_saved(small, spotted_frames, tmp_path):
     loaded = network_file.load(tmp_path / "a.keras")
     batch = spotted_frames[0][:4].astype(np.float32)
     np.testing.assert_array_equal(loaded(batch), network(batch))
+
+
+def from_another_keras(file, setting, folder):
+    """Copy a network as a Keras would write it whose initializers have one more setting."""
+    named = folder / "another.keras"
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(named, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "config.json":
+                more = f'"class_name": "GlorotUniform", "config": {{"wanted_axes": {setting}, '
+                content = content.replace(
+                    b'"class_name": "GlorotUniform", "config": {', more.encode()
+                )
+                assert b"wanted_axes" in content
+            target.writestr(name, content)
+    return named
+
+
+def test_a_network_of_a_later_keras_is_read_without_settings_that_do_nothing(
+    small, spotted_frames, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(network_file._IDLE, "wanted_axes", None)
+    network = small()
+    network.save(tmp_path / "a.keras")
+    loaded = network_file.load(from_another_keras(tmp_path / "a.keras", "null", tmp_path))
+    batch = spotted_frames[0][:4].astype(np.float32)
+    np.testing.assert_array_equal(loaded(batch), network(batch))
+    with pytest.raises(BundleError, match="this Keras must know them"):
+        network_file.load(from_another_keras(tmp_path / "a.keras", "[0]", tmp_path))
+
+
+def test_what_is_saved_names_no_setting_that_an_earlier_keras_refuses(small, tmp_path):
+    store.save_network(small(), tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        description = archive.read("config.json").decode()
+    assert "GlorotUniform" in description
+    assert not any(f'"{name}"' in description for name in ("input_axes", "renorm"))
+    assert network_file.load(tmp_path / "a.keras").count_params() == small().count_params()
 
 
 @pytest.mark.parametrize("description", [None, [], "Functional", {}, {"class_name": "Dense"}])

@@ -44,6 +44,7 @@ def grid():
     return core.measure(chains, labels, records)
 
 
+@pytest.mark.slow
 def test_shipped_weights_compute_the_same_in_a_network_of_keras(noise):
     base = keras.applications.EfficientNetB0(
         weights=None, include_top=False, input_shape=(SIDE, SIDE, 3)

@@ -84,6 +84,7 @@ def test_every_head_scores_every_frame_once_and_knowledge_shows(small, tmp_path)
         heads.gains(scored, "absent")
 
 
+@pytest.mark.slow
 def test_an_average_of_a_head_with_itself_keeps_the_order_within_a_fold(small, tmp_path):
     scored = scored_by({"A": knows(small, 1.0, 1), "B": knows(small, 1.0, 2)}, small, tmp_path)
     alone = scored[scored["head"] == "A: SVM"].sort_values("path")
@@ -119,6 +120,7 @@ def test_frames_without_an_outline_are_left_out(small, tmp_path):
     assert len(heads.outlined(lesson_at(tmp_path), drawn)) == len(small)
 
 
+@pytest.mark.slow
 def test_the_classical_system_separates_striped_nodules_from_smooth_ones(small, tmp_path):
     mask = np.zeros((40, 48), np.uint8)
     mask[8:32, 10:38] = 255

@@ -18,6 +18,7 @@ def people():
     return hour.read()
 
 
+@pytest.mark.slow
 def test_kept_features_are_of_frames_that_are_drawn_again(people):
     frames = hour.drawn(2)
     table = people.records.iloc[: len(frames)]

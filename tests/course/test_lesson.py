@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from thyro_demo.bundle.manifest import weights_root
+from thyro_demo.course import claims
 from thyro_demo.course import lesson as lessons
 from thyro_demo.course.lesson import begin
 from thyro_demo.data import datasets, splits
@@ -35,6 +36,15 @@ def test_a_rehearsal_is_on_phantoms_unless_it_is_given_frames(tmp_path, capsys):
     assert records["source"].nunique() == 3
     assert records.groupby("group")["source"].nunique().eq(1).all()
     assert "rehearsal" in capsys.readouterr().out
+
+
+def test_a_table_of_a_lesson_shows_its_sentences_whole(tmp_path):
+    sentence = "A sentence that is a claim is read to its end, " * 3 + "however long it is"
+    with pd.option_context("display.max_colwidth", 50):
+        begin(1, True, 0, "", str(tmp_path / "out"))
+        shown = claims.table({sentence: True})
+        assert sentence in shown.to_html()
+        assert sentence in shown.reset_index().to_html()
 
 
 def test_a_rehearsal_takes_whole_groups_of_real_frames(tmp_path, frames, monkeypatch):

@@ -83,6 +83,7 @@ def test_augmented_views_differ_from_epoch_to_epoch_and_repeat_with_the_seed(squ
     assert not np.array_equal(seen, np.asarray(first[0][0]))
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_and_early_stopping_is_a_beginning_of_it(network, squares):
     images, labels = squares
     rows = np.arange(24), np.arange(24, 32)

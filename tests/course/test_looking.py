@@ -48,6 +48,7 @@ def test_each_map_is_measured_on_each_case(engine, cases):
     assert set(gaps) == set(heads)
 
 
+@pytest.mark.slow
 def test_the_plain_twin_adds_up_to_its_log_odds_and_is_measured(cases):
     twin = looking.plain_twin(weights_root() / "efficientnet-b0" / "radiographs.keras", 12, seed=41)
     cells, box = twin.feature_map(cases[0].frame)

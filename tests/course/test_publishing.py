@@ -97,6 +97,43 @@ def test_what_is_published_goes_stale_with_its_cells_and_with_what_they_import(p
     assert publishing.code_hash(slides.read(chapter), project) == known
 
 
+BEFORE = '''\
+"""A module."""
+
+COLOUR = 1
+"""Of a plot."""
+
+
+def draw():
+    """Draw."""
+    # At once.
+    return "a"  # why
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("A module.", "Another module.", True),
+        ("Of a plot.", "Of every plot.", True),
+        ("Draw.", "Draw it.\n\n    At length.\n    ", True),
+        ("  # why", "", True),
+        ("    # At once.\n", "", True),
+        ("\n\n\n", "\n\n", True),
+        ("COLOUR = 1", "COLOUR = 2", False),
+        ('return "a"', 'return "b"', False),
+    ],
+)
+def test_words_about_the_code_of_a_module_make_nothing_stale(project, chapter, old, new, same):
+    module = project / "thyro_demo" / "course" / "show.py"
+    nbformat.write(notebook("from thyro_demo.course import show"), chapter)
+    module.write_text(BEFORE, "utf-8")
+    known = publishing.code_hash(slides.read(chapter), project)
+    assert old in BEFORE
+    module.write_text(BEFORE.replace(old, new), "utf-8")
+    assert (publishing.code_hash(slides.read(chapter), project) == known) is same
+
+
 def test_a_plot_and_a_frame_get_smaller_each_in_its_way_and_keep_their_size_in_pixels():
     plot = np.full((60, 80, 3), 255, np.uint8)
     plot[::10] = 0

@@ -97,6 +97,7 @@ def test_pictures_of_maps_and_trainings_hold_all_they_are_given(network, squares
     assert {line.get_label() for line in right.lines} > {"one", "other"}
 
 
+@pytest.mark.slow
 def test_out_of_fold_scores_find_what_holds_for_others(network, squares, records):
     found = scratch.score_out_of_fold(
         network, squares[0], records, "malignant", epochs=6, patience=6, batch=4

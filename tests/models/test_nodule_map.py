@@ -137,6 +137,7 @@ def test_a_network_learns_to_draw_the_nodule_and_leaves_what_is_frozen(network, 
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_a_stage_with_outlines_resumes_where_it_was_killed(network, spotted, tmp_path, monkeypatch):
     spec, parts = backbones.backbone("two-layer-cnn"), (np.arange(48), np.arange(48, 64))
     stage = Stage("nodules", "last block", 3, batch=16)

@@ -24,6 +24,7 @@ def space(cloud):
     return ood.fit(cloud(600, 1), np.arange(600) // 2, ["scan"] * 600)
 
 
+@pytest.mark.slow
 def test_about_one_in_a_hundred_new_training_like_images_is_out_of_distribution(space, cloud):
     share = (ood.score(*space, cloud(4000, 2)) > 1).mean()
     assert share < 0.03

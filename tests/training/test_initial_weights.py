@@ -158,6 +158,7 @@ LAYOUTS = {"vgg16": vgg16, "resnet50": resnet50, "resnet50v2": resnet50v2,
            "efficientnet-b0": efficientnet_b0, "vgg19": vgg19, "inception-v3": inception_v3,
            "mobilenetv2": mobilenetv2}  # fmt: skip
 B0 = "efficientnet-b0"
+OTHERS = set(LAYOUTS) - {"vgg16", "resnet50", B0}
 BUILDERS = {
     B0: efn.EfficientNetB0,
     "vgg16": keras.applications.VGG16,
@@ -204,8 +205,13 @@ def cached(root, name, weights="imagenet"):
     return root / "models" / initial_weights._PUBLISHED[name, weights][0].rpartition("/")[2]
 
 
-@pytest.fixture(scope="module", params=[(name, LAYOUTS[name]) for name in LAYOUTS],
-                ids=list(LAYOUTS))  # fmt: skip
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((name, layers), id=name, marks=[pytest.mark.slow] if name in OTHERS else [])
+        for name, layers in LAYOUTS.items()
+    ],
+)
 def published(request, tmp_path_factory):
     """Return Keras' folder with the file of one network, and the numbers in it."""
     name, layers = request.param

@@ -321,6 +321,7 @@ def test_the_log_holds_what_the_history_holds(small, frames, tmp_path):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_images_grow_from_epoch_to_epoch_and_a_killed_run_goes_on(frames, tmp_path):
     """Killed in its second epoch, a run meets the images of that epoch again."""

@@ -40,9 +40,11 @@ def page_of_every_kind(request, opened, served_every_kind) -> Iterator:
     yield from opened(served_every_kind[0], *size, touch=size == PHONE)
 
 
-desk_and_phone = pytest.mark.parametrize(
-    "page", [DESK, PHONE], ids=["desk", "phone"], indirect=True
-)
+BOTH = [
+    pytest.param(DESK, id="desk"),
+    pytest.param(PHONE, id="phone", marks=pytest.mark.slow),
+]
+desk_and_phone = pytest.mark.parametrize("page", BOTH, indirect=True)
 
 
 def choose_example(page, number: int = 0, tiles: int = 3) -> None:
@@ -111,7 +113,7 @@ def test_from_an_example_to_three_heatmaps_further_heads_and_back(page, served):
     playwright.expect(page.locator("[data-example][aria-pressed=true]")).to_have_count(0)
 
 
-@pytest.mark.parametrize("page_of_every_kind", [DESK, PHONE], ids=["desk", "phone"], indirect=True)
+@pytest.mark.parametrize("page_of_every_kind", BOTH, indirect=True)
 def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
     page_of_every_kind, served_every_kind
 ):
@@ -359,7 +361,7 @@ def test_a_frame_that_has_been_removed_is_asked_for_again(page):
     playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("ten minutes")
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("size", BOTH)
 def test_an_open_model_card_stays_within_the_page(opened, engine, monkeypatch, size):
     card = (ROOT / "weights" / "vgg16" / "README.md").read_text(encoding="utf-8")
     monkeypatch.setattr(engine, "card", lambda name: card)

@@ -84,7 +84,14 @@ def test_a_remote_that_knows_forward_and_back_alone_goes_through_it(page):
     playwright.expect(page.locator("[data-count]")).to_contain_text("Case 1 of")
 
 
-@pytest.mark.parametrize("page", [DESK, PHONE], ids=["desk", "phone"], indirect=True)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(DESK, id="desk", marks=pytest.mark.slow),
+        pytest.param(PHONE, id="phone"),
+    ],
+    indirect=True,
+)
 def test_large_buttons_do_it_all_on_a_touch_screen(page):
     press = "tap" if page.viewport_size["width"] == PHONE[0] else "click"
     getattr(page.locator("[data-do=next]"), press)()

@@ -56,7 +56,9 @@ def page(request):
     return page
 
 
-desk_and_phone = pytest.mark.parametrize("page", ["desk", "phone"], indirect=True)
+desk_and_phone = pytest.mark.parametrize(
+    "page", [pytest.param("desk", marks=pytest.mark.slow), "phone"], indirect=True
+)
 on_a_phone = pytest.mark.parametrize("page", ["phone"], indirect=True)
 
 

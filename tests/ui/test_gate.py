@@ -53,7 +53,7 @@ def secrets(tmp_path_factory) -> dict[str, str]:
 def ask(address: str, config: dict, dependency: int, data: list) -> dict:
     """Send a request to a handler as the page does, and return what it answers."""
     session = f"visitor-{dependency}"
-    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=address, timeout=60, trust_env=False, verify=False) as client:
         joined = client.post(
             "gradio_api/queue/join",
             json={"data": data, "fn_index": dependency, "session_hash": session},
@@ -79,6 +79,8 @@ def test_every_handler_of_the_app_refuses_a_path_of_the_host(served_every_kind, 
     for code in LANGUAGES:
         with language(code):
             refusals.append(said(NOT_AN_UPLOAD))
+    engine.explained.clear()
+    engine.marked.clear()
     for dependency in config["dependencies"]:
         for place in range(len(dependency["inputs"])):
             for value in ({"path": path}, {"path": path} | META, [[{"deep": {"path": path}}]]):
@@ -132,7 +134,7 @@ def test_the_named_endpoint_scores_no_image_of_the_host(served, secrets, route):
     body = {"data": [image, ["vgg16"]]}
     if "v2" in route:
         body = {"image": image, "models": ["vgg16"]}
-    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=address, timeout=60, trust_env=False, verify=False) as client:
         answer = client.post(f"gradio_api/{route}", json=body)
         if answer.status_code == 200 and "event_id" in answer.json():
             event = answer.json()["event_id"]

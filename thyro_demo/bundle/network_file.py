@@ -6,10 +6,13 @@ before Keras meets it: the archive by its directory, before anything is unpacked
 description by its layers, the weights by their declared sizes.
 """
 
+import inspect
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,11 @@ MEMBERS = {"metadata.json": 2**16, "config.json": 2**24, "model.weights.h5": 2**
 
 EXPANSION = 100
 """Most bytes that one stored byte may become; deflate alone reaches 1,000."""
+
+# What Keras 3.15 writes into every file and 3.13, which Colab brings, refuses to read; with these
+# values they do nothing.
+_IDLE = {"input_axes": None, "output_axes": None, "renorm": False, "renorm_clipping": None}
+_OWNERS = {"keras.layers": keras.layers, "keras.initializers": keras.initializers}
 
 _SMALL = 2**22  # bytes; what is smaller harms nobody, however well it is packed
 _SHOWN = 60
@@ -74,9 +82,10 @@ def load(file: str | Path) -> keras.Model:
         weights that do not fit or are not finite.
     """
     file = Path(file)
-    _check_archive(file)
+    description = _check_archive(file)
     try:
-        network = keras.saving.load_model(file, compile=False, safe_mode=True)
+        with _readable(file, description) as readable:
+            network = keras.saving.load_model(readable, compile=False, safe_mode=True)
     except Exception as error:
         # A file that is sound so far can still fail anywhere inside Keras.
         raise BundleError(
@@ -87,8 +96,51 @@ def load(file: str | Path) -> keras.Model:
     return network
 
 
-def _check_archive(file: Path) -> None:
-    """Look through a file without letting Keras unpack it."""
+def portable(description: Any) -> bool:
+    """Drop settings that do nothing, and that an earlier Keras refuses because it has no such name.
+
+    Parameters
+    ----------
+    description : dict
+        What `config.json` of a `.keras` file holds; it is changed.
+
+    Returns
+    -------
+    bool
+        Whether it held such a setting that this Keras does not know.
+    """
+    strange = False
+    for part in _parts(description):
+        settings, owner = part.get("config"), _OWNERS.get(str(part.get("module")))
+        if owner is None or not isinstance(settings, dict):
+            continue
+        idle = [name for name, value in _IDLE.items() if settings.get(name, ...) is value]
+        if "renorm" in idle and "renorm_momentum" in settings:
+            idle.append("renorm_momentum")
+        known = inspect.signature(getattr(owner, part["class_name"])).parameters if idle else {}
+        for name in idle:
+            strange |= name not in known
+            del settings[name]
+    return strange
+
+
+@contextmanager
+def _readable(file: Path, description: Any) -> Iterator[Path]:
+    """Name a file that this Keras reads: the file itself, or a copy without strange settings."""
+    if not portable(description):
+        yield file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "network.keras"
+        with zipfile.ZipFile(file) as source, zipfile.ZipFile(copy, "w") as target:
+            for name in MEMBERS:
+                own = name == "config.json"
+                target.writestr(name, json.dumps(description) if own else source.read(name))
+        yield copy
+
+
+def _check_archive(file: Path) -> Any:
+    """Look through a file without letting Keras unpack it; return the description of its layers."""
     try:
         with zipfile.ZipFile(file) as archive:
             check_members(file, archive, MEMBERS)
@@ -104,6 +156,7 @@ def _check_archive(file: Path) -> None:
         ) from error
     check_layers(file, description)
     _check_weights(file, weights)
+    return description
 
 
 def check_members(file: Path, archive: zipfile.ZipFile, allowed: dict[str, int]) -> None:

@@ -30,7 +30,7 @@ from thyro_demo.models.heads import CalibratedHead
 
 
 def save_network(network: keras.Model, path: Path) -> None:
-    """Save a network as a standard `.keras` file, its weights deflated.
+    """Save a network as a standard `.keras` file that earlier versions read, weights deflated.
 
     Within the file of weights the bytes of equal rank are together (HDF5's own shuffle
     filter, which every reader undoes unasked), so that the zeros of rounded numbers and
@@ -51,6 +51,10 @@ def save_network(network: keras.Model, path: Path) -> None:
     ):
         for name in source.namelist():
             content = source.read(name)
+            if name == "config.json":
+                description = json.loads(content)
+                network_file.portable(description)
+                content = json.dumps(description).encode()
             target.writestr(name, _deflated(content) if name.endswith(".h5") else content)
     plain.unlink()
 

@@ -10,7 +10,7 @@ by `show`. The rest is sorted by chapter, and what a new cell computes goes wher
 - 3, progressive transfer: `progressive`, `ladder` (stages and their heads)
 - 3 to 5, a rehearsal: `cached` (features computed beforehand)
 - 4, heads: `heads`, `boundaries` (heads and their settings in pictures)
-- 5, did it really work: `evaluation`
+- 5, did it really work: `evaluation`, `misread` (frames scored wrongly, and a reader beside them)
 - 6, what does it look at: `looking`, `planting` (a shortcut made on purpose)
 - 2 to 6, what holds in every run: `claims`
 - 7, ship it: `shipping`, and `lecture` for the cases shown in class

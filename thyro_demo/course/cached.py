@@ -13,10 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
-from tqdm.auto import tqdm
 
-from thyro_demo.bundle import network_file
 from thyro_demo.bundle.manifest import weights_root
 from thyro_demo.course import ladder, progressive
 from thyro_demo.course.lesson import Lesson
@@ -165,31 +162,13 @@ def _computed(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     keras.utils.set_random_seed(0)
     built = build(spec, input_size=_SIDE)
     initial = built.get_weights()
-    run = _runner(built)
+    part = keras.Model(built.inputs[0], built.get_layer("features").output)
     for name, weights in chain.items():
         built.set_weights(initial)
         initial_weights.load(built, spec, weights)
-        yield name, _run(run, images, name)
+        yield name, part.predict(images, batch_size=_BATCH, verbose=0)
     for name in READ:
-        network = network_file.load(weights_root() / name / "model.keras")
-        squares = load_frames(records, CLASSES, network.inputs[0].shape[1]).images
-        yield name, _run(_runner(network), squares, name)
-
-
-def _runner(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """Compile the part of a network down to its features."""
-    part = keras.Model(network.inputs[0], network.get_layer("features").output)
-    return tf.function(lambda x: part(x, training=False), reduce_retracing=True)
-
-
-def _run(
-    run: tf.types.experimental.PolymorphicFunction, images: np.ndarray, name: str
-) -> np.ndarray:
-    """Run images through a network, batch by batch."""
-    starts = tqdm(range(0, len(images), _BATCH), name, unit="batch")
-    return np.concatenate(
-        [run(tf.cast(images[first : first + _BATCH], tf.float32)).numpy() for first in starts]
-    )
+        yield name, ladder.read_on_nodule(name, records)
 
 
 def _films(folder: Path, weights: str) -> Path:

@@ -295,17 +295,13 @@ def ladder() -> dict[str, dict[str, Estimate]]:
     dict of str to dict
         Network to rung to the paired difference of its AUROC to photographs alone.
     """
-    table = results.read(results.PUBLISHED / "middle_stage.json")
-    rows = {row["chain"]: row for row in table.rows}
-    found: dict[str, dict[str, Estimate]] = {}
-    for column in table.columns[1:4]:
-        gains: dict[str, Estimate] = {}
-        for rung, chain in RUNGS.items():
-            figure = rows[chain][column.key]
-            gain = figure.gain if isinstance(figure, results.Figure) else None
-            gains[rung] = (0.0, 0.0, 0.0) if gain is None else gain.ends
-        found[column.title] = gains
-    return found
+    return {
+        network: {
+            rung: (0.0, 0.0, 0.0) if figure.gain is None else figure.gain.ends
+            for rung, figure in rungs.items()
+        }
+        for network, rungs in _published().items()
+    }
 
 
 def reached() -> dict[str, dict[str, float]]:
@@ -316,14 +312,23 @@ def reached() -> dict[str, dict[str, float]]:
     dict of str to dict
         Network to rung to its AUROC, out of fold.
     """
+    return {
+        network: {
+            rung: float(figure.value) for rung, figure in rungs.items() if figure.value is not None
+        }
+        for network, rungs in _published().items()
+    }
+
+
+def _published() -> dict[str, dict[str, results.Figure]]:
+    """Read the rungs of the published table: network to rung to its figure."""
     table = results.read(results.PUBLISHED / "middle_stage.json")
     rows = {row["chain"]: row for row in table.rows}
     return {
         column.title: {
-            rung: float(figure.value)
+            rung: figure
             for rung, chain in RUNGS.items()
             if isinstance(figure := rows[chain][column.key], results.Figure)
-            and figure.value is not None
         }
         for column in table.columns[1:4]
     }

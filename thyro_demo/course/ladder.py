@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics.pairwise import linear_kernel
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tqdm.auto import tqdm
 
 from thyro_demo.bundle import network_file
 from thyro_demo.bundle.manifest import weights_root
+from thyro_demo.course import hour
 from thyro_demo.course.show import BLUE, ORANGE
 from thyro_demo.errors import DataError
 from thyro_demo.models.pipeline import load_frames
@@ -133,16 +134,16 @@ def climb(features: Mapping[str, np.ndarray], records: pd.DataFrame) -> dict[str
     labels = (known["label"] == CLASSES[1]).to_numpy(int)
     scored = {}
     for stage, rows in tqdm(features.items(), "Stages", unit="stage"):
-        raw = np.zeros(len(known))
-        for held in np.unique(fold):
-            # The kernel as one matrix product is many times quicker than libsvm's own loops.
-            svm = SVC(kernel=linear_kernel, C=_COST, class_weight="balanced")
-            fitted = make_pipeline(StandardScaler(), svm).fit(
-                rows[fold != held], labels[fold != held]
-            )
-            raw[fold == held] = fitted.decision_function(rows[fold == held])
+        raw = hour.out_of_fold(_svm, rows, labels, fold)
         scored[stage] = out_of_fold.cross_calibrated(known.assign(head=stage, raw=raw))
     return scored
+
+
+def _svm() -> Pipeline:
+    """Make an unfitted head."""
+    # The kernel as one matrix product is many times quicker than libsvm's own loops.
+    svm = SVC(kernel=linear_kernel, C=_COST, class_weight="balanced")
+    return make_pipeline(StandardScaler(), svm)
 
 
 def planes(features: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:

@@ -169,6 +169,8 @@ def begin(chapter: int | str, fast: bool, seed: int, data: str, out: str) -> Les
     """
     # So that weights depend on the seed alone, on a graphics card as well.
     tf.config.experimental.enable_op_determinism()
+    # So that a table shows whole sentences, such as what a chapter claims.
+    pd.set_option("display.max_colwidth", None)
     places = open_places(data) if data else None
     kind = "phantoms" if places is None else "+".join(folder.name for folder in places.folders)
     root = mounted(out) / f"{'fast' if fast else 'full'}-{kind}-seed{seed}"

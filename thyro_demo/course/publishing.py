@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import sys
+import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,45 @@ def code_hash(notebook: dict[str, Any], root: Path = _ROOT) -> str:
     -------
     str
         SHA-256 in hexadecimal. Of the package, modules of `course` count that a cell imports by
-        name; the rest changes too often for the pictures that it seldom changes.
+        name; the rest changes too often for the pictures that it seldom changes. Of these modules
+        neither comments nor docstrings count, which change no output; of cells both do, since
+        readers see them.
     """
     cells = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
     digest = hashlib.sha256("\0".join(cells).encode())
     for file in sorted(set(_imported(cells, root))):
-        digest.update(file.read_bytes())
+        digest.update(_bare(file.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()
+
+
+def _bare(source: str) -> str:
+    """Drop the comments, docstrings and blank lines of a module.
+
+    The text is cut, not written anew: `ast.unparse` differs from one Python to the next.
+    """
+    lines = source.splitlines()
+    dropped = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        row, column = token.start
+        if token.type == tokenize.COMMENT:
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+        # Only outside strings is a line blank in this sense.
+        if token.type == tokenize.NL and not lines[row - 1]:
+            dropped.add(row)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            for note in filter(_is_note, node.body):
+                dropped |= set(range(note.lineno, 1 + (note.end_lineno or note.lineno)))
+    return "\n".join(line for row, line in enumerate(lines, 1) if row not in dropped)
+
+
+def _is_note(node: ast.stmt) -> bool:
+    """Recognise a string that nothing reads: a docstring, or the note under a constant."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _imported(cells: Iterable[str], root: Path) -> Iterator[Path]:

@@ -218,8 +218,11 @@ const show = (it) => {
   find('scores').replaceChildren(...(it.scores ?? []).map(scoreRow));
   const deeper = it.depth_mm > it.state.depth ? [filled(words.deeper, decimal(it.depth_mm))] : [];
   find('notice').textContent = [...(it.notices ?? []), it.map_note, ...deeper].filter(Boolean).join(' ');
-  if (kept.refused) kept.refused = '';
-  else say(it.loading ? words.loading : it.state.network ? '' : words.no_network);
+  if (kept.refused) {
+    // Again, for a frame that took long to come has put its own note there.
+    say(kept.refused, 'error');
+    kept.refused = '';
+  } else say(it.loading ? words.loading : it.state.network ? '' : words.no_network);
   if (it.scores && dirty) pace();
 };
 

@@ -26,8 +26,8 @@ element.querySelectorAll('[data-language]').forEach((link) => link.addEventListe
   link.search = location.search;
 }));
 """
-"""Name page and language to the browser, for Gradio has one title for all pages, and the language of
-the browser; let the link to another language keep what the address has come to hold, and the
+"""Name page and language to the browser, for Gradio has one title for all pages and the language of
+its reader; let the link to another language keep what the address has come to hold, and the
 browser the choice."""
 
 ON_EXAMPLE = (

@@ -29,6 +29,7 @@ def found(clinic, eagerly, small_heads, tmp_path_factory):
         return plan.run(Setting(None, work, workers=0))
 
 
+@pytest.mark.slow
 def test_every_frame_is_scored_once_inside_and_once_with_its_source_held_out(found):
     assert not found.failures
     scores = found.scores
@@ -53,6 +54,7 @@ def test_an_svm_reads_of_a_network_what_that_of_its_bundle_reads(tmp_path, monke
     assert tap == facts["pooling"] == "nodule"
 
 
+@pytest.mark.slow
 def test_tables_are_those_of_the_scores(found):
     external = next(table for table in found.tables if table.title.startswith("External"))
     row = next(row for row in external.rows if row[0] == "west: small")

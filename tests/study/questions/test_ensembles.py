@@ -35,6 +35,7 @@ def two_folds(monkeypatch):
     monkeypatch.setitem(RECIPES, "progressive", replace(RECIPES["progressive"], folds=2))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick", "two_folds")
 def test_an_ensemble_is_scored_out_of_fold_written_and_loaded(root, clinic, tmp_path):
     out = ensembles.train(root, clinic, tmp_path / "work", root / "both", MEMBERS)

@@ -178,6 +178,7 @@ def test_the_labels_of_the_tested_fold_change_nothing(records, shown, read, valu
         assert found["raw"].tobytes() == again["raw"].tobytes()
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_network_scores_log_odds_and_features_of_what_it_became(records, shown, value):
     epochs = [Stage("thyroid", "all", number, augmentation=None) for number in (0, 2)]
     untouched, tuned = (
