@@ -88,7 +88,7 @@ def ends(calipers: Any) -> list[tuple[float, float]]:
     if calipers is None:
         return []
     pairs = isinstance(calipers, list) and [type(one) is list and len(one) for one in calipers]
-    numbers = [share for one in calipers for share in one] if pairs == [2, 2] else [None]
+    numbers: list[Any] = [share for one in calipers for share in one] if pairs == [2, 2] else [None]
     if not all(type(one) in (int, float) and 0 <= one <= 1 for one in numbers):
         raise ThyroError(
             "Calipers must be two ends, each x and y as shares of the frame's sides, from 0 to 1. "
