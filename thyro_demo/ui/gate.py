@@ -52,10 +52,8 @@ class GatedBlocks(gr.Blocks):
         return super().launch(*args, app_kwargs=settings | {"middleware": first}, **kwargs)
 
     def begin(self, page: pages.Page) -> None:
-        """Let what is laid out from now on be of a page: `route`, but within the one context.
-
-        At the end of each context Gradio builds its server anew, which takes longer than a page.
-        """
+        """Let what is laid out from now on be of a page: `route`, but within the one context."""
+        # At the end of each context Gradio builds its server anew, which takes longer than a page.
         self.current_page = page.path
         if page.path:
             # The navigation is ours, in the masthead.
