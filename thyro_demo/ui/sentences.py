@@ -19,7 +19,6 @@ RECEIVED = " Received: "
 _FIELD = re.compile(r"\{(\w+)\}")
 _GROUPED = re.compile(r"(?<![\w,.])\d{1,3}(?:,\d{3})+(?![\w,.])")
 _DECIMAL = re.compile(r"(?<![\w,.])\d+\.\d+(?![\w,.])")
-_KEPT = 512
 
 
 class Pattern(NamedTuple):
@@ -45,8 +44,8 @@ def said(sentence: str) -> str:
     return sentence if current() == DEFAULT else _said(sentence, current())
 
 
-@functools.lru_cache(maxsize=_KEPT)
 def _said(sentence: str, code: str) -> str:
+    # Not kept for the next time: a sentence can quote what a visitor's file is called.
     table = _table(code)
     rule, parted, came = sentence.partition(RECEIVED)
     if not parted:
