@@ -64,6 +64,7 @@ def test_a_network_that_learned_from_the_frames_gives_way_to_the_shipped_one(
     assert Path(first.weights).resolve() == (own if kept else shipped).resolve()
 
 
+@pytest.mark.slow
 def test_every_head_scores_every_frame_once_and_knowledge_shows(small, tmp_path):
     drawn = {"A": knows(small, 3.0, 1), "B": knows(small, 0.0, 2)}
     scored = scored_by(drawn, small, tmp_path)

@@ -334,6 +334,7 @@ def test_weights_trained_anew_under_their_old_name_are_refused(clinic, tmp_path)
         cross_validate(job)
 
 
+@pytest.mark.slow
 def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, monkeypatch):
     """Parts that a source brings are kept; resuming after a stage changes nothing."""
 
@@ -503,6 +504,7 @@ def test_a_set_too_small_for_its_folds_is_refused_before_training(quick, tmp_pat
         run(job)
 
 
+@pytest.mark.slow
 def test_a_frozen_network_is_rounded_first_and_meets_a_fifth_of_phantoms(
     clinic, quick, alone, tmp_path, monkeypatch
 ):

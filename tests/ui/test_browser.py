@@ -399,6 +399,7 @@ def test_comparing_nothing_asks_for_a_frame(page):
     playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("frame first")
 
 
+@pytest.mark.slow
 def test_an_address_opens_the_app_on_a_case(page, served):
     address, _ = served
     for case in CASES:

@@ -9,7 +9,7 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
 )
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")
 WIDTHS = (390, 640, 768, 1024, 1280, 1920)

@@ -10,7 +10,7 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
 )
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")
 DESK, PHONE = (1280, 900), (390, 844)
@@ -26,12 +26,7 @@ def page(request, opened, served_every_kind) -> Iterator:
 
 
 desk_and_phone = pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(DESK, id="desk", marks=pytest.mark.slow),
-        pytest.param(PHONE, id="phone"),
-    ],
-    indirect=True,
+    "page", [DESK, PHONE], ids=["desk", "phone"], indirect=True
 )
 
 
@@ -45,7 +40,7 @@ def move(page, key: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("page", [PHONE], ids=["phone"], indirect=True)
-@pytest.mark.parametrize("from_top", [2, pytest.param(22, marks=pytest.mark.slow), 42])
+@pytest.mark.parametrize("from_top", [2, 22, 42])
 def test_a_slider_is_hit_by_a_finger_anywhere_in_44_pixels(page, from_top):
     slider = page.locator("input[type=range][data-key=gain]")
     slider.scroll_into_view_if_needed()
@@ -175,7 +170,7 @@ def test_the_navigation_leads_from_page_to_page(page):
     playwright.expect(page.locator(".nav-holder")).to_be_hidden()
 
 
-@pytest.mark.parametrize("width", [390, pytest.param(768, marks=pytest.mark.slow), 1280])
+@pytest.mark.parametrize("width", [390, 768, 1280])
 def test_it_is_laid_out_for_fingers_and_eyes_at_every_width(page, width):
     move(page, "echogenicity", 1)
     asked_all(page, 6)

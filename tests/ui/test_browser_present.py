@@ -15,11 +15,7 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    # Of pandas, at which Gradio's count of the jobs done would end before it has let go of them.
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting:DeprecationWarning"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")
 DESK, TABLET, PHONE = (1280, 720), (768, 1024), (390, 844)
@@ -84,14 +80,7 @@ def test_a_remote_that_knows_forward_and_back_alone_goes_through_it(page):
     playwright.expect(page.locator("[data-count]")).to_contain_text("Case 1 of")
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(DESK, id="desk", marks=pytest.mark.slow),
-        pytest.param(PHONE, id="phone"),
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("page", [DESK, PHONE], ids=["desk", "phone"], indirect=True)
 def test_large_buttons_do_it_all_on_a_touch_screen(page):
     press = "tap" if page.viewport_size["width"] == PHONE[0] else "click"
     getattr(page.locator("[data-do=next]"), press)()

@@ -15,11 +15,7 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    # Of pandas, at which Gradio's count of the jobs done would end before it has let go of them.
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting:DeprecationWarning"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WAIT_S = 120.0
 EXAMPLES = {f"“{example.caption}”": example for example in collect()}

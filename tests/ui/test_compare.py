@@ -205,6 +205,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
     assert (shown.record["width"], shown.record["height"]) == (2400, 1500)
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, large_frame):
     shown = last(page.compare(large_frame, page._engine.names()))[-1]
     address, _ = last(page.picture(shown, [], False, 1.0, "cividis"))

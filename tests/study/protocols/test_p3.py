@@ -195,6 +195,7 @@ def test_the_protocol_on_phantoms(tmp_path):
     assert (tmp_path / "report" / "importance-phantoms.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_failed_systems_and_a_torn_set_leave_the_others(tmp_path, monkeypatch, written, holds):
     """Forests fail, and every image of one of two sets is torn."""
 

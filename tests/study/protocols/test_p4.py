@@ -68,6 +68,7 @@ def test_tables_are_those_of_the_scores(found):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_change_from_inside_to_outside_is_shown_twice(found):
     table = next(table for table in found.tables if table.title.startswith("From"))
     lines = {row[0]: row for row in table.rows}
@@ -82,6 +83,7 @@ def test_the_change_from_inside_to_outside_is_shown_twice(found):
         assert " to " in row[4]
 
 
+@pytest.mark.slow
 def test_the_cut_off_that_a_table_shows_gives_its_rates(found):
     table = next(table for table in found.tables if "cut-off" in table.title)
     for row in table.rows:
@@ -95,6 +97,7 @@ def test_the_cut_off_that_a_table_shows_gives_its_rates(found):
         assert cells["Specificity held out, %"].startswith(f"{ours:.1f} (")
 
 
+@pytest.mark.slow
 def test_every_table_says_how_sure_it_is_and_where_its_figures_come_from(found):
     for table in found.tables:
         assert "95 % intervals" in table.caption, table.title
@@ -102,6 +105,7 @@ def test_every_table_says_how_sure_it_is_and_where_its_figures_come_from(found):
         assert "fold" in table.caption or "held out" in table.caption
 
 
+@pytest.mark.slow
 def test_what_was_published_and_what_is_done_instead_are_named(found):
     assert [row.auroc for row in plan.PROTOCOL.published] == [0.898, 0.937, 0.821, 0.885]
     differs = dict(found.differs)
@@ -110,6 +114,7 @@ def test_what_was_published_and_what_is_done_instead_are_named(found):
     assert "Choices made before" not in differs
 
 
+@pytest.mark.slow
 def test_a_report_of_it_can_be_written(found, tmp_path):
     facts = json.loads(report.write(found, tmp_path).read_text(encoding="utf-8"))
     assert facts["fast"]
@@ -154,6 +159,7 @@ def test_the_result_file_can_replace_the_committed_one(summary_of, replaces):
     replaces(tables.to_result(summary_of(heads), tests, list(plan.SYSTEMS)), "p4")
 
 
+@pytest.mark.slow
 def test_the_result_file_holds_the_figures_of_the_report(found, written, holds):
     table = written(found)["p4"]
     inside, *_ = found.summaries.values()

@@ -65,6 +65,7 @@ def test_a_start_goes_through_the_stages_that_it_has_not_been_through(
     assert job.initial_weights == (str(folder) if given == "shipped" else start)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_the_scores_are_those_of_train_whatever_head_the_start_has(clinic, tmp_path, monkeypatch):
     """A bundle's own head was trained on all the frames, so a fold may not start from it."""

@@ -171,6 +171,7 @@ def planned(clinic, eagerly, tmp_path_factory):
     return table, wanted, outcome
 
 
+@pytest.mark.slow
 def test_a_graph_judges_every_flaw_on_the_same_images(planned):
     table, wanted, outcome = planned
     assert not outcome.failures
