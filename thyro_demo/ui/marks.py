@@ -56,10 +56,7 @@ def edges(box: Any) -> tuple[float, ...] | None:
     """
     if box is None:
         return None
-    numbers = (
-        isinstance(box, list) and len(box) == 4 and all(type(one) in (int, float) for one in box)
-    )
-    if not numbers or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+    if not (_are_shares(box, 4) and box[0] < box[2] and box[1] < box[3]):
         raise ThyroError(
             "A box must be left, top, right and bottom as shares of the frame's sides, from 0 to "
             f"1. Received: {str(box)[:60]}."
@@ -87,14 +84,22 @@ def ends(calipers: Any) -> list[tuple[float, float]]:
     """
     if calipers is None:
         return []
-    pairs = isinstance(calipers, list) and [type(one) is list and len(one) for one in calipers]
-    numbers: list[Any] = [share for one in calipers for share in one] if pairs == [2, 2] else [None]
-    if not all(type(one) in (int, float) and 0 <= one <= 1 for one in numbers):
+    is_pair = isinstance(calipers, list) and len(calipers) == 2
+    if not (is_pair and all(_are_shares(end, 2) for end in calipers)):
         raise ThyroError(
             "Calipers must be two ends, each x and y as shares of the frame's sides, from 0 to 1. "
             f"Received: {str(calipers)[:60]}."
         )
     return [(float(x), float(y)) for x, y in calipers]
+
+
+def _are_shares(values: Any, count: int) -> bool:
+    """Check for a list of so many plain numbers from 0 to 1."""
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(type(one) in (int, float) and 0 <= one <= 1 for one in values)
+    )
 
 
 def sketch(

@@ -73,11 +73,6 @@ def at(path: str) -> Page | None:
     return next((page for page in PAGES if page.path == path.removeprefix("/")), None)
 
 
-def in_language(page: Page, code: str) -> Page:
-    """Find a page in another language."""
-    return page._replace(language=code)
-
-
 def head(page: Page) -> None:
     """Lay out the head of a page, inside the ``gr.Blocks`` of the page."""
     html_block(
@@ -94,7 +89,7 @@ def masthead(page: Page) -> str:
         here=page,
         pages=[one for one in PAGES if one.language == page.language],
         others={
-            name: in_language(page, code)
+            name: page._replace(language=code)
             for code, name in LANGUAGES.items()
             if code != page.language
         },
