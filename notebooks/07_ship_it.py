@@ -400,7 +400,7 @@ app = build_ui(engine) if FAST else launch(engine, prevent_thread_lock=True)
 # Put these two lines into a cell of your own. `share=True` asks Gradio, the library the page is
 # made with, for a public address. What it means:
 #
-# - your computer, or the Colab machine, does the computing; the address leads to it through a
+# - your computer, or the Colab host, does the computing; the address leads to it through a
 #   **tunnel** over somebody else's server, and lasts as long as this notebook runs, a week at most;
 # - whoever knows the address can reach the page; `auth` asks them for a name and a password, the
 #   same for all, sent by you in some other way than the link;

@@ -45,7 +45,7 @@ _LEVELS = 255
 
 
 def serve(lesson: Lesson) -> bool:
-    """Tell whether a chapter reads cached features: in a rehearsal on phantoms."""
+    """Return whether a chapter reads cached features: in a rehearsal on phantoms."""
     return lesson.fast and lesson.find("p1") is None
 
 

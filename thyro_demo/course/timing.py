@@ -76,7 +76,7 @@ def run(path: Path, mode: str, data: str = "", keep: Path | None = None, root: P
 
 
 def _commit(root: Path) -> str:
-    """Name the commit that is run; a plus sign says that the code differs from it."""
+    """Name the commit that is run; a plus sign shows that the code differs from it."""
 
     def ask(*command: str) -> str:
         asked = ["git", *command]

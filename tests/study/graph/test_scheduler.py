@@ -317,7 +317,7 @@ def test_a_graph_killed_again_and_again_ends_with_the_same_table(tmp_path):
     interrupted = 0
     for _ in range(10):
         written = {seeds[file.stem] for file in tmp_path.glob("[!.]*.npz")}
-        # A quick machine may end the graph before the tenth run.
+        # A quick host may end the graph before the tenth run.
         if len(written) == len(jobs):
             break
         interrupted += len(written) > 0

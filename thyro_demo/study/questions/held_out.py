@@ -341,7 +341,7 @@ def change(
 ) -> Interval:
     """Compute how far a figure outside is from that inside, on other images.
 
-    Groups of both are drawn together, so that one resample says how either could have turned out.
+    Groups of both are drawn together, so that one resample shows how either could have turned out.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def parts(folds: np.ndarray, held: int, flaw: Flaw, seed: int = 0) -> tuple[np.n
     held : int
         The fold that is tested.
     flaw : Flaw
-        Says how many of its images are trained on as well.
+        Reports how many of its images are trained on as well.
     seed : int
         Of the choice which ones.
 
