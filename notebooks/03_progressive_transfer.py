@@ -105,7 +105,7 @@ from thyro_demo.models.pipeline import load_frames
 from thyro_demo.study import setting
 from thyro_demo.study.questions import paired
 from thyro_demo.training import out_of_fold
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import recipe
 from thyro_demo.training.run import run
 
@@ -638,9 +638,9 @@ pd.DataFrame(
 # A chain ends on thyroid frames. With so few of them we leave the network frozen and train new
 # heads alone (recipe "head"): a **softmax** (one weight for each feature and class, the sums turned
 # into shares that add up to 1), an **SVM** and a **random forest** (many **decision trees**, each a
-# row of yes-or-no questions about features); chapter 4 takes them apart. `Job` says what to run,
-# `run` runs it, fold by fold, and writes a **bundle**: the network, its heads, a manifest (a list
-# of what is in it, with its numbers) and a model card (a page for people).
+# row of yes-or-no questions about features); chapter 4 takes them apart. `TrainingJob` says what to
+# run, `run` runs it, fold by fold, and writes a **bundle**: the network, its heads, a manifest (a
+# list of what is in it, with its numbers) and a model card (a page for people).
 #
 # We go on from the end of the path: the shipped network, or with another start your own middle
 # stage. The next chapters take up this bundle.
@@ -650,7 +650,7 @@ whole_recipe = recipe("head", BACKBONE)
 source, last = whole_recipe.stages[0]
 small = replace(last, input_size=112 if FAST else SIDE, views=1)
 few = lesson.thyroid()
-job = Job(
+job = TrainingJob(
     recipe=replace(whole_recipe, folds=2 if FAST else FOLDS, stages=((source, small),)),
     backbone=spec.name,
     data=lesson.find("p1") or write_index(few, lesson.root / "phantoms"),

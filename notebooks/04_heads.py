@@ -96,7 +96,7 @@ from thyro_demo.course.lesson import begin, write_index
 from thyro_demo.data import splits
 from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.formatting import gain, with_interval
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import recipe
 from thyro_demo.training.run import run
 
@@ -540,7 +540,7 @@ standard = recipe("head", first.backbone)
 ((source, stage),) = standard.stages
 # One view of each frame, without changes drawn by chance, and smaller frames: for time.
 quick = replace(stage, views=1, input_size=64 if FAST else first.side or 224)
-job = Job(
+job = TrainingJob(
     recipe=replace(standard, folds=2 if FAST else FOLDS, stages=((source, quick),)),
     backbone=first.backbone,
     data=lesson.find("p1") or write_index(lesson.thyroid(), lesson.root / "phantoms"),

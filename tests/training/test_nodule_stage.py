@@ -14,7 +14,7 @@ from thyro_demo.errors import DataError
 from thyro_demo.explain.heatmaps import heatmap
 from thyro_demo.files import sha256
 from thyro_demo.training import outlined_set
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import RECIPES
 from thyro_demo.training.run import cross_validate, run
 from thyro_demo.training.stage import Stage
@@ -63,7 +63,7 @@ def sets(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(sets, tmp_path_factory):
     work = tmp_path_factory.mktemp("run")
-    job = Job(RECIPE, "two-layer-cnn", sets, work, work / "out" / "finder")
+    job = TrainingJob(RECIPE, "two-layer-cnn", sets, work, work / "out" / "finder")
     drawn = phantom.cohort
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outlined_set, "PATIENTS", 24)
@@ -137,6 +137,8 @@ def test_weights_that_know_the_outlines_of_the_frames_are_refused(done, sets, tm
     facts["training_outlines"].append(sha256(known))
     (spoilt / "manifest.json").write_text(json.dumps(facts), "utf-8")
     last = replace(RECIPE, stages=RECIPE.stages[-1:])
-    again = Job(last, "two-layer-cnn", sets, tmp_path / "work", tmp_path / "out", str(spoilt))
+    again = TrainingJob(
+        last, "two-layer-cnn", sets, tmp_path / "work", tmp_path / "out", str(spoilt)
+    )
     with pytest.raises(DataError, match="must not have learned the outlines"):
         cross_validate(again)

@@ -28,7 +28,7 @@ from thyro_demo.training import (
     stage_images,
 )
 from thyro_demo.training import run as runs
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import RECIPES, Recipe
 from thyro_demo.training.run import cross_validate, run
 from thyro_demo.training.sources import SOURCES, Source
@@ -73,7 +73,9 @@ def quick():
 def done(clinic, quick, tmp_path_factory):
     """Run the recipe of the two-layer network, two epochs a stage."""
     work = tmp_path_factory.mktemp("run")
-    job = Job(RECIPE, "two-layer-cnn", clinic, work, work / "out" / "two-layer-cnn", epochs=2)
+    job = TrainingJob(
+        RECIPE, "two-layer-cnn", clinic, work, work / "out" / "two-layer-cnn", epochs=2
+    )
     seen = {}
 
     def remember(network, slope, intercept):
@@ -266,7 +268,7 @@ def test_a_place_that_is_no_bundles_is_refused_before_training(out, clinic, tmp_
     for name in ("thesis/chapter.txt", "a-file"):
         (tmp_path / name).write_text("years of work")
     with pytest.raises(BundleError, match=r"A bundle's folder must be .*Received: .*\.$"):
-        run(Job(RECIPE, "two-layer-cnn", clinic, tmp_path / "work", Path(out), epochs=1))
+        run(TrainingJob(RECIPE, "two-layer-cnn", clinic, tmp_path / "work", Path(out), epochs=1))
     assert (tmp_path / "thesis" / "chapter.txt").exists()
     assert not (tmp_path / "work").exists()
 
@@ -274,7 +276,7 @@ def test_a_place_that_is_no_bundles_is_refused_before_training(out, clinic, tmp_
 @pytest.mark.parametrize("command", [run, cross_validate])
 def test_a_recipe_for_other_networks_is_refused(command, clinic, tmp_path):
     with pytest.raises(RecipeError, match=r"must be one of two-layer-cnn\. Received: 'vgg16'\.$"):
-        command(Job(RECIPE, "vgg16", clinic, tmp_path, tmp_path / "out"))
+        command(TrainingJob(RECIPE, "vgg16", clinic, tmp_path, tmp_path / "out"))
 
 
 def headed(weights, clinic, folder, **settings):
@@ -282,7 +284,7 @@ def headed(weights, clinic, folder, **settings):
     stage = Stage("thyroid", "head", 2, input_size=32, batch=64, views=1)
     recipe = replace(RECIPES["head"], stages=(("thyroid", stage),), heads=("softmax",),
                      primary="softmax", folds=2)  # fmt: skip
-    return Job(
+    return TrainingJob(
         recipe, "two-layer-cnn", clinic, folder / "work", folder / "out", weights, **settings
     )
 
@@ -350,12 +352,12 @@ def test_a_chain_starts_each_stage_from_the_one_before(clinic, quick, tmp_path, 
          ("thyroid", Stage("second", "head", 1, input_size=32, batch=64, views=1))),
         ("two-layer-cnn",), heads=("softmax", "svm"), folds=2,
     )  # fmt: skip
-    job = Job(two, "two-layer-cnn", clinic.parent, tmp_path / "work", tmp_path / "a")
+    job = TrainingJob(two, "two-layer-cnn", clinic.parent, tmp_path / "work", tmp_path / "a")
     first = store.load(run(job))
     stage = first.manifest["chain"][0]
     assert (stage["images"], stage["validation images"], stage["epochs"]) == (36, 12, 1)
     # As if killed between the two stages: the first is read from its file.
-    again = Job(two, "two-layer-cnn", clinic.parent, tmp_path / "again", tmp_path / "b")
+    again = TrainingJob(two, "two-layer-cnn", clinic.parent, tmp_path / "again", tmp_path / "b")
     (tmp_path / "again").mkdir()
     (tmp_path / "work" / "first").rename(tmp_path / "again" / "first")
     second = store.load(run(again))
@@ -377,7 +379,7 @@ def alone(clinic, quick, tmp_path_factory):
     work = tmp_path_factory.mktemp("alone")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SOURCES, "natural", Source("frames", datasets.load, crop=False))
-        run(Job(ALONE, "two-layer-cnn", clinic.parent, work, work / "net.keras"))
+        run(TrainingJob(ALONE, "two-layer-cnn", clinic.parent, work, work / "net.keras"))
     return work
 
 
@@ -413,7 +415,9 @@ def test_short_arithmetic_ends_with_its_stage(fails, clinic, quick, alone, tmp_p
 
     monkeypatch.setattr(pretrain, "train_stage", watched)
     first = alone / "net.keras"
-    job = Job(recipe, "two-layer-cnn", clinic.parent, tmp_path, tmp_path / "b.keras", str(first))
+    job = TrainingJob(
+        recipe, "two-layer-cnn", clinic.parent, tmp_path, tmp_path / "b.keras", str(first)
+    )
     if fails:
         with pytest.raises(KeyboardInterrupt):
             run(job)
@@ -429,7 +433,7 @@ def test_short_arithmetic_ends_with_its_stage(fails, clinic, quick, alone, tmp_p
 
 def test_a_network_is_written_to_a_keras_file_or_not_at_all(clinic, tmp_path):
     with pytest.raises(RecipeError, match=r"to a file named \*\.keras\. Received: .*net\.$"):
-        run(Job(ALONE, "two-layer-cnn", clinic, tmp_path / "work", tmp_path / "net"))
+        run(TrainingJob(ALONE, "two-layer-cnn", clinic, tmp_path / "work", tmp_path / "net"))
     assert not (tmp_path / "work").exists()
 
 
@@ -463,7 +467,7 @@ def test_weights_are_named_without_folders_of_the_host(weights, named, tmp_path,
 
 def test_a_stage_that_trains_nothing_hands_its_network_on(clinic, quick, tmp_path, monkeypatch):
     monkeypatch.setitem(SOURCES, "natural", Source("frames", datasets.load, crop=False))
-    job = Job(RECIPE, "two-layer-cnn", clinic.parent, tmp_path, tmp_path / "out")
+    job = TrainingJob(RECIPE, "two-layer-cnn", clinic.parent, tmp_path, tmp_path / "out")
     stage = Stage("still", "none", 1, input_size=48)
     before = pretrain.run(job, backbone("two-layer-cnn"), (("natural", stage),))
     assert Path(before.weights).is_file()
@@ -474,7 +478,9 @@ def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
     folder = draw_frames(tmp_path / "phantoms", ["phantom"])
     stage = replace(RECIPES["head"].stages[0][1], input_size=32, batch=64)
     head = replace(RECIPES["head"], stages=(("thyroid", stage),), heads=("softmax", "svm"), folds=2)
-    out = run(Job(head, "two-layer-cnn", folder, tmp_path / "work", tmp_path / "out", epochs=1))
+    out = run(
+        TrainingJob(head, "two-layer-cnn", folder, tmp_path / "work", tmp_path / "out", epochs=1)
+    )
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     assert manifest["metrics"]["n"] == len(manifest["training_images"]) == 48
     assert "phantoms" in (out / "README.md").read_text("utf-8")
@@ -483,7 +489,7 @@ def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
 @pytest.mark.slow
 def test_the_mlp_of_p1_ends_a_network_when_a_recipe_asks_for_it(clinic, quick, tmp_path):
     recipe = replace(RECIPE, network_head="mlp", heads=("softmax",), primary="softmax", phantoms=0)
-    job = Job(recipe, "two-layer-cnn", clinic, tmp_path, tmp_path / "out" / "mlp", epochs=1)
+    job = TrainingJob(recipe, "two-layer-cnn", clinic, tmp_path, tmp_path / "out" / "mlp", epochs=1)
     loaded = store.load(run(job))
     assert [layer.name for layer in loaded.network.layers if "mlp" in layer.name] == [
         "mlp_dropout", "mlp_dense1", "mlp_dense2", "mlp_dense3",
@@ -499,7 +505,9 @@ def test_a_set_too_small_for_its_folds_is_refused_before_training(quick, tmp_pat
     index = pd.read_csv(frames / "index.csv")
     few = index["group"].isin(index["group"].unique()[:10])
     index[few].to_csv(frames / "index.csv", index=False)
-    job = Job(RECIPE, "two-layer-cnn", frames, tmp_path / "w", tmp_path / "out" / "b", epochs=1)
+    job = TrainingJob(
+        RECIPE, "two-layer-cnn", frames, tmp_path / "w", tmp_path / "out" / "b", epochs=1
+    )
     with pytest.raises(DataError, match=r"Received: 5 of (benign|malignant)\.$"):
         run(job)
 
@@ -521,7 +529,7 @@ def test_a_frozen_network_is_rounded_first_and_meets_a_fifth_of_phantoms(
 
     monkeypatch.setattr(cross_fit, "train_stage", watched)
     first = alone / "first" / "network.keras"
-    job = Job(recipe, "two-layer-cnn", clinic, tmp_path / "w", tmp_path / "out", str(first))
+    job = TrainingJob(recipe, "two-layer-cnn", clinic, tmp_path / "w", tmp_path / "out", str(first))
     out = run(job)
     facts = json.loads((out / "manifest.json").read_text("utf-8"))
     scores = pd.read_csv(job.work / "oof.csv")

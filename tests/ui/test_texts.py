@@ -112,6 +112,13 @@ def test_a_script_holds_no_words(script):
         assert not re.search(r"\b[A-Z][a-z]+ [a-z]+ [a-z]+", said_there), literal
 
 
+def test_every_head_has_a_name_on_the_pages():
+    names = words("common", catalogue.DEFAULT)["heads"]
+    assert {head: name.casefold() for head, name in names.items()} == {
+        head: name.casefold() for head, name in HEADS.items()
+    }
+
+
 def test_figures_are_written_as_the_language_writes_them():
     assert (catalogue.figure("0.65"), catalogue.percent(0.613)) == ("0.65", "61%")
     with language("fr"):

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(out, folder=bundle)
     import tensorflow as tf
 
-    from thyro_demo.training.job import Job
+    from thyro_demo.training.job import TrainingJob
     from thyro_demo.training.run import run as run_job
 
     # The same command trains the same weights, and a resumed run those of one never killed.
@@ -83,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.initial_weights == "none" and chosen.stages[0][1].trainable != "all":
         print("Without --initial-weights the frozen part of the network is random: a control.")
     _print_left_out(chosen, data)
-    run_job(Job(chosen, backbone, data, work, out, arguments.initial_weights, arguments.epochs))
+    run_job(
+        TrainingJob(chosen, backbone, data, work, out, arguments.initial_weights, arguments.epochs)
+    )
     parts = ": model.keras, heads.skops, manifest.json and the model card README.md"
     print(f"Wrote {out}{parts if bundle else ''}.")
     return 0

@@ -24,7 +24,7 @@ from thyro_demo.models import ood
 from thyro_demo.models.backbones import TORCH_MEAN, TORCH_STD, backbone
 from thyro_demo.models.networks import build, copy_weights
 from thyro_demo.study.protocols.p1.tables import FOREST, MLP, NATURAL, PRINTED, SVM
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import recipe
 
 PHOTOGRAPHS = "natural-64"
@@ -322,7 +322,7 @@ training run.
 
 def study_job(
     lesson: Lesson, name: str, weights: Path, records: pd.DataFrame, side: int, epochs: int
-) -> Job:
+) -> TrainingJob:
     """Describe to the package what this chapter did by hand on the thyroid frames.
 
     Parameters
@@ -342,7 +342,7 @@ def study_job(
 
     Returns
     -------
-    Job
+    TrainingJob
         The recipe "last-block": new heads and the last block, in grouped folds.
     """
     whole, work = recipe("last-block", name), lesson.here / "package"
@@ -351,7 +351,7 @@ def study_job(
     source, last = whole.stages[0]
     stage = replace(last, input_size=side, seed=lesson.seed, views=1 if lesson.fast else 2)
     folds = 2 if lesson.fast else whole.folds
-    return Job(
+    return TrainingJob(
         recipe=replace(whole, folds=folds, stages=((source, stage),)),
         backbone=name,
         data=lesson.find("p1") or write_index(records, lesson.root / "phantoms"),
@@ -362,7 +362,9 @@ def study_job(
     )
 
 
-def scores_for(found: pd.DataFrame, records: pd.DataFrame, job: Job, head: str) -> np.ndarray:
+def scores_for(
+    found: pd.DataFrame, records: pd.DataFrame, job: TrainingJob, head: str
+) -> np.ndarray:
     """Find the scores that the package gave to some frames.
 
     Parameters
@@ -371,7 +373,7 @@ def scores_for(found: pd.DataFrame, records: pd.DataFrame, job: Job, head: str) 
         From `run.cross_validate`.
     records : DataFrame
         The frames.
-    job : Job
+    job : TrainingJob
         What was run.
     head : str
         One of its heads.

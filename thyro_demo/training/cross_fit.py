@@ -18,7 +18,7 @@ from thyro_demo.models.networks import build, copy_weights
 from thyro_demo.models.pipeline import load_frames
 from thyro_demo.training import initial_weights, out_of_fold, provenance, stage_images, thyroid_set
 from thyro_demo.training.frozen_cache import Views, boundary, cache_views, upper_part
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.loop import epochs_kept, train_stage
 from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.pretrain import new_network
@@ -31,7 +31,7 @@ class CrossFit:
 
     Parameters
     ----------
-    job : Job
+    job : TrainingJob
         What to run.
     spec : BackboneSpec
         The network's row.
@@ -39,7 +39,7 @@ class CrossFit:
         What the stage goes on from; see `initial_weights.load`.
     """
 
-    def __init__(self, job: Job, spec: BackboneSpec, weights: str):
+    def __init__(self, job: TrainingJob, spec: BackboneSpec, weights: str):
         self.job, self.spec = job, spec
         self.stage = job.stage(job.recipe.stages[-1][1])
         self.folder = job.work / self.stage.name
@@ -205,7 +205,7 @@ class CrossFit:
         self._train(replace(stage, stop_after=epochs), rows, nothing, "final")
 
 
-def _records(job: Job) -> pd.DataFrame:
+def _records(job: TrainingJob) -> pd.DataFrame:
     """Read the last stage's frames, assigned to folds."""
     source, stage = job.recipe.stages[-1]
     records = stage_images.read(job, source, stage)

@@ -13,7 +13,7 @@ from thyro_demo.training.stage import Stage
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One run of a recipe.
 
     Parameters
@@ -74,7 +74,7 @@ class Job:
         return replace(stage, epochs=min(stage.epochs, self.epochs))
 
 
-def network_of(job: Job) -> BackboneSpec:
+def network_of(job: TrainingJob) -> BackboneSpec:
     """Look up the network of a job; refuse one that its recipe is not made for."""
     if job.backbone not in job.recipe.backbones:
         raise RecipeError(
@@ -88,7 +88,7 @@ IMAGES = "data.sha256"
 """Note in a stage's folder of the images that it was begun with."""
 
 
-def claim(job: Job) -> None:
+def claim(job: TrainingJob) -> None:
     """Leave a note of the job in its work folder, or refuse a folder that holds another's."""
     # Stages and folds that are done are taken as they are, so they must be this job's.
     facts = {

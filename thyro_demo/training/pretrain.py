@@ -14,14 +14,16 @@ from thyro_demo.models.backbones import BackboneSpec
 from thyro_demo.models.networks import build, copy_weights, fold_normalisation, zero_init_residual
 from thyro_demo.models.pipeline import Frames, load_frames
 from thyro_demo.training import initial_weights, nodule_stage, outlined_set, stage_images
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.loop import epochs_kept, train_stage
 from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.sources import SOURCES
 from thyro_demo.training.stage import Stage
 
 
-def run(job: Job, spec: BackboneSpec, stages: tuple[tuple[str, Stage], ...]) -> "Pretrained":
+def run(
+    job: TrainingJob, spec: BackboneSpec, stages: tuple[tuple[str, Stage], ...]
+) -> "Pretrained":
     """Train stage after stage; those that are done in the work folder are taken as they are."""
     weights, history = job.initial_weights, []
     for source, stage in stages:
@@ -49,7 +51,7 @@ class Pretrained(NamedTuple):
 _NOTE = "stage.json"
 
 
-def train(job: Job, spec: BackboneSpec, source: str, stage: Stage, weights: str) -> str:
+def train(job: TrainingJob, spec: BackboneSpec, source: str, stage: Stage, weights: str) -> str:
     """Train one stage, unless its folder holds the result; return the file of its network."""
     folder = job.work / stage.name
     file, note = folder / "network.keras", folder / _NOTE

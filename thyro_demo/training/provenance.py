@@ -11,7 +11,7 @@ from thyro_demo.errors import DataError
 from thyro_demo.files import sha256
 from thyro_demo.models.pipeline import load_frames
 from thyro_demo.training import nodule_stage, stage_images
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.sources import SOURCES
 
@@ -19,7 +19,7 @@ _MOST_OF_A_KIND = 300
 """Images that are plenty for the space of one kind of training image."""
 
 
-def phantoms(job: Job, records: pd.DataFrame) -> dict[str, int]:
+def phantoms(job: TrainingJob, records: pd.DataFrame) -> dict[str, int]:
     """Count the drawn patients that the initial weights, an early stage or the last one has met."""
     before = _of_initial_weights(job).get("training_phantoms", {})
     groups = [
@@ -32,7 +32,7 @@ def phantoms(job: Job, records: pd.DataFrame) -> dict[str, int]:
     return training_set.joined([before, *map(training_set.cohorts, [records["group"], *groups])])
 
 
-def outlines(job: Job) -> list[str]:
+def outlines(job: TrainingJob) -> list[str]:
     """List the real frames (SHA-256) whose outlines the chain of a job has learned so far."""
     met = list(_of_initial_weights(job).get("training_outlines", []))
     for source, stage in job.recipe.stages[:-1]:
@@ -41,7 +41,7 @@ def outlines(job: Job) -> list[str]:
     return sorted(set(met))
 
 
-def check_outlines(job: Job, records: pd.DataFrame) -> None:
+def check_outlines(job: TrainingJob, records: pd.DataFrame) -> None:
     """Refuse a network that has learned where the nodules of the frames to score are."""
     met = set(outlines(job))
     if met and (known := [path for path in records["path"] if sha256(path) in met]):
@@ -51,7 +51,7 @@ def check_outlines(job: Job, records: pd.DataFrame) -> None:
         )
 
 
-def images(job: Job, size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+def images(job: TrainingJob, size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Yield records and frames, uint8 (n, size, size, 3), of the early stages with outlines."""
     for source, stage in job.recipe.stages[:-1]:
         if SOURCES[source].outlines:
@@ -62,7 +62,7 @@ def images(job: Job, size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
             yield table, frames.images
 
 
-def _of_initial_weights(job: Job) -> dict[str, Any]:
+def _of_initial_weights(job: TrainingJob) -> dict[str, Any]:
     """Read the manifest of the bundle whose weights a job begins with; empty without one."""
     folder = manifest.bundle_of(job.initial_weights)
     return {} if folder is None else manifest.read_manifest(folder)

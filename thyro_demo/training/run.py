@@ -16,17 +16,17 @@ from thyro_demo.models import heads, ood
 from thyro_demo.models.features import ood_readout, pooled
 from thyro_demo.training import initial_weights, out_of_fold, pretrain, provenance
 from thyro_demo.training.cross_fit import CrossFit
-from thyro_demo.training.job import Job, claim, network_of
+from thyro_demo.training.job import TrainingJob, claim, network_of
 from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.sources import SOURCES
 
 
-def run(job: Job) -> Path:
+def run(job: TrainingJob) -> Path:
     """Run a recipe from its initial weights to its bundle, or to its network.
 
     Parameters
     ----------
-    job : Job
+    job : TrainingJob
         What to run, on what, and where to keep it.
 
     Returns
@@ -64,12 +64,12 @@ def run(job: Job) -> Path:
     return store.write(job.out, facts, fit.network, fitted, card.write(facts), extra)
 
 
-def cross_validate(job: Job) -> pd.DataFrame:
+def cross_validate(job: TrainingJob) -> pd.DataFrame:
     """Score every thyroid frame with a chain that never saw its group, without a bundle.
 
     Parameters
     ----------
-    job : Job
+    job : TrainingJob
         What to run; its `out` is left alone.
 
     Returns
@@ -88,7 +88,7 @@ def cross_validate(job: Job) -> pd.DataFrame:
     return out_of_fold.write(found, job.work, job.data)
 
 
-def _run_to_network(job: Job) -> Path:
+def _run_to_network(job: TrainingJob) -> Path:
     """Train the stages of a recipe without a bundle, and write the network of the last."""
     spec = network_of(job)
     initial_weights.check_available(spec, job.initial_weights)
@@ -106,7 +106,7 @@ def _run_to_network(job: Job) -> Path:
     return job.out
 
 
-def _prepared(job: Job) -> tuple[CrossFit, list[dict[str, Any]]]:
+def _prepared(job: TrainingJob) -> tuple[CrossFit, list[dict[str, Any]]]:
     """Train the early stages, and set up the last."""
     spec = network_of(job)
     initial_weights.check_available(spec, job.initial_weights)
@@ -224,7 +224,7 @@ def _description(fit: CrossFit, stages: list[dict[str, Any]]) -> dict[str, Any]:
     return facts
 
 
-def _checkpoints(job: Job, history: list[dict[str, Any]]) -> dict[str, keras.Model]:
+def _checkpoints(job: TrainingJob, history: list[dict[str, Any]]) -> dict[str, keras.Model]:
     """Load the networks of the early stages that the bundle keeps too."""
     if job.backbone not in _KEEPS_STAGES:
         return {}

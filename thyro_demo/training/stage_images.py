@@ -10,12 +10,12 @@ from thyro_demo.data import phantom
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import atomic_write, relative
 from thyro_demo.training import nodule_stage
-from thyro_demo.training.job import IMAGES, Job
+from thyro_demo.training.job import IMAGES, TrainingJob
 from thyro_demo.training.sources import SOURCES
 from thyro_demo.training.stage import Stage
 
 
-def read(job: Job, source: str, stage: Stage) -> pd.DataFrame:
+def read(job: TrainingJob, source: str, stage: Stage) -> pd.DataFrame:
     """Read the images of a stage; refuse others than its finished parts were trained on."""
     root = _folder(job, source)
     if source == "phantoms" and not (root / "index.csv").exists():
@@ -52,7 +52,7 @@ def thyroid(data: Path) -> pd.DataFrame:
     return source.read(str(named if named.is_dir() else data))
 
 
-def _outlined(job: Job) -> pd.DataFrame:
+def _outlined(job: TrainingJob) -> pd.DataFrame:
     """Read the frames that teach where the nodule is, none of them one that will be scored."""
     return nodule_stage.read(job.data, job.work, thyroid(job.data))
 
@@ -72,7 +72,7 @@ _PATIENTS = 1000
 """Simulated patients of the phantom stage; those of the last stage are others."""
 
 
-def _folder(job: Job, source: str) -> Path:
+def _folder(job: TrainingJob, source: str) -> Path:
     if source == "phantoms":
         return job.work / "drawn"
     named = job.data / SOURCES[source].folder

@@ -13,7 +13,7 @@ from thyro_demo.models.backbones import backbone
 from thyro_demo.models.networks import build
 from thyro_demo.study.questions import cross_validation
 from thyro_demo.training import run
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import RECIPES, recipe
 from thyro_demo.training.stage import Stage
 
@@ -81,7 +81,7 @@ def test_the_scores_are_those_of_train_whatever_head_the_start_has(clinic, tmp_p
     logits = network.get_layer("logits")
     logits.set_weights([5.0 * weights + 1.0 for weights in logits.get_weights()])
     network.save(starts[1])
-    job = Job(recipe("head", "two-layer-cnn"), "two-layer-cnn", clinic, tmp_path / "train",
+    job = TrainingJob(recipe("head", "two-layer-cnn"), "two-layer-cnn", clinic, tmp_path / "train",
               tmp_path / "out", starts[0])  # fmt: skip
     run.run(job)
     found = cross_validation.run("head", "two-layer-cnn", clinic, starts[1], tmp_path / "study")

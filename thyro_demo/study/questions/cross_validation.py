@@ -14,7 +14,7 @@ from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import formatting, intervals, metrics, report
 from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.training import out_of_fold
-from thyro_demo.training.job import Job
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import recipe
 from thyro_demo.training.run import cross_validate
 
@@ -74,7 +74,7 @@ def run(
     chosen = recipe(name, network, weights)
     if manifest.bundle_of(weights) is not None:
         chosen = replace(chosen, stages=chosen.stages[-1:])
-    job = Job(chosen, network, data, work, work / network, weights, fold_seed=fold_seed)
+    job = TrainingJob(chosen, network, data, work, work / network, weights, fold_seed=fold_seed)
     return cross_validate(job)
 
 

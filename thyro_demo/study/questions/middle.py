@@ -18,7 +18,7 @@ from thyro_demo.study.graph import Job
 from thyro_demo.study.questions import paired
 from thyro_demo.study.setting import thyroid_frames
 from thyro_demo.study.steps import heads, networks
-from thyro_demo.training.job import Job as TrainingJob
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import precision, recipe
 from thyro_demo.training.run import cross_validate
 from thyro_demo.training.run import run as run_recipe

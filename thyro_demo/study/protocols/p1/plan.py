@@ -22,7 +22,7 @@ from thyro_demo.study.setting import Setting, drawn, thyroid
 from thyro_demo.study.steps import heads, networks
 from thyro_demo.study.steps.heads import split
 from thyro_demo.study.steps.networks import check_fold
-from thyro_demo.training.job import Job as TrainingJob
+from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.recipes import Recipe, recipe
 from thyro_demo.training.run import run as run_recipe
