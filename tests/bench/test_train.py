@@ -19,6 +19,7 @@ def test_both_sides_are_measured_and_what_is_extrapolated_is_reported():
     assert outcome.settings["of them validation"] == 6
 
 
+@pytest.mark.slow
 def test_a_peer_that_ran_all_epochs_is_not_extrapolated(monkeypatch):
     fitted = []
     fit = keras.Model.fit

@@ -160,6 +160,7 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path, capsys):
     assert "without README.md" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pages_are_made_without_keras():
     code = (
         "import sys; from thyro_demo import cli; cli.main(['docs', '--check']); "

@@ -183,6 +183,7 @@ def test_a_bundle_that_reads_nodules_is_measured_on_the_outlined_ones(
     assert "40 images without" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_measured_and_knows_its_members_training_images(
     data, tiny_weights, tmp_path
 ):

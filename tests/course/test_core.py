@@ -64,6 +64,7 @@ def test_shipped_weights_compute_the_same_in_a_network_of_keras(noise):
     np.testing.assert_allclose(laid(noise), model(noise), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_flat_network_of_the_app_scores_as_the_one_of_the_chapter(noise):
     keras.utils.set_random_seed(0)
     base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))

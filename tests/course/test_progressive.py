@@ -15,8 +15,12 @@ from thyro_demo.training.stage import Stage
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
+OTHERS = ("resnet50", "efficientnet-b0")
 
-@pytest.mark.parametrize("name", ["vgg16", "resnet50", "efficientnet-b0"])
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_each_strategy_trains_whole_blocks_and_more_than_the_one_before(name, built):
     spec, network = backbone(name), built(name)
     table = progressive.freezing(network, spec)
@@ -51,6 +55,7 @@ def followed(frames, eagerly, tmp_path_factory):
     return trained, progressive.follow(spec, stages, frames.images, watched), watched
 
 
+@pytest.mark.slow
 def test_a_frozen_block_neither_moves_nor_changes_its_output(followed):
     _, stages, _ = followed
     moved = progressive.weight_changes(stages["first"], stages["last block"])

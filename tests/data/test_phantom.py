@@ -316,6 +316,7 @@ def test_the_label_probability_rises_with_the_points():
     assert chances[17] > 0.99
 
 
+@pytest.mark.slow
 def test_the_points_allow_the_auroc_that_is_promised():
     rng = np.random.default_rng(0)
     totals = np.array([points(sample_features(rng)) for _ in range(4000)])

@@ -21,11 +21,9 @@ from thyro_demo.training.frozen_cache import base_layers, cut_layer, freeze, low
 from thyro_demo.training.loop import train_stage
 from thyro_demo.training.stage import Stage
 
-# The largest networks run through the same checks where time is no matter.
-_LARGEST = (
-    "densenet201", "resnet101", "inception-resnet-v2", "inception-v3", "xception", "resnet50v2",
-)  # fmt: skip
-_ROWS = [pytest.param(name, marks=pytest.mark.slow) if name in _LARGEST else name
+# Those that the project trains, and a quick one; the others are checked where time is no matter.
+_FIRST = ("vgg16", "resnet50", "efficientnet-b0", "two-layer-cnn")
+_ROWS = [name if name in _FIRST else pytest.param(name, marks=pytest.mark.slow)
          for name in BACKBONES]  # fmt: skip
 
 
@@ -225,6 +223,7 @@ def test_unknown_normalisation_is_refused():
         normalise(keras.Input((8, 8, 3)), "sigmoid")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["efficientnet-b0"], indirect=True)
 def test_the_cleaned_efficientnet_computes_what_the_package_does(network):
     original = efn.EfficientNetB0(weights=None, include_top=False, input_shape=(64, 64, 3))
@@ -339,6 +338,7 @@ def test_every_residual_branch_of_a_resnet_starts_silent(network):
         np.testing.assert_array_equal(network.get_layer(name).get_weights()[0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["efficientnet-b0"], indirect=True)
 def test_what_efficientnet_learns_without_dropout_fits_the_network_with_it(network):
     keras.utils.set_random_seed(1)

@@ -120,6 +120,7 @@ def test_a_view_stays_an_image_however_the_scanner_is_set():
     assert views.max() <= 255
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_a_network_learns_to_draw_the_nodule_and_leaves_what_is_frozen(network, spotted, tmp_path):
     spec = backbones.backbone("two-layer-cnn")

@@ -438,6 +438,7 @@ def test_a_published_file_reaches_every_layer(published, built, monkeypatch):
     assert name == "inception-v3" or list(held) == list(numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "connected"), [(224, True), (96, False)])
 def test_fully_connected_layers_are_read_where_they_have_the_published_shape(
     side, connected, keras_home, monkeypatch

@@ -280,7 +280,10 @@ def test_a_stage_that_waits_keeps_its_best_epoch_and_another_its_last(losses, pa
     assert epochs_kept(history, stage_of(patience=patience)) == kept
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimiser",
+    ["adam", "sgd", *(pytest.param(name, marks=pytest.mark.slow) for name in ("adamw", "rmsprop"))],
+)
 def test_every_optimiser_learns_what_can_be_seen(optimiser, small, frames):
     stage = stage_of(epochs=15, optimiser=optimiser, learning_rate=0.01, augmentation=None)
     history = train_stage(small(), SPEC, stage, frames, np.arange(40), np.arange(40))
@@ -288,6 +291,7 @@ def test_every_optimiser_learns_what_can_be_seen(optimiser, small, frames):
     assert 0 <= history[-1]["validation_accuracy"] <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("traced")
 def test_dropout_follows_from_the_seed(small, frames):
     results = []

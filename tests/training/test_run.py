@@ -300,6 +300,7 @@ def test_weights_trained_on_thyroid_frames_are_refused(command, named, done, cli
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_bundle_lists_the_stages_of_the_bundle_it_goes_on_from(done, clinic, tmp_path):
     frozen = tmp_path / "frozen"
@@ -315,6 +316,7 @@ def test_a_bundle_lists_the_stages_of_the_bundle_it_goes_on_from(done, clinic, t
     initial_weights.check_not_trained_on(out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_weights_trained_anew_under_their_old_name_are_refused(clinic, tmp_path):
     """Done folds belong to the network that they were computed with, not to its path."""
@@ -474,6 +476,7 @@ def test_a_stage_that_trains_nothing_hands_its_network_on(clinic, quick, tmp_pat
     assert (before.history[0]["epochs"], before.history[0]["validation accuracy"]) == (0, None)
 
 
+@pytest.mark.slow
 def test_a_set_of_phantoms_alone_is_reported_as_such(quick, tmp_path):
     folder = draw_frames(tmp_path / "phantoms", ["phantom"])
     stage = replace(RECIPES["head"].stages[0][1], input_size=32, batch=64)

@@ -113,6 +113,7 @@ def test_from_an_example_to_three_heatmaps_further_heads_and_back(page, served):
     playwright.expect(page.locator("[data-example][aria-pressed=true]")).to_have_count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_of_every_kind", BOTH, indirect=True)
 def test_a_nodule_is_marked_by_two_clicks_and_an_example_brings_its_own(
     page_of_every_kind, served_every_kind
@@ -164,6 +165,7 @@ def test_the_examples_scroll_with_the_page_and_not_within_their_column(page):
     assert column.evaluate("(it) => getComputedStyle(it).overflowY") == "visible"
 
 
+@pytest.mark.slow
 def test_something_moves_while_an_upload_is_on_its_way(page, tmp_path):
     Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(tmp_path / "frame.png")
     held = []
@@ -177,6 +179,7 @@ def test_something_moves_while_an_upload_is_on_its_way(page, tmp_path):
     compared(page)
 
 
+@pytest.mark.slow
 @desk_and_phone
 def test_all_heads_come_in_one_grid_on_demand(page, served):
     choose_example(page)
@@ -194,6 +197,7 @@ def test_all_heads_come_in_one_grid_on_demand(page, served):
     playwright.expect(page.locator(".thyro-tile")).to_have_count(3)
 
 
+@pytest.mark.slow
 @desk_and_phone
 def test_a_box_drawn_on_the_frame_measures_the_heatmaps(page):
     choose_example(page)
@@ -230,6 +234,7 @@ def test_a_box_drawn_on_the_frame_measures_the_heatmaps(page):
     playwright.expect(page.locator(".thyro-boxed")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_calipers_are_measured_at_once_and_printed_where_they_were_put(page, served):
     choose_example(page)
     turn_to(page, "maps")
@@ -265,6 +270,7 @@ def test_calipers_are_measured_at_once_and_printed_where_they_were_put(page, ser
     playwright.expect(length).to_be_empty()
 
 
+@pytest.mark.slow
 def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
     choose_example(page)
     asked: list[str] = []
@@ -278,6 +284,7 @@ def test_opacity_and_colour_scale_are_changed_without_asking_the_server(page):
     assert [url for url in asked if "queue/join" in url] == []
 
 
+@pytest.mark.slow
 def test_a_heatmap_has_the_colours_of_the_picture(page):
     choose_example(page)
     image = page.locator(".thyro-image").first
@@ -308,6 +315,7 @@ def test_a_heatmap_has_the_colours_of_the_picture(page):
     assert np.percentile(apart, 99) <= 4
 
 
+@pytest.mark.slow
 @desk_and_phone
 def test_a_heatmap_grows_at_a_key_stroke(page):
     choose_example(page)
@@ -320,6 +328,7 @@ def test_a_heatmap_grows_at_a_key_stroke(page):
     assert not scrolls_sideways(page)
 
 
+@pytest.mark.slow
 def test_the_comparison_is_saved_as_json_and_as_a_picture(page, tmp_path):
     choose_example(page)
     for button, name in (("#thyro-json", "record.json"), ("#thyro-png", "picture.png")):
@@ -331,6 +340,7 @@ def test_the_comparison_is_saved_as_json_and_as_a_picture(page, tmp_path):
         assert picture.width == 1800
 
 
+@pytest.mark.slow
 def test_a_notice_of_an_image_out_of_distribution_is_above_the_scores(page):
     choose_example(page, -1)
     notice = page.locator(".thyro-notice")
@@ -338,6 +348,7 @@ def test_a_notice_of_an_image_out_of_distribution_is_above_the_scores(page):
     assert notice.bounding_box()["y"] < page.locator(".thyro-scores").bounding_box()["y"]
 
 
+@pytest.mark.slow
 def test_a_frame_pasted_anywhere_lands_in_the_box(page):
     page.evaluate(
         """async () => {
@@ -353,6 +364,7 @@ def test_a_frame_pasted_anywhere_lands_in_the_box(page):
     compared(page)
 
 
+@pytest.mark.slow
 def test_a_frame_that_has_been_removed_is_asked_for_again(page):
     choose_example(page)
     for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*.png"):
@@ -361,6 +373,7 @@ def test_a_frame_that_has_been_removed_is_asked_for_again(page):
     playwright.expect(page.locator("#thyro-message [role=alert]")).to_contain_text("ten minutes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", BOTH)
 def test_an_open_model_card_stays_within_the_page(opened, engine, monkeypatch, size):
     card = (ROOT / "weights" / "vgg16" / "README.md").read_text(encoding="utf-8")
@@ -445,6 +458,7 @@ def bad_files(tmp_path_factory) -> list[Path]:
     return list(files.values())
 
 
+@pytest.mark.slow
 def test_a_loop_brings_a_slider_that_turns_its_frames(page, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     first, *others = (Image.fromarray(np.roll(noise, 9 * turn)) for turn in range(3))
@@ -466,6 +480,7 @@ def test_a_loop_brings_a_slider_that_turns_its_frames(page, tmp_path):
     playwright.expect(slider).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_each_bad_file_is_one_sentence_and_the_next_upload_works(page, bad_files, tmp_path):
     good = tmp_path / "good.png"
     Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(good)

@@ -113,6 +113,7 @@ def test_the_clinic_counts_measures_and_judges_in_french(page, served):
     assert english(page) == []
 
 
+@pytest.mark.slow
 def test_a_case_is_presented_in_french_and_leads_to_the_french_page(page, served):
     page.goto(f"{served[0]}fr-present?case=2")
     playwright.expect(page.locator("[data-count]")).to_have_text("Cas 2 sur 16")
@@ -124,6 +125,7 @@ def test_a_case_is_presented_in_french_and_leads_to_the_french_page(page, served
     assert english(page) == []
 
 
+@pytest.mark.slow
 def test_the_switch_keeps_page_and_state_and_is_remembered(page, served):
     page.goto(f"{served[0]}fr-present?case=2")
     playwright.expect(page.locator("[data-count]")).to_have_text("Cas 2 sur 16")

@@ -155,6 +155,7 @@ def test_on_a_phone_the_whole_path_is_one_screen_and_a_half(page):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
 
 
+@pytest.mark.slow
 def test_a_size_is_judged_at_once_without_asking_the_server(page):
     choose_phantom(page)
     choose_features(page, HYPOECHOIC | {"shape": "taller than wide"})

@@ -186,6 +186,7 @@ def large_frame(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monkeypatch):
     explain, asked = page._engine.explain, []
 

@@ -126,6 +126,7 @@ def test_a_network_that_is_not_fine_tuned_is_read_as_it_is(records, drawn):
     assert titles[:2] == ["fine-tuned alexnet", "frozen overfeat"]
 
 
+@pytest.mark.slow
 def test_every_frame_is_scored_once_and_ensembles_are_averages(records, drawn, tmp_path):
     systems = Systems(records, WEIGHTS, NONE | {"A": Depth(1)}, trees=3)
     keep = [

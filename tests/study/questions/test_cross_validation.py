@@ -135,6 +135,7 @@ def test_figures_of_several_splits_are_averaged_within_and_over_the_sources():
     assert found["all"].low < found["all"].value < found["all"].high
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_another_seed_splits_the_same_frames_otherwise(clinic, tmp_path, monkeypatch):
     stage = Stage("thyroid", "head", 1, input_size=48)

@@ -115,6 +115,7 @@ def test_a_system_that_lacks_a_member_is_left_out(records):
         held_out.averaged(records.assign(head="c", score=0.5), SYSTEMS)
 
 
+@pytest.mark.slow
 def test_the_cut_off_is_the_youden_point_of_the_whole_validation(parted, judged):
     """Beside the same steps written out for one network."""
     _, calibrated, _, tested = parted
@@ -182,6 +183,7 @@ def test_a_change_is_the_difference_of_two_figures_and_none_between_twins(scored
     assert tuple(twins) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_what_helps_in_two_sources_alone_fails_in_the_third(records, tmp_path):
     """A feature that shows the class in two sources and its opposite in the third."""
     rng = np.random.default_rng(0)

@@ -233,6 +233,7 @@ def test_scores_are_gathered_and_calibrated_out_of_fold(records, shown, read, tm
         heads.scores(outcome, {"twice": systems["SVM"][:1] * 2}, records)
 
 
+@pytest.mark.slow
 def test_frames_heads_and_scores_need_no_network_framework():
     heavy = "{'tensorflow', 'keras', 'ray'}"
     line = f"import sys, thyro_demo.study.steps.subsets; print(sorted({heavy} & set(sys.modules)))"

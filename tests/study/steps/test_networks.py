@@ -133,6 +133,7 @@ def test_a_network_with_a_nodule_map_is_read_where_it_draws_the_nodule(records, 
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_faster_arithmetic_is_used_for_the_features_that_ask_for_it_alone(shown, value):
     exact, fast = (
         value(networks.features(NET, "none", shown, size=SIDE, precision=precision))["avg"]
@@ -142,6 +143,7 @@ def test_faster_arithmetic_is_used_for_the_features_that_ask_for_it_alone(shown,
     assert 0 < np.abs(fast - exact).max() < 0.05 * np.abs(exact).max()
 
 
+@pytest.mark.slow
 def test_boxes_and_crop_decide_what_the_network_sees(records, tmp_path):
     whole = networks.features(NET, "none", networks.frames(records, crop=False), size=SIDE)
     inner = records.assign(roi=[Box(40, 30, 80, 70)] * len(records))

@@ -118,6 +118,7 @@ def test_a_forest_is_that_of_the_concatenated_matrix_with_the_best_leaf_of_the_n
     np.testing.assert_allclose(found.raw[0], expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [svms, forests])
 def test_shuffled_labels_leave_nothing_to_find(head):
     wanted = [("a", "b", "c")]
@@ -155,7 +156,7 @@ def jobs_of(frames: dict[str, np.ndarray], kind: str, fold: int, trees: int = 5)
     return module.on_subsets(kind, read, shown, fold, trees=trees)
 
 
-@pytest.mark.parametrize("kind", ["svm", "forest"])
+@pytest.mark.parametrize("kind", ["svm", pytest.param("forest", marks=pytest.mark.slow)])
 def test_what_a_tested_frame_is_called_never_reaches_its_score(frames, kind, tmp_path):
     job = jobs_of(frames, kind, 1)
     renamed = dict(frames, label=frames["label"].copy())
