@@ -89,7 +89,7 @@ def test_own_map_and_onlookers_are_tried_on_the_same_cases(engine, tiny, cases):
     assert len(table) == len(cases) * len(means)
 
 
-def test_real_cases_are_those_no_network_has_met(thyro_data):
-    cases = looking.outlined_cases(thyro_data / "ddti", thyro_data / "thyroid_us", most=3)
+def test_real_cases_are_those_whose_outlines_no_network_has_learned(thyro_data):
+    cases = looking.outlined_cases(thyro_data / "ddti", [weights_root() / "ensemble"], most=3)
     assert len(cases) == 3
     assert all(case.nodule.any() and case.nodule.shape == case.frame.shape[:2] for case in cases)

@@ -178,11 +178,12 @@ def localisation(manifests: list[dict[str, Any]]) -> Result:
         rows.append({"bundle": f"`{name}`", "head": "Gaussian at the centre", **blind})
     first = next(iter(found.values()))
     return _published(
-        f"Where the heatmaps look, on {first['n']} DDTI frames of {first['groups']} cases of which "
-        "no image was trained on, with the gain of each head over a Gaussian at the centre.",
+        f"Where the heatmaps look, on {first['n']} DDTI frames of {first['groups']} cases whose "
+        "outlines no network has learned, with the gain of each head over a Gaussian at the "
+        "centre.",
         "python -m thyro_demo study card weights/BUNDLE --data sets",
         manifests[0]["metrics"]
-        | {"split": "cases that no network was trained on", "unit": first["unit"]},
+        | {"split": "cases of which no outline was learned", "unit": first["unit"]},
         {"bundle": "Bundle", "head": "Head", "pointing": "Pointing game", "energy": "Energy"},
         rows,
     )

@@ -216,6 +216,30 @@ def kind(manifest: dict[str, Any]) -> str:
     return "ensemble" if "members" in manifest else manifest.get("region", "scan")
 
 
+def of_networks(folder: str | Path) -> list[dict[str, Any]]:
+    """Read the manifests of the networks that a bundle runs.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Its folder.
+
+    Returns
+    -------
+    list of dict
+        That of the bundle; of an ensemble those of its members, which are beside it.
+
+    Raises
+    ------
+    BundleError
+        As `read_manifest` does.
+    """
+    own = read_manifest(folder)
+    if kind(own) != "ensemble":
+        return [own]
+    return [read_manifest(Path(folder).parent / member["name"]) for member in own["members"]]
+
+
 def check_place(folder: str | Path) -> None:
     """Refuse a folder that no bundle can be written to, before hours of training.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from thyro_demo.bundle import network_file
+from thyro_demo.bundle import manifest, network_file
 from thyro_demo.bundle.bundle import Bundle
 from thyro_demo.data import images, masks, phantom, scan_area
 from thyro_demo.data.scan_area import Box
@@ -80,29 +80,33 @@ def drawn_cases(patients: int, seed: int) -> list[Case]:
     return [Case(one.patient, one.patient, one.rgb, one.mask) for one in cohort]
 
 
-def outlined_cases(ddti: Path, thyroid: Path, most: int | None = None) -> list[Case]:
-    """Read the outlined DDTI frames of cases without a frame in the thyroid set.
+def outlined_cases(ddti: Path, bundles: Iterable[Path], most: int | None = None) -> list[Case]:
+    """Read the outlined DDTI frames of cases whose outlines no network has learned.
 
     Parameters
     ----------
     ddti : Path
         Folder of the set with the outlines.
-    thyroid : Path
-        Folder of the set that networks were trained on.
+    bundles : iterable of Path
+        Folders of the bundles whose networks are to be measured.
     most : int, optional
         How many frames to keep, by a seeded draw; by default all.
 
     Returns
     -------
     list of Case
-        Real frames that no network of this project has been trained on.
+        Real frames. The labels of many are known to the heads, which says nothing of where a
+        nodule is.
 
     Raises
     ------
     DataError
-        If the sets are missing, or no such frame is left.
+        If the set is missing, or no such frame is left.
+    BundleError
+        If a bundle is none.
     """
-    records = cards.unseen(ddti, thyroid)
+    manifests = [facts for folder in bundles for facts in manifest.of_networks(folder)]
+    records = cards.unlearned(ddti, manifests)
     if most is not None and most < len(records):
         records = records.sample(most, random_state=0).sort_index()
     cases = []

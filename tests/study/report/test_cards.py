@@ -1,4 +1,4 @@
-"""A card shows where heatmaps look on unseen frames, and what fails on phantoms."""
+"""A card shows where heatmaps look, by outlines not learned, and what fails on phantoms."""
 
 import json
 from types import SimpleNamespace
@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from thyro_demo.bundle import training_set
+from thyro_demo.bundle.manifest import names, of_networks, read_manifest, weights_root
 from thyro_demo.data import phantom
 from thyro_demo.errors import DataError
+from thyro_demo.files import sha256
 from thyro_demo.study.report import cards
 
 OUTLINE = [{"points": [{"x": 5, "y": 6}, {"x": 30, "y": 6}, {"x": 30, "y": 20}]}]
@@ -20,52 +23,58 @@ def frame(seed):
     return Image.fromarray(coarse).resize((120, 96), Image.Resampling.BICUBIC)
 
 
-def unseen(*arguments, **keywords):
-    root = lay_out(*arguments, **keywords)
-    return cards.unseen(root / "ddti", root / "thyroid_us")
+def unlearned(root, learned, copies=None):
+    """List what is left of a DDTI of cases 7 to 10, outlined but for 9.
 
-
-def lay_out(root, used, copies=None):
-    """Write a DDTI of cases 7 to 10, outlined but for 9, and frames taken from `used`.
-
-    `copies` names the case whose frame another one repeats.
+    `learned` are the cases whose outlines a network knows; `copies` names the case whose frame
+    another one repeats.
     """
     copies = copies or {}
-    for folder in ("ddti", "thyroid_us"):
-        (root / folder).mkdir()
     for case in (7, 8, 9, 10):
-        frame(copies.get(case, case)).save(root / "ddti" / f"{case}_1.png")
+        frame(copies.get(case, case)).save(root / f"{case}_1.png")
         svg = "[]" if case == 9 else json.dumps(OUTLINE)
         mark = f"<mark><image>1</image><svg>{svg}</svg></mark>"
-        (root / "ddti" / f"{case}.xml").write_text(f"<case><tirads>3</tirads>{mark}</case>")
-    rows = ["path,label,group,source,ddti_case"]
-    for row, case in enumerate([*used, ""]):
-        frame(case or 99).save(root / "thyroid_us" / f"{row}.png")
-        rows.append(f"{row}.png,benign,{row},ddti,{case}")
-    (root / "thyroid_us" / "index.csv").write_text("\n".join(rows) + "\n")
-    return root
+        (root / f"{case}.xml").write_text(f"<case><tirads>3</tirads>{mark}</case>")
+    images = {case: sha256(root / f"{case}_1.png") for case in (7, 8, 10)}
+    facts = {
+        "training_outlines": [images[case] for case in learned],
+        "training_images": list(images.values()),
+    }
+    return cards.unlearned(root, [facts])
 
 
-def test_heatmaps_are_measured_on_outlined_cases_that_gave_no_training_frame(tmp_path):
-    left = unseen(tmp_path, used=[8])
+def test_heatmaps_are_measured_on_cases_whose_outlines_were_not_learned(tmp_path):
+    """Whose labels were learned makes no difference: they don't tell where the nodule is."""
+    left = unlearned(tmp_path, learned=[8])
     assert list(left["case"]) == ["7", "10"]
     assert list(left.index) == [0, 1]
 
 
-def test_a_frame_that_was_used_under_another_case_number_is_no_unseen_one(tmp_path):
-    left = unseen(tmp_path, used=[8], copies={10: 8})
+def test_a_frame_whose_copy_was_learned_under_another_case_number_is_known(tmp_path):
+    left = unlearned(tmp_path, learned=[8], copies={10: 8})
     assert list(left["case"]) == ["7"]
 
 
 def test_cases_that_share_a_frame_are_one_group(tmp_path):
-    left = unseen(tmp_path, used=[8], copies={10: 7})
+    left = unlearned(tmp_path, learned=[8], copies={10: 7})
     assert list(left["case"]) == ["7", "10"]
     assert left["group"].nunique() == 1
 
 
-def test_a_set_that_used_every_outlined_case_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"outside the thyroid set.*Received: .* with none\.$"):
-        unseen(tmp_path, used=[7, 8, 10])
+def test_a_set_whose_outlines_were_all_learned_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"must not have lent.*Received: .* with none\.$"):
+        unlearned(tmp_path, learned=[7, 8, 10])
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_shipped_cards_measure_heatmaps_on_outlines_that_no_network_has_learned(
+    name, thyro_data
+):
+    networks = of_networks(weights_root() / name)
+    left = cards.unlearned(thyro_data / "ddti", networks)
+    measured = read_manifest(weights_root() / name)["localisation"]
+    assert (measured["n"], measured["groups"]) == (len(left), left["group"].nunique())
+    assert not training_set.learned(left, networks).any()
 
 
 def test_failures_are_counted_one_change_at_a_time(monkeypatch):

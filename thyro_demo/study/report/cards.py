@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,19 @@ def complete(folder: Path, data: Path) -> None:
     folder : Path
         The bundle.
     data : Path
-        Folder that holds the sets `ddti` and `thyroid_us` by name.
+        Folder that holds the set `ddti` by name.
 
     Raises
     ------
     BundleError
         If the bundle cannot be read.
     DataError
-        If the sets are not there, or no outlined case is left that was not trained on.
+        If the set is not there, or no outlined case is left whose outlines were not learned.
     """
     facts = manifest.read_manifest(folder)
     engine = Engine(folder.parent)
     if facts.get("region", "scan") == "scan":
-        records = unseen(data / "ddti", data / "thyroid_us")
-        records = records[~training_set.seen(records, [facts])].reset_index(drop=True)
+        records = unlearned(data / "ddti", manifest.of_networks(folder))
         table = evaluate_maps.measure(records, _maps(engine, folder.name, records))
         facts["localisation"] = evaluate_maps.summarise(table)
         facts["phantom_failures"] = failures(engine, folder.name, facts["primary"])
@@ -55,42 +54,37 @@ def complete(folder: Path, data: Path) -> None:
         (temporary / "manifest.json").write_text(text, encoding="utf-8")
 
 
-def unseen(ddti: Path, thyroid: Path) -> pd.DataFrame:
-    """List the outlined DDTI frames that the thyroid set holds neither by case nor as a copy.
+def unlearned(ddti: Path, manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """List the outlined DDTI frames of cases whose outlines some networks have not learned.
 
     DDTI stores some frames under several case numbers, so the number alone does not
-    decide whether a frame was trained on.
+    decide whether a frame was met. A label that was learned says nothing of where the nodule is.
 
     Parameters
     ----------
     ddti : Path
         Folder of DDTI.
-    thyroid : Path
-        Folder of the thyroid set.
+    manifests : sequence of dict
+        Of these networks.
 
     Returns
     -------
     DataFrame
-        Record table with `polygons`; none of its cases, and no near duplicate of its frames, is in
-        the thyroid set. Cases that share a copy are one group.
+        Record table with `polygons`; no frame of its cases, and no near duplicate of one, has lent
+        a network its outline. Cases that share a copy are one group.
 
     Raises
     ------
     DataError
         If no such frame is left.
     """
-    outlined = evaluate_maps.outlined(datasets.ddti(ddti))
-    used = datasets.load(thyroid)
-    cases = set(used["ddti_case"].dropna().astype(int)) if "ddti_case" in used else set()
-    left = outlined[~outlined["case"].astype(int).isin(cases)]
-    both = pd.concat([used.assign(known=True), left.assign(known=False)], ignore_index=True)
-    both = near_duplicates.group(both)
-    met = set(both.loc[both["known"], "group"])
-    left = both[~both["group"].isin(met)].drop(columns="known").reset_index(drop=True)
+    outlined = near_duplicates.group(evaluate_maps.outlined(datasets.ddti(ddti)))
+    met = set(outlined.loc[training_set.learned(outlined, manifests), "group"])
+    left = outlined[~outlined["group"].isin(met)].reset_index(drop=True)
     if left.empty:
         raise DataError(
-            "Some outlined DDTI cases must be outside the thyroid set, for heatmaps to be measured "
-            f"on. Received: {ddti} with none."
+            "Some outlined DDTI cases must not have lent the network their outlines, for heatmaps "
+            f"to be measured on. Received: {ddti} with none."
         )
     return left
 
