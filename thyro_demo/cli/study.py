@@ -25,6 +25,7 @@ STUDIES = {
     "report": "the page of all protocols that were run, with CLAIM 2024 and TRIPOD+AI filled",
     "cv": "out-of-fold scores of RECIPE, or of the ensemble of the shipped networks, as oof.csv",
     "middle": "does the middle stage help? every chain on every network, frozen or fine-tuned",
+    "guidance": "does a loss led into the outline keep heatmaps on the nodule, or the pooling?",
     "shortcuts": "what each means against the source shortcut does within the sources",
     "card": "complete the card of a bundle: heatmaps against outlines, failures on phantoms",
 }
@@ -70,14 +71,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     middle = study("middle", _middle)
     middle.add_argument("--backbone", help="one network alone")
     _add_natural(middle)
+    guidance = study("guidance", _guidance)
+    guidance.add_argument(
+        "--backbone",
+        default="efficientnet-b0",
+        help="the network (default: %(default)s)",
+    )
+    guidance.add_argument(
+        *_INITIAL_WEIGHTS,
+        metavar="WEIGHTS",
+        help="as for `train`; the shipped network of the stage before, radiographs, without it",
+    )
     shortcuts, card = study("shortcuts", _shortcuts), study("card", _card)
     for one in (shortcuts, card):
         one.add_argument("what", metavar="BUNDLE", help="its name, or its folder")
     for one in (cv, shortcuts):
         _add_data(one, f"the thyroid set, or {_ALL_SETS}")
-    for one in (middle, card):
+    for one in (middle, guidance, card):
         _add_data(one, _ALL_SETS)
-    for one, folder in ((cv, "cv-…"), (middle, "middle"), (shortcuts, "shortcuts-…")):
+    named = {"cv-…": cv, "middle": middle, "guidance": guidance, "shortcuts-…": shortcuts}
+    for folder, one in named.items():
         _add_out(one, f"runs/study-{folder}", "of the results")
 
 
@@ -250,6 +263,17 @@ def _middle(args: argparse.Namespace) -> int:
     files = {name: Path(args.natural.replace("{backbone}", name)) for name in names}
     _publish(middle.result(middle.run(data, out, files)), out / "middle_stage.json")
     print(f"Wrote {out / 'middle.csv'} and {out / 'middle.png'}.")
+    return 0
+
+
+def _guidance(args: argparse.Namespace) -> int:
+    data, out = _data(args), _work(args)
+    from thyro_demo.bundle.manifest import weights_root
+    from thyro_demo.study.questions import guidance
+
+    shipped = weights_root() / args.backbone / "radiographs.keras"
+    weights = args.initial_weights or str(shipped)
+    _publish(guidance.run(args.backbone, data, out, weights), out / "guidance.json")
     return 0
 
 

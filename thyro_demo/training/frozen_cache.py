@@ -125,9 +125,19 @@ def upper_part(network: keras.Model, cut: str | None) -> keras.Model:
     return keras.Model(start, network.get_layer("logits").output)
 
 
-def with_nodule(network: keras.Model, cut: str) -> keras.Model:
-    """Return what is above `cut`, up to the logits of the label and of the nodule map."""
-    ends = [network.get_layer(name).output for name in ("logits", nodule_map.LOGITS)]
+def draws_nodules(network: keras.Model) -> bool:
+    """Check whether a network has a nodule map."""
+    return nodule_map.LOGITS in {layer.name for layer in network.layers}
+
+
+def outline_layer(network: keras.Model, spec: BackboneSpec) -> str:
+    """Name the layer whose cells outlines are compared with: the nodule map, or the last map."""
+    return nodule_map.LOGITS if draws_nodules(network) else spec.cam_layer
+
+
+def with_outlines(network: keras.Model, spec: BackboneSpec, cut: str) -> keras.Model:
+    """Return what is above `cut`, up to the logits of the label and what outlines are met by."""
+    ends = [network.get_layer(name).output for name in ("logits", outline_layer(network, spec))]
     return keras.Model(network.get_layer(cut).output, ends)
 
 
@@ -179,7 +189,7 @@ def cache_views(
     stored = np.zeros((views, len(frames), *shape), np.float32)
     nodules = None
     if frames.outlined is not None:
-        cells = network.get_layer(nodule_map.LOGITS).output.shape[1:3]
+        cells = network.get_layer(outline_layer(network, spec)).output.shape[1:3]
         nodules = np.zeros((views, len(frames), *cells, 1), np.float32)
     total = sum(map(len, wanted))
     with tqdm(total=total, desc=f"{stage.name}: frozen layers", unit="image") as bar:

@@ -5,6 +5,7 @@ trains everything, or nearly so, runs the whole network in every epoch.
 """
 
 import csv
+import functools
 import hashlib
 import json
 import math
@@ -26,10 +27,12 @@ from thyro_demo.training.frozen_cache import (
     Views,
     cache_views,
     cut_layer,
+    draws_nodules,
     freeze,
     upper_part,
-    with_nodule,
+    with_outlines,
 )
+from thyro_demo.training.outline_losses import OutlineLoss, of_heatmap, of_nodule_map
 from thyro_demo.training.stage import Stage, learning_rate
 
 
@@ -149,6 +152,7 @@ def train_stage(
     validation: np.ndarray,
     folder: Path | None = None,
     views: Views | None = None,
+    guidance: float = 0.0,
 ) -> list[dict[str, float]]:
     """Train one stage in place, or go on where a killed run ended.
 
@@ -168,6 +172,9 @@ def train_stage(
         Where checkpoints and `log.csv` are kept after every epoch; None keeps nothing.
     views : Views, optional
         Cached activations of all of `frames`, when the caller shares them between runs.
+    guidance : float
+        Weight of `outline_losses.of_heatmap` beside the label's loss, for a network without a
+        nodule map that is trained on frames with outlines.
 
     Returns
     -------
@@ -192,14 +199,21 @@ def train_stage(
             f"Received: trainable={stage.trainable!r}."
         )
     else:
-        upper = with_nodule(network, cut)
+        upper = with_outlines(network, spec, cut)
     for layer in upper.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and stage.norm_momentum is not None:
             layer.momentum = stage.norm_momentum
-    run = _Run(upper, stage, _fingerprint(stage, frames, training, upper), folder)
+    fingerprint = _fingerprint(stage, frames, training, upper)
+    # Only where it counts, so that runs from before it did can still be resumed.
+    fingerprint += f"-{guidance}" if guidance else ""
+    run = _Run(upper, stage, fingerprint, folder)
     if not run.finished and cut is not None and views is None:
         views = cache_views(network, spec, stage, frames, (training, validation))
-    train_step, eval_step = _steps(upper, run.optimiser, stage, frames, training)
+    outline_loss = of_nodule_map
+    if not draws_nodules(network):
+        kernel = upper.get_layer("logits").kernel
+        outline_loss = functools.partial(of_heatmap, kernel=kernel, weight=guidance)
+    train_step, eval_step = _steps(upper, run.optimiser, stage, frames, training, outline_loss)
     first = len(run.history)
     with tqdm(total=stage.epochs, initial=first, desc=stage.name, unit="epoch") as bar:
         while not run.finished:
@@ -220,6 +234,7 @@ def _steps(
     stage: Stage,
     frames: Frames,
     training: np.ndarray,
+    outline_loss: OutlineLoss,
 ) -> tuple[Any, Any]:
     """Trace the step that trains on a batch, and the one that only looks at it."""
     classes = len(frames.classes)
@@ -239,7 +254,7 @@ def _steps(
         each = weight * tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
         if target.nodule is None:
             return each
-        return stage.label_share * each + _outline_losses(target, found[1])
+        return stage.label_share * each + target.outlined * outline_loss(found[1], target.nodule)
 
     @tf.function(reduce_retracing=True, autograph=False)
     def train_step(x: tf.Tensor, target: _Target) -> tf.Tensor:
@@ -265,18 +280,6 @@ class _Target(NamedTuple):
     label: tf.Tensor
     nodule: tf.Tensor | None = None
     outlined: tf.Tensor | None = None
-
-
-def _outline_losses(target: _Target, logits: tf.Tensor) -> tf.Tensor:
-    """Compute cross-entropy plus Dice of the nodule map for each image, 0 where none is known."""
-    # Milletari et al. 2016, "V-Net", section 3, for Dice; one is added above and below, so that
-    # a frame without a nodule has a loss too.
-    entropy = tf.nn.sigmoid_cross_entropy_with_logits(target.nodule, logits)
-    found = tf.sigmoid(logits)
-    axes = (1, 2, 3)
-    both = 2.0 * tf.reduce_sum(found * target.nodule, axes) + 1.0
-    dice = both / (tf.reduce_sum(found + target.nodule, axes) + 1.0)
-    return target.outlined * (tf.reduce_mean(entropy, axes) + 1.0 - dice)
 
 
 def _chosen(
