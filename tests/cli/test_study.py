@@ -101,6 +101,7 @@ def test_every_study_has_a_help_of_its_own(study, capsys):
     options = {
         "cv": {"--data", "--backbone", "--initial-weights", "--start", "--repeats", "--out"},
         "middle": {"--data", "--backbone", "--natural", "--out"},
+        "guidance": {"--data", "--backbone", "--initial-weights", "--out"},
         "shortcuts": {"--data", "--out"},
         "card": {"--data"},
         "report": {"--fast", "--out"},

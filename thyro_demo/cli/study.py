@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the network (default: %(default)s)",
     )
     guidance.add_argument(
-        *_INITIAL_WEIGHTS,
+        "--initial-weights",
         metavar="WEIGHTS",
         help="as for `train`; the shipped network of the stage before, radiographs, without it",
     )
