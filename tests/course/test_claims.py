@@ -43,9 +43,22 @@ def run(name, seed, folder, patch):
     return shown[-1]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_each_claim_holds_in_the_rehearsal_that_is_published(name):
+    """Its seed is 0; `course publish --check` knows whether its code is still the chapter's."""
+    cells = jupytext.read(CHAPTERS / f"{name}.ipynb").cells
+    printed = [
+        output["text"]
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "stream"
+    ]
+    assert [text for text in printed if "laim" in text] == ["All claims hold.\n"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("name", NAMES)
 def test_each_claim_holds_in_a_rehearsal(name, seed, tmp_path, monkeypatch):
     found = run(name, seed, tmp_path, monkeypatch)
