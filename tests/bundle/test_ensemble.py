@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 
 from thyro_demo.bench.untrained import untrained
 from thyro_demo.bundle import bundle, ensemble, store
-from thyro_demo.bundle.manifest import kind, names, read_manifest
+from thyro_demo.bundle.manifest import kind, names, of_networks, read_manifest
 from thyro_demo.data.scan_area import resize
 from thyro_demo.engine import Engine, score_records
 from thyro_demo.errors import BundleError
@@ -108,6 +108,11 @@ def test_an_ensemble_is_a_bundle_without_a_network(root):
     assert kind(read_manifest(root / "both")) == "ensemble"
     assert isinstance(ensemble.load_any(root / "both"), ensemble.Ensemble)
     assert isinstance(ensemble.load_any(root / "tiny"), bundle.Bundle)
+
+
+@pytest.mark.parametrize(("name", "run"), [("both", MEMBERS), ("tiny", ("tiny",))])
+def test_the_networks_of_a_bundle_are_its_members_or_itself(root, name, run):
+    assert [facts["name"] for facts in of_networks(root / name)] == list(run)
 
 
 def test_the_svm_reads_the_members_features_one_after_the_other(both, forwards):
