@@ -29,6 +29,7 @@ def test_a_difference_of_decision_values_misses_the_target(monkeypatch):
     assert closeness.ours == pytest.approx(2, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_subsets_that_were_not_fitted_count_by_their_columns(monkeypatch):
     monkeypatch.setattr(concat, "race", lambda entrants, *rest: _run(entrants))
     speed, _ = concat.run(peer_subsets=1, **SMALL).figures

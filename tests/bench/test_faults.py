@@ -22,6 +22,7 @@ def inject(name, good, work):
     faults.FAULTS[name](good, work)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITHOUT_TENSORFLOW)
 def test_a_fault_loses_nothing(name, tmp_path):
     inject(name, tmp_path, tmp_path)

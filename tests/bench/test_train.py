@@ -11,6 +11,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 SMALL = {"name": "two-layer-cnn", "images": 24, "input_size": 32}
 
 
+@pytest.mark.slow
 def test_both_sides_are_measured_and_what_is_extrapolated_is_reported():
     outcome = train.run(epochs=4, peer_epochs=2, **SMALL)
     (figure,) = outcome.figures

@@ -296,6 +296,7 @@ def test_without_outlines_no_map_is_measured(data, tiny_weights, tmp_path):
     assert "localisation" not in json.loads(out.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_learned_outlines_are_kept_apart_and_learned_labels_are_not(
     outlined, tiny_weights, tmp_path, capsys
 ):

@@ -459,6 +459,7 @@ def test_a_form_that_is_not_read_is_named(syntax, word):
     assert word in sentence
 
 
+@pytest.mark.slow
 def test_a_deflated_bomb_is_unpacked_no_further_than_allowed():
     content = write(GREY, LOSSLESS["deflated"], "MONOCHROME2")
     end = 144 + struct.unpack("<I", content[140:144])[0]

@@ -85,7 +85,9 @@ def test_a_stage_that_trains_nearly_everything_has_nothing_to_cache(settings, sm
         cache_views(small(), SPEC, stage_of("all", **settings), frames)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 7, 9])
+@pytest.mark.parametrize(
+    "count", [3, 9, *(pytest.param(each, marks=pytest.mark.slow) for each in (2, 5, 7))]
+)
 def test_training_above_frozen_layers_is_what_keras_does(count, small, frames):
     """The input layer counts, what we add in front does not; the rest runs as it is or cached."""
     mine, theirs = small(), small()
@@ -140,7 +142,9 @@ def test_frozen_layers_are_cached_up_to_the_last_tensor_that_all_passes_through(
                      "block2_bn", "block2_add"]  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [3, 4, 7])
+@pytest.mark.parametrize(
+    "count", [4, *(pytest.param(each, marks=pytest.mark.slow) for each in (3, 7))]
+)
 def test_it_makes_no_difference_whether_frozen_layers_are_cached(count, frames, monkeypatch):
     # Adam would turn the rounding of a gradient that is zero into whole steps, whose sign depends
     # on the processor.
@@ -251,6 +255,7 @@ def test_early_stopping_goes_back_to_the_best_epoch(small, frames):
     assert loss == pytest.approx(min(losses), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_stop_after_ends_a_longer_schedule_on_the_way(small, frames):
     whole = train_stage(small(), SPEC, stage_of(epochs=4, schedule="cosine"), frames,
                         np.arange(30), NONE)  # fmt: skip

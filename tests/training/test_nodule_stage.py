@@ -19,7 +19,10 @@ from thyro_demo.training.recipes import RECIPES
 from thyro_demo.training.run import cross_validate, run
 from thyro_demo.training.stage import Stage
 
-pytestmark = pytest.mark.usefixtures("eagerly", "small_heads", "few_resamples")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("eagerly", "small_heads", "few_resamples"),
+]
 
 SIDE = 64
 RECIPE = replace(
@@ -128,7 +131,6 @@ def test_pull_back_through_the_weights_is_the_transpose_of_pooling(done):
     assert 2 * (pulled.astype(np.float64) * step).sum() == pytest.approx(expected, rel=2e-2)
 
 
-@pytest.mark.slow
 def test_weights_that_know_the_outlines_of_the_frames_are_refused(done, sets, tmp_path):
     job, _ = done
     spoilt = tmp_path / "spoilt"

@@ -153,6 +153,7 @@ def test_a_comparison_that_has_expired_is_reported_and_not_guessed(page):
     assert page.record(None)[0] == ""
 
 
+@pytest.mark.slow
 def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
     shown = last(page.compare(frame, page._engine.names()))[-1]
     _, _, shown = last(page.explain(shown, ["svm"]))

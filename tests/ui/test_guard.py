@@ -272,6 +272,7 @@ def test_the_page_takes_no_script_from_another_host(visitor, shared):
     assert not re.findall(r"<link[^>]+stylesheet[^>]+href=\"https?:", page)
 
 
+@pytest.mark.slow
 def test_the_cookies_of_a_login_are_for_this_site_and_no_script(locked):
     user = {"username": "user", "password": "password"}
     answer = httpx.post(f"{locked.local_url}login", data=user, headers=BY_LINK, trust_env=False)

@@ -57,6 +57,7 @@ def test_a_taken_port_is_reported_in_one_sentence(engine):
             launch(engine, port=port, prevent_thread_lock=True)
 
 
+@pytest.mark.slow
 def test_a_port_that_another_app_takes_meanwhile_is_left_to_it(engine, monkeypatch):
     start, taken = gr.Blocks.launch, []
 
@@ -115,6 +116,7 @@ def test_a_place_that_is_neither_path_nor_address_is_refused(engine):
         launch(engine, root_path="thyro", prevent_thread_lock=True)
 
 
+@pytest.mark.slow
 def test_a_container_can_ask_whether_the_app_is_there_without_its_password(engine):
     app = launch(engine, auth=("user", "password"), prevent_thread_lock=True)
     try:
@@ -144,6 +146,7 @@ def test_this_host_is_reached_whatever_the_network_settings_and_they_are_kept(
     assert os.environ == before
 
 
+@pytest.mark.slow
 def test_a_public_link_is_asked_for_through_the_proxy_that_is_set(engine, monkeypatch):
     seen = {}
 
@@ -159,6 +162,7 @@ def test_a_public_link_is_asked_for_through_the_proxy_that_is_set(engine, monkey
     assert "no_proxy" not in seen
 
 
+@pytest.mark.slow
 def test_without_a_tunnel_the_app_runs_on_locally_and_reports_so(engine, monkeypatch, capsys):
     def unreachable(*_, **__):
         raise ConnectionError
@@ -173,6 +177,7 @@ def test_without_a_tunnel_the_app_runs_on_locally_and_reports_so(engine, monkeyp
     assert "could not be made" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_public_link_without_a_password_is_named_as_such(engine, monkeypatch, capsys):
     monkeypatch.setattr("gradio.networking.setup_tunnel", lambda **_: "https://example.invalid")
     app = launch(engine, share=True, prevent_thread_lock=True)

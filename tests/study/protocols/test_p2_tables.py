@@ -132,6 +132,7 @@ def rehearsed(tmp_path_factory):
         return plan.run(Setting(None, tmp_path_factory.mktemp("work")))
 
 
+@pytest.mark.slow
 def test_the_report_sets_every_experiment_beside_its_published_table(rehearsed, tmp_path):
     shown = {table.title: table for table in rehearsed.tables}
     assert len(shown["Features of one network, before and after fine-tuning"].rows) == 28

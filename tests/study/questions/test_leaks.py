@@ -183,6 +183,7 @@ def test_a_graph_judges_every_flaw_on_the_same_images(planned):
     assert (scored[0]["fold"] == table["fold"]).all()
 
 
+@pytest.mark.slow
 def test_features_of_a_view_are_computed_once(planned):
     _, wanted, outcome = planned
     assert len(wanted) == len(FLAWS)

@@ -132,6 +132,7 @@ def test_each_network_is_frozen_and_those_to_be_fine_tuned_are_trained_in_every_
     assert (tmp_path / "work" / "middle.csv").is_file()
 
 
+@pytest.mark.slow
 def test_a_frozen_chain_is_scored_once_by_svms_on_its_pooled_features(clinic, tmp_path):
     records = splits.kfold(datasets.load(clinic), 3, seed=0)
     random = next(row for row in middle.ROWS if row.recipe is None)
