@@ -1,9 +1,12 @@
 """What a designer would measure, at every width: edges, words, targets for a finger, contrast."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
@@ -112,6 +115,24 @@ def test_every_bubble_opens_within_the_window(page, opened, served_every_kind):
     for path, shows in (("play", "#thyro-play .thyro-term"), ("clinic", "[data-term]")):
         for other in opened(f"{served_every_kind[0]}{path}", 1280, 900, shows=shows):
             check_bubbles(other)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_box_of_the_true_outline_is_seen_ticked_and_not(page, scheme):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
+    page.add_style_tag(content="*, *::before { transition: none !important; }")
+    page.click("#thyro-tabs [data-tab=maps]")
+    box = page.locator(".thyro-truth-toggle input")
+    drawn = {}
+    for ticked in (False, True):
+        box.set_checked(ticked)
+        page.mouse.move(1, 1)
+        with Image.open(io.BytesIO(box.screenshot())) as shot:
+            drawn[ticked] = np.asarray(shot.convert("L"), float)
+        assert np.ptp(drawn[ticked]) > 60
+    assert np.abs(drawn[True] - drawn[False]).mean() > 20
+    box.uncheck()
 
 
 def check_bubbles(page) -> None:
