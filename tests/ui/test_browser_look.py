@@ -119,6 +119,9 @@ def test_every_bubble_opens_within_the_window(page, opened, served_every_kind):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_box_of_the_true_outline_is_seen_ticked_and_not(page, scheme):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.locator("[data-example]").nth(1).click()
+    playwright.expect(page.locator(".thyro-truth-toggle")).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 844})
     page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
     page.add_style_tag(content="*, *::before { transition: none !important; }")

@@ -23,13 +23,14 @@ window.thyro ??= {
 NAME_PAGE = """
 document.title = %s;
 document.documentElement.lang = %s;
-element.querySelectorAll('[data-language]').forEach((link) => link.addEventListener('click', (event) => {
+const changed = (link) => link.addEventListener('click', (event) => {
   document.cookie = `thyro-language=${link.hreflang}; max-age=31536000; samesite=lax`;
   link.search = location.search;
   // With a key held down it opens beside this page, which stays.
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   document.dispatchEvent(new Event('thyro-language'));
-}));
+});
+element.querySelectorAll('[data-language]').forEach(changed);
 """
 """Name page and language to the browser, for Gradio has one title for all pages and the language of
 its reader; let the link to another language keep what the address has come to hold, the browser
