@@ -143,3 +143,30 @@ def test_the_switch_keeps_page_and_state_and_is_remembered(page, served):
     playwright.expect(page.locator("[data-value=size]")).to_have_text("30 mm")
     page.goto(f"{served[0]}clinic")
     assert urlsplit(page.url).path == "/fr-clinic"
+
+
+@pytest.mark.slow
+def test_an_example_that_was_compared_is_compared_again_after_the_switch(page, served):
+    page.context.clear_cookies()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{served[0]}fr?case=spongiform")
+    playwright.expect(page.locator("[aria-pressed=true]")).to_have_text("Spongiforme")
+    page.wait_for_selector("#thyro-frame img")
+    # A link asks first, in both languages.
+    playwright.expect(page.get_by_text("Regardez d'abord")).to_be_visible()
+    playwright.expect(page.locator(".thyro-empty h2")).to_be_hidden()
+    assert page.evaluate("scrollY") == 0
+    page.click("#thyro-compare")
+    page.click("#thyro-tabs [data-tab=maps]")
+    page.get_by_role("link", name="English").click()
+    page.wait_for_selector("html[lang=en]")
+    playwright.expect(page.locator(".thyro-of")).to_contain_text("What the heads predict")
+    playwright.expect(page.locator("#thyro-tabs [data-tab=maps]")).to_have_attribute(
+        "aria-current", "true"
+    )
+    playwright.expect(page.locator(".thyro-tile").first).to_be_visible()
+    assert page.evaluate("scrollY") == 0
+    # Once: the next link asks first again.
+    page.reload()
+    page.wait_for_selector("#thyro-frame img")
+    playwright.expect(page.get_by_text("Look at the frame first")).to_be_visible()

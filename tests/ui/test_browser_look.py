@@ -1,9 +1,12 @@
 """What a designer would measure, at every width: edges, words, targets for a finger, contrast."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="Playwright for Python is not installed"
@@ -12,6 +15,16 @@ playwright = pytest.importorskip(
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 LOOK = Path(__file__).with_name("look.js").read_text(encoding="utf-8")
+# Each term that is shown whose bubble does not open, or not within the window.
+BUBBLES_BEYOND = """() => [...document.querySelectorAll('.thyro-term')]
+  .filter((term) => term.checkVisibility()).map((term) => {
+    term.focus();
+    const bubble = term.querySelector('.thyro-tip') ?? document.querySelector('[data-tip]');
+    const box = bubble.getBoundingClientRect();
+    const open = bubble.checkVisibility({visibilityProperty: true});
+    term.blur();
+    return open && box.left >= 0 && box.right <= innerWidth ? '' : term.innerText;
+  }).filter(Boolean)"""
 WIDTHS = (390, 640, 768, 1024, 1280, 1920)
 
 
@@ -87,11 +100,53 @@ def test_a_longer_language_fits_as_well(opened, served_every_kind):
         page.locator("#thyro-poke label").first.click()
         playwright.expect(page.locator("#thyro-poked .thyro-verdict")).to_be_visible()
         check_widths(page)
+        check_bubbles(page)
         for path, shows in (("fr-play", "#thyro-play"), ("fr-clinic", "[data-tables]"),
                             ("fr-present", "[data-question]")):  # fmt: skip
             page.goto(f"{served_every_kind[0]}{path}")
             page.wait_for_selector(shows)
             check_widths(page)
+            if path != "fr-present":
+                check_bubbles(page)
+
+
+def test_every_bubble_opens_within_the_window(page, opened, served_every_kind):
+    check_bubbles(page)
+    for path, shows in (("play", "#thyro-play .thyro-term"), ("clinic", "[data-term]")):
+        for other in opened(f"{served_every_kind[0]}{path}", 1280, 900, shows=shows):
+            check_bubbles(other)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_box_of_the_true_outline_is_seen_ticked_and_not(page, scheme):
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.locator("[data-example]").nth(1).click()
+    playwright.expect(page.locator(".thyro-truth-toggle")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate(f"document.body.classList.toggle('dark', {str(scheme == 'dark').lower()})")
+    page.add_style_tag(content="*, *::before { transition: none !important; }")
+    page.click("#thyro-tabs [data-tab=maps]")
+    box = page.locator(".thyro-truth-toggle input")
+    drawn = {}
+    for ticked in (False, True):
+        box.set_checked(ticked)
+        page.mouse.move(1, 1)
+        with Image.open(io.BytesIO(box.screenshot())) as shot:
+            drawn[ticked] = np.asarray(shot.convert("L"), float)
+        assert np.ptp(drawn[ticked]) > 60
+    assert np.abs(drawn[True] - drawn[False]).mean() > 20
+    box.uncheck()
+
+
+def check_bubbles(page) -> None:
+    for width in (1280, 768, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.wait_for_function("(width) => window.innerWidth === width", arg=width)
+        tab = page.locator("#thyro-tabs [data-tab=scores]")
+        if tab.count() and tab.is_visible():
+            tab.click()
+        assert page.locator(".thyro-term:visible").count() > 2
+        assert page.evaluate(BUBBLES_BEYOND) == []
 
 
 def check_widths(page) -> None:

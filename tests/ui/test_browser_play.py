@@ -77,7 +77,18 @@ def test_frame_score_points_and_strip_follow_the_slider(page):
     playwright.expect(page.locator("[data-strip-title]")).to_contain_text("echogenicity?")
     # A line for each network and the ensemble, and one for the label.
     playwright.expect(page.locator("[data-plot] g")).to_have_count(5)
+    playwright.expect(page.locator("[data-plot]")).to_contain_text("Model score (0–1)")
+    # The head that is drawn, and its threshold, for each network.
+    playwright.expect(page.locator("[data-plot] .thyro-threshold")).to_have_count(4)
+    legend = page.locator("[data-strip-legend] li")
+    playwright.expect(legend.first).to_contain_text("Softmax, threshold 0.42")
 
+    pointer = page.locator("[data-do=below]")
+    if page.viewport_size["width"] < 960:
+        pointer.click()
+        playwright.expect(page.locator("[data-strip-title]")).to_be_in_viewport()
+    else:
+        playwright.expect(pointer).to_be_hidden()
     page.locator("[data-plot] .thyro-column").first.click()
     playwright.expect(page.locator("[data-strip-read]")).to_contain_text("hyperechoic: ")
     playwright.expect(page.locator("[data-value=echogenicity]")).to_have_text("hyperechoic")

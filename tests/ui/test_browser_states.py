@@ -266,6 +266,14 @@ def test_on_a_phone_each_part_has_a_tab_of_at_most_two_screens(page):
         for name, part in parts.items():
             expected = playwright.expect(page.locator(part).first)
             expected.to_be_visible() if name == chosen else expected.to_be_hidden()
+        below = page.locator("#thyro-tabs").bounding_box()
+        start = page.locator("#thyro-page").bounding_box()["y"]
+        # It begins below the tabs, or the page is too short to bring it there.
+        assert start >= below["y"] + below["height"]
+        if chosen == "scores":
+            page.evaluate("scrollTo(0, 9999)")
+        if chosen == "maps":
+            assert below["y"] == pytest.approx(0, abs=1)
         assert page.evaluate("document.documentElement.scrollHeight") <= 2 * 844
     page.set_viewport_size({"width": 1280, "height": 900})
     for part in parts.values():

@@ -220,6 +220,42 @@ def test_a_size_typed_before_the_frame_stays_and_that_of_another_frame_goes(page
     expect(one(page, "total")).to_be_empty()
 
 
+@pytest.mark.slow
+def test_a_case_goes_on_in_the_other_language(page, tmp_path):
+    choose_phantom(page, 1)
+    drag(page, 0, 0.25, 0.5)
+    drag(page, 1, 0.5, 0.5)
+    measured = size(page)
+    choose_features(page, HYPOECHOIC)
+    page.locator("[data-focus]").nth(1).check()
+    points = one(page, "points=echogenicity").inner_text()
+    page.get_by_role("link", name="Français").click()
+    page.wait_for_selector("html[lang=fr]")
+    expect(one(page, "picture")).to_be_visible()
+    scored(page)
+    assert one(page, "size").input_value() == str(measured).replace(".", ",")
+    expect(one(page, "size-note")).to_contain_text("du fantôme lui-même")
+    expect(one(page, "readout")).to_contain_text("mm")
+    expect(one(page, "points=echogenicity")).to_have_text(points)
+    expect(page.locator("[data-focus]").nth(1)).to_be_checked()
+    assert "?" not in page.url
+    frame = tmp_path / "frame.png"
+    Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save(frame)
+    page.locator("[data-file=upload]").set_input_files(frame)
+    scored(page)
+    page.get_by_role("link", name="English").click()
+    page.wait_for_selector("html[lang=en]")
+    scored(page)
+    assert "?" not in page.url
+    page.evaluate("""() => sessionStorage.setItem('thyro-clinic', JSON.stringify({
+      source: {file: {path: '/gone.png', meta: {_type: 'gradio.FileData'}}}, ends: [], moved: false,
+      sizeFrom: 'typed', size: '12', spacing: '', model: '',
+      features: {composition: '', echogenicity: '', shape: '', margin: '', foci: []}}))""")
+    page.reload()
+    expect(one(page, "frame-message")).to_contain_text("did not bring the uploaded frame along")
+    assert size(page) == 12
+
+
 def test_a_tap_on_the_frame_brings_the_nearer_caliper(page):
     choose_phantom(page)
     stage = page.locator(".thyro-stage").bounding_box()

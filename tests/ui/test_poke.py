@@ -89,6 +89,22 @@ def test_a_nodule_must_be_known_to_be_taken_away(compared, key):
     assert words("compare")["changes"][key]["done"] in html
 
 
+def test_a_score_without_a_nodule_is_faint_after_a_change_as_well(compared, engine, monkeypatch):
+    answers, shown, _ = compared
+    assert "thyro-faint" not in last(answers, shown, "mirror")[1]
+    compare = engine.compare
+    monkeypatch.setattr(
+        engine, "compare", lambda *a: replace(compare(*a), without_nodule=("vgg16",))
+    )
+    _, html = last(answers, shown, "mirror")
+    assert html.count("thyro-faint") == 3
+    assert "Grey italic" in html
+    # The score before stands beside the one after, and signs are explained.
+    first = shown.comparison.predictions[0]
+    assert f">{first.rounded()[0]}&#8239;→</small>" in html
+    assert "↔: another side of the threshold" in html
+
+
 @pytest.mark.parametrize("key", [None, "", "melt", "__class__"])
 def test_an_unknown_change_is_one_sentence(compared, key):
     answers, shown, _ = compared

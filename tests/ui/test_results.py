@@ -207,4 +207,6 @@ def test_decimals_never_contradict_the_prediction(comparison, value, least, posi
 def test_scores_of_a_model_that_found_no_nodule_are_faint(engine, comparison):
     html = summary(replace(comparison, without_nodule=("resnet50",)), engine.titles)
     assert html.count("thyro-faint") == 3
+    assert "Grey italic" in html
+    assert "Grey italic" not in summary(comparison, engine.titles)
     assert "thyro-faint" not in summary(comparison, engine.titles)

@@ -68,7 +68,7 @@ const sizeBox = one('size'), spacingBox = one('spacing'), model = one('model');
 const stage = one('stage'), picture = one('picture'), readout = one('readout');
 const calipers = all('caliper'), loupe = one('loupe');
 const fresh = () => ({frame: null, source: null, ends: [], moved: false, sizeFrom: '',
-  score: null, busy: '', failure: ''});
+  score: null, busy: '', failure: '', back: null});
 let state = fresh(), number = 0;
 
 const features = () => Object.fromEntries([
@@ -336,14 +336,16 @@ const send = async (file) => {
 };
 
 const taken = (got, failed = false) => {
+  const {back} = state;
   if (got?.of !== number) {
-    if (failed && state.busy && !state.frame) refuse(text.not_uploaded);
+    if (failed && state.busy && !state.frame) refuse(back ? text.lost : text.not_uploaded);
     return;
   }
-  if (got.refusal) return refuse(got.refusal);
+  if (got.refusal) return refuse(back ? text.lost : got.refusal);
   state.frame = got;
   state.ends = [[0.35 * got.width, 0.5 * got.height], [0.65 * got.width, 0.5 * got.height]];
-  if (got.spacing) spacingBox.value = shortened(got.spacing[0]);
+  if (back?.ends.length) Object.assign(state, {ends: back.ends, moved: back.moved});
+  if (got.spacing && !back) spacingBox.value = shortened(got.spacing[0]);
   showFrame();
   showSize(true);
   askScore();
@@ -364,6 +366,34 @@ const reset = () => {
   model.selectedIndex = 0;
   one('frame-message').replaceChildren();
   showFrame();
+  showSize(true);
+  show();
+};
+
+// The language is changed by another page, to which the case goes on in this browser alone: an
+// upload as its place on the server, where it is for ten minutes.
+
+document.addEventListener('thyro-language', () => {
+  const {source, ends, moved, sizeFrom} = state;
+  sessionStorage.setItem('thyro-clinic', JSON.stringify({source, ends, moved, sizeFrom,
+    size: sizeBox.value, spacing: spacingBox.value, features: features(), model: model.value}));
+});
+
+const restore = () => {
+  const back = JSON.parse(sessionStorage.getItem('thyro-clinic'));
+  sessionStorage.removeItem('thyro-clinic');
+  if (!back) return;
+  sizeBox.value = back.size.replace(/[.,]/, tables.decimal);
+  spacingBox.value = back.spacing.replace(/[.,]/, tables.decimal);
+  for (const box of all('feature')) box.value = back.features[box.dataset.feature];
+  for (const box of all('focus')) box.checked = back.features.foci.includes(box.value);
+  model.value = back.model;
+  state.sizeFrom = back.sizeFrom;
+  if (back.source) {
+    begin(text.reading);
+    state.back = back;
+    askFrame(back.source);
+  }
   showSize(true);
   show();
 };
@@ -449,3 +479,4 @@ new MutationObserver(() => {
 
 window.thyroClinic = {answer, asked, read, scored, taken};
 reset();
+restore();

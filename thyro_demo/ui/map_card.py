@@ -23,7 +23,7 @@ class MapCard:
         text = words("compare")["maps"]
         with gr.Column(visible=False, elem_id="thyro-map-card") as self.column:
             html_block(render("legend"))
-            with gr.Row():
+            with gr.Row(elem_id="thyro-adjust"):
                 self.opacity = gr.Slider(
                     0,
                     1,

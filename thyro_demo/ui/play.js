@@ -268,13 +268,20 @@ const strip = {
   write(note, stale = false) {
     find('strip').toggleAttribute('data-stale', stale);
     find('strip-title').textContent = filled(words.strip, named(this.key).toLowerCase());
-    find('strip-note').textContent = note;
+    const room = ['shape', 'size'].includes(this.key) ? ` ${words.strip_room}` : '';
+    find('strip-note').textContent = note + room;
     this.legend();
     if (!stale) this.plot();
   },
+  scored(model) {
+    return [...this.got.values()].map((it) => it.scores[model]).find(Boolean);
+  },
   legend() {
-    const lines = Object.entries(titles).map(([, title], at) =>
-      make('li', {}, sample(at), title));
+    const lines = Object.entries(titles).map(([model, title], at) => {
+      const one = this.scored(model);
+      const head = one ? ` · ${one.title}, ${words.strip_threshold} ${decimal(one.threshold.toFixed(2))}` : '';
+      return make('li', {}, sample(at), title + head);
+    });
     lines.push(make('li', {}, sample(-1), texts.terms.chance.label));
     find('strip-legend').replaceChildren(...lines);
     find('strip-legend').hidden = false;
@@ -303,9 +310,10 @@ const sample = (at) => make('svg', {svg: 1, width: 34, height: 14, 'aria-hidden'
   class: at < 0 ? 'thyro-line-chance' : `thyro-line-${at % 4}`},
 make('path', {svg: 1, d: 'M1 7H33', class: 'thyro-line'}), ...(at < 0 ? [] : [marker(at, 17, 7)]));
 
-const drawn = ({key, values, got, name}) => {
-  const width = Math.max(find('plot').clientWidth, 280), height = 230;
-  const [left, right, top, bottom] = [30, 8, 10, 38];
+const drawn = (strip) => {
+  const {key, values, got, name} = strip;
+  const width = Math.max(find('plot').clientWidth, 280), height = 244;
+  const [left, right, top, bottom] = [30, 14, 24, 38];
   const column = (width - left - right) / values.length;
   const x = (at) => left + column * (at + 0.5);
   const y = (score) => top + (height - top - bottom) * (1 - score);
@@ -322,9 +330,10 @@ const drawn = ({key, values, got, name}) => {
     const at = x((values.length - 1) * (state[key] - low) / (high - low));
     picture.append(make('path', {svg: 1, class: 'thyro-now', d: `M${at} ${top}V${height - bottom}`}));
   }
+  write(`${texts.terms.score.label} (0–1)`, 0, 11, 'start');
   for (const tick of [0, 0.5, 1]) {
     picture.append(make('path', {svg: 1, class: 'thyro-grid', d: `M${left} ${y(tick)}H${width - right}`}));
-    write(String(tick), left - 6, y(tick) + 4, 'end');
+    write(decimal(tick), left - 6, y(tick) + 4, 'end');
   }
   values.forEach((value, at) => {
     const parts = short(key, value).split(' ');
@@ -343,8 +352,13 @@ const drawn = ({key, values, got, name}) => {
       ...(at === undefined ? [] : there.map(([, ...to]) => marker(at, ...to)))));
   };
   line('thyro-line-chance', (it) => it.chance);
-  Object.keys(titles).forEach(
-    (model, at) => line(`thyro-line-${at % 4}`, (it) => it.scores[model]?.score, at));
+  Object.keys(titles).forEach((model, at) => {
+    line(`thyro-line-${at % 4}`, (it) => it.scores[model]?.score, at);
+    const one = strip.scored(model);
+    if (!one) return;
+    picture.append(make('path', {svg: 1, class: `thyro-threshold thyro-line-${at % 4}`,
+      d: `M${width - right} ${y(one.threshold)}h${right}`}));
+  });
   values.forEach((value, at) => {
     const area = make('rect', {svg: 1, class: 'thyro-column', x: left + column * at, y: 0,
       width: column, height});
@@ -434,6 +448,7 @@ const actions = {
   'keep-a': () => keep('a'),
   'keep-b': () => keep('b'),
   copy,
+  below: () => find('strip').scrollIntoView(),
   reset: () => {
     state = {...setup.first};
     moved = '';

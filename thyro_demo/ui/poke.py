@@ -96,6 +96,7 @@ def before_and_after(key: str, before: Shown, after: Comparison, titles: Mapping
         sentence=_sentence(key, pairs, titles),
         notices=[one for one in after.notices if one not in before.comparison.notices],
         pairs=pairs,
+        faint=after.without_nodule,
         mapped=[
             pair for pair in pairs if pair[0].heatmap is not None and pair[1].heatmap is not None
         ],

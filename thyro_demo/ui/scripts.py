@@ -3,8 +3,9 @@
 ``window.thyro`` holds what the browser alone knows: the name of the example that was touched
 last (``wanted``), whether a frame is still on its way into the box (``loading``), whether it is
 only to be shown, not compared (``quiet``), how many comparisons were asked for (``running``),
-whether the box was emptied (``cancelled``), and whether the page may turn to the results when
-they come (``follow``): not where the reader chose a tab meanwhile.
+whether the box was emptied (``cancelled``), whether the page may turn to the results when
+they come (``follow``): not where the reader chose a tab meanwhile; and the tab to return to after
+the language was changed (``back``).
 """
 
 import json
@@ -15,28 +16,34 @@ from thyro_demo.ui.html import message
 _STATE = """
 window.thyro ??= {
   wanted: '', loading: false, quiet: false, running: 0, cancelled: false, follow: false,
+  back: '',
 };
 """
 
 NAME_PAGE = """
 document.title = %s;
 document.documentElement.lang = %s;
-element.querySelectorAll('[data-language]').forEach((link) => link.addEventListener('click', () => {
+const changed = (link) => link.addEventListener('click', (event) => {
   document.cookie = `thyro-language=${link.hreflang}; max-age=31536000; samesite=lax`;
   link.search = location.search;
-}));
+  // With a key held down it opens beside this page, which stays.
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  document.dispatchEvent(new Event('thyro-language'));
+});
+element.querySelectorAll('[data-language]').forEach(changed);
 """
 """Name page and language to the browser, for Gradio has one title for all pages and the language of
-its reader; let the link to another language keep what the address has come to hold, and the
-browser the choice."""
+its reader; let the link to another language keep what the address has come to hold, the browser
+the choice, and the page what it wants to find again."""
 
 ON_EXAMPLE = (
     _STATE
     + """
 const buttons = [...element.querySelectorAll('[data-example]')];
-const choose = (button, quiet) => {
+const choose = (button, quiet, back = '') => {
   buttons.forEach((one) => one.setAttribute('aria-pressed', one === button));
-  Object.assign(window.thyro, {wanted: button.dataset.example, loading: true, quiet});
+  Object.assign(window.thyro, {wanted: button.dataset.example, loading: true, quiet, back});
+  document.getElementById('thyro-page').toggleAttribute('data-quiet', quiet);
   trigger('select');
 };
 element.addEventListener('click', (event) => {
@@ -47,10 +54,17 @@ element.addEventListener('click', (event) => {
   history.replaceState(history.state, '', address);
   choose(button, false);
 });
+document.addEventListener('thyro-language', () => {
+  const page = document.getElementById('thyro-page');
+  if (!window.thyro.running && !page.querySelector('#thyro-summary .thyro-verdict')) return;
+  sessionStorage.setItem('thyro-back', page.dataset.tab ?? 'scores');
+});
+const back = sessionStorage.getItem('thyro-back') ?? '';
+sessionStorage.removeItem('thyro-back');
 const asked = new URLSearchParams(location.search).get('case');
 if (asked) {
   const offered = buttons.find((button) => button.dataset.case === asked);
-  if (offered) choose(offered, true);
+  if (offered) choose(offered, !back, back);
   else {
     Object.assign(window.thyro, {wanted: asked, quiet: true});
     trigger('select');
@@ -59,7 +73,8 @@ if (asked) {
 """
 )
 """Choose the example that is touched, and let the address follow. An address that ends in
-``?case=…`` chooses one, but leaves the comparison to the reader: a class is asked first."""
+``?case=…`` chooses one, but leaves the comparison to the reader: a class is asked first. One that
+was compared in another language is compared again."""
 
 WANTED = "() => window.thyro.wanted"
 """Name the example that was touched last, also where an earlier one is still on its way."""
@@ -75,7 +90,7 @@ TAKEN = """
 
 UPLOADING = """
 (frame) => {
-  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false});
+  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false, back: ''});
   return frame;
 }
 """
@@ -90,7 +105,7 @@ UPLOADED = """
 
 TURNING = """
 (frame, number) => {
-  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false});
+  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false, back: ''});
   return [frame, number];
 }
 """
@@ -118,6 +133,7 @@ NOT_TAKEN = """
 NO_EXAMPLE = """
 () => {
   Object.assign(window.thyro, {wanted: '', loading: false});
+  document.getElementById('thyro-page').removeAttribute('data-quiet');
   document.querySelectorAll('[data-example]').forEach(
     (button) => button.setAttribute('aria-pressed', false));
   const address = new URL(location.href);
@@ -139,6 +155,7 @@ box until then is not what the reader sees chosen."""
 ON_ASK = """
 document.addEventListener('thyro-compare', () => {
   Object.assign(window.thyro, {running: window.thyro.running + 1, follow: true});
+  document.getElementById('thyro-page').removeAttribute('data-quiet');
   trigger('select');
 });
 """
@@ -156,7 +173,7 @@ NOT_COMPARED = """
 (html, frame) => {
   const page = window.thyro;
   const again = page.cancelled && !page.loading && frame;
-  page.cancelled = false;
+  Object.assign(page, {cancelled: false, back: ''});
   page.running = Math.max(0, page.running - 1);
   if (again) document.dispatchEvent(new Event('thyro-compare'));
   return html.includes('thyro-busy') && !page.loading && !page.running ? '' : html;
@@ -276,8 +293,9 @@ def mark_stale() -> str:
 
 
 ON_TAB = """
+const page = () => document.getElementById('thyro-page');
 window.thyroTab = (name) => {
-  document.getElementById('thyro-page').dataset.tab = name;
+  page().dataset.tab = name;
   element.querySelectorAll('[data-tab]').forEach(
     (one) => one.setAttribute('aria-current', one.dataset.tab === name));
 };
@@ -286,9 +304,11 @@ element.addEventListener('click', (event) => {
   if (!chosen) return;
   window.thyro.follow = false;
   window.thyroTab(chosen.dataset.tab);
+  page().scrollIntoView();
 });
 """
-"""Show one part of the page at a time where it is too narrow for two, and results have come."""
+"""Show one part of the page at a time where it is too narrow for two, and results have come. Each
+begins below the tabs, however far the reader was in the one before."""
 
 _SHOW = """
   const narrow = matchMedia('(max-width: 960px)').matches;
@@ -303,10 +323,12 @@ SHOW_FRAME = (
     """
 () => {
   window.thyroTab('frame');
-  const place = document.getElementById('thyro-frame');"""
+  const {quiet, back} = window.thyro;
+  const place = quiet || back ? null : document.getElementById('thyro-frame');"""
     + _SHOW
 )
-"""On a narrow page the box, with Compare below it, is above the examples."""
+"""On a narrow page the box, with Compare below it, is above the examples. A page that opens on an
+example opens at its top."""
 
 SHOW_RESULTS = (
     """
@@ -314,8 +336,11 @@ SHOW_RESULTS = (
   window.thyro.running = 0;
   window.thyroRegion.again();
   const page = document.getElementById('thyro-page');
-  const place = window.thyro.follow && !page.querySelector('.thyro-empty') ? page : null;
-  if (place) window.thyroTab('scores');"""
+  const {follow, back} = window.thyro;
+  window.thyro.back = '';
+  const come = follow && !page.querySelector('.thyro-empty');
+  if (come) window.thyroTab(back || 'scores');
+  const place = come && !back ? page : null;"""
     + _SHOW
 )
 """On a narrow page the results have a tab of their own, and on a wide one the reader may be among
