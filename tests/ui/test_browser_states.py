@@ -267,9 +267,9 @@ def test_on_a_phone_each_part_has_a_tab_of_at_most_two_screens(page):
             expected = playwright.expect(page.locator(part).first)
             expected.to_be_visible() if name == chosen else expected.to_be_hidden()
         below = page.locator("#thyro-tabs").bounding_box()
-        start = page.locator("#thyro-page").bounding_box()["y"]
+        top = page.locator("#thyro-page").bounding_box()["y"]
         # It begins below the tabs, or the page is too short to bring it there.
-        assert start >= below["y"] + below["height"]
+        assert top >= below["y"] + below["height"]
         if chosen == "scores":
             page.evaluate("scrollTo(0, 9999)")
         if chosen == "maps":

@@ -99,7 +99,7 @@ def test_a_score_without_a_nodule_is_faint_after_a_change_as_well(compared, engi
     _, html = last(answers, shown, "mirror")
     assert html.count("thyro-faint") == 3
     assert "Grey italic" in html
-    # The score before stands beside the one after, and signs are explained.
+    # The score before is beside the one after, and signs are explained.
     first = shown.comparison.predictions[0]
     assert f">{first.rounded()[0]}&#8239;→</small>" in html
     assert "↔: another side of the threshold" in html

@@ -95,7 +95,7 @@ def outlined_cases(ddti: Path, bundles: Iterable[Path], most: int | None = None)
     Returns
     -------
     list of Case
-        Real frames. The labels of many are known to the heads, which says nothing of where a
+        Real frames. The labels of many are known to the heads, which shows them nothing of where a
         nodule is.
 
     Raises

@@ -191,6 +191,7 @@ def train_stage(
     if stage.trainable == "none" or stage.epochs == 0:
         return []
     cut = cut_layer(network, spec, stage)
+    outline_loss: OutlineLoss = of_nodule_map
     if frames.outlined is None:
         upper = upper_part(network, cut)
     elif cut is None:
@@ -200,6 +201,9 @@ def train_stage(
         )
     else:
         upper = with_outlines(network, spec, cut)
+        if not draws_nodules(network):
+            kernel = upper.get_layer("logits").kernel
+            outline_loss = functools.partial(of_heatmap, kernel=kernel, weight=guidance)
     for layer in upper.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and stage.norm_momentum is not None:
             layer.momentum = stage.norm_momentum
@@ -209,10 +213,6 @@ def train_stage(
     run = _Run(upper, stage, fingerprint, folder)
     if not run.finished and cut is not None and views is None:
         views = cache_views(network, spec, stage, frames, (training, validation))
-    outline_loss = of_nodule_map
-    if not draws_nodules(network):
-        kernel = upper.get_layer("logits").kernel
-        outline_loss = functools.partial(of_heatmap, kernel=kernel, weight=guidance)
     train_step, eval_step = _steps(upper, run.optimiser, stage, frames, training, outline_loss)
     first = len(run.history)
     with tqdm(total=stage.epochs, initial=first, desc=stage.name, unit="epoch") as bar:

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from thyro_demo.bundle.manifest import weights_root
 from thyro_demo.data import phantom
+from thyro_demo.errors import RecipeError
 from thyro_demo.study.questions import guidance
 from thyro_demo.training import outlined_set
 
@@ -58,6 +60,11 @@ def test_every_way_is_measured_beside_the_nodule_map_and_the_gaussian(table):
         for key in ("pointing", "energy", "shuffled", "auroc"):
             assert 0 <= row[key].low <= row[key].value <= row[key].high <= 1
         assert row["pointing"].gain is not None
+
+
+def test_a_network_that_may_know_the_outlines_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match=r"has learned no outline.*Received: .*vgg16\.$"):
+        guidance.run("vgg16", tmp_path, tmp_path, str(weights_root() / "vgg16"))
 
 
 def test_only_outlines_that_no_way_has_learned_are_measured_by(table):

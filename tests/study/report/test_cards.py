@@ -44,7 +44,7 @@ def unlearned(root, learned, copies=None):
 
 
 def test_heatmaps_are_measured_on_cases_whose_outlines_were_not_learned(tmp_path):
-    """Whose labels were learned makes no difference: they don't tell where the nodule is."""
+    """Whose labels were learned makes no difference: they don't show where the nodule is."""
     left = unlearned(tmp_path, learned=[8])
     assert list(left["case"]) == ["7", "10"]
     assert list(left.index) == [0, 1]

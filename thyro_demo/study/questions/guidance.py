@@ -11,8 +11,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from thyro_demo.bundle.bundle import POSITIVE, Bundle
+from thyro_demo.bundle.manifest import bundle_of
 from thyro_demo.data.records import PHANTOM
 from thyro_demo.engine import score_records
+from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.evaluate.results import Cell, Column, Interval, Result, figure
 from thyro_demo.explain import localise_records
@@ -85,8 +87,13 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
     DataError
         If a set is not in the layout that is read, or no outline is left to measure by.
     RecipeError
-        If the network cannot be trained so.
+        If the network cannot be trained so, or is that of a bundle, which may know the outlines.
     """
+    if bundle_of(weights) is not None:
+        raise RecipeError(
+            "The initial weights must be of a network that has learned no outline, such as "
+            f"radiographs.keras of a bundle. Received: {weights}."
+        )
     ((_, stage),) = recipe("nodules", name, weights).stages
     stage = replace(stage, input_size=SIDE, views=VIEWS)
     records = nodule_stage.read(data, work, stage_images.thyroid(data))
@@ -98,9 +105,10 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
     blind: dict[str, Cell] = {}
     with tqdm(total=len(WAYS), desc="Ways", unit="way") as bar:
         for way, network in _trained(name, stage, records, work, weights):
-            found = _measure(_bundle(name, network), measured)
-            auroc = _auroc(_bundle(name, network), aside)
-            rows.append({"way": way, "auroc": auroc} | _cells(found["heads"][HEAD]))
+            bundle = _bundle(name, network)
+            found = _measure(bundle, measured)
+            rows.append({"way": way} | _cells(found["heads"][HEAD]))
+            rows[-1]["auroc"] = _auroc(bundle, aside)
             rows[-1]["shuffled"] = figure(found["shuffled"][HEAD]["energy"])
             if "nodule" in found:
                 pointing = figure(found["nodule"]["pointing"])

@@ -58,7 +58,7 @@ def unlearned(ddti: Path, manifests: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """List the outlined DDTI frames of cases whose outlines some networks have not learned.
 
     DDTI stores some frames under several case numbers, so the number alone does not
-    decide whether a frame was met. A label that was learned says nothing of where the nodule is.
+    decide whether a frame was met. A label that was learned shows nothing of where the nodule is.
 
     Parameters
     ----------
