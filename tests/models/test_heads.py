@@ -30,6 +30,16 @@ def test_the_raw_score_rises_with_the_calibrated_one(kind, fitted, vectors):
     assert (np.diff(head.scores(vectors[0])[order]) >= 0).all()
 
 
+@every_kind
+def test_a_head_without_calibration_has_the_same_raw_scores(kind, vectors):
+    features, labels, _ = vectors
+    weights = np.linspace(0.5, 2.0, len(labels))
+    for given in (None, weights):
+        whole = CalibratedHead(heads.fit(kind, *vectors, weights=given))
+        alone = heads.fit_uncalibrated(kind, *vectors, weights=given)
+        np.testing.assert_array_equal(heads.raw(alone, features), whole.raw(features))
+
+
 def test_a_forest_votes_between_zero_and_one_with_200_trees_or_more(fitted, vectors):
     votes = CalibratedHead(fitted["forest"]).raw(vectors[0])
     assert 0 <= votes.min() <= votes.max() <= 1

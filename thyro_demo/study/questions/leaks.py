@@ -26,7 +26,6 @@ from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.formatting import with_interval
 from thyro_demo.evaluate.palette import BLUE, ORANGE
 from thyro_demo.models import heads
-from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.study.graph import Job, Outcome, Values
 from thyro_demo.study.report.report import Table
 from thyro_demo.study.steps import networks
@@ -192,8 +191,8 @@ def score(
     folds, scores = assigned_folds(records, flaw), np.full(len(records), np.nan)
     for held in tqdm(np.unique(folds), flaw.name, unit="fold", leave=False):
         learned, tested = parts(folds, held, flaw)
-        fitted = heads.fit("svm", trained[learned], labels[learned], groups[learned])
-        scores[tested] = expit(CalibratedHead(fitted).raw(asked[tested]))
+        fitted = heads.fit_uncalibrated("svm", trained[learned], labels[learned], groups[learned])
+        scores[tested] = expit(heads.raw(fitted, asked[tested]))
     known = records[["path", "group", "source", "label"]].reset_index(drop=True)
     table = known.assign(fold=folds, head=flaw.name, score=scores)
     return shuffled(table) if flaw.shuffled else table

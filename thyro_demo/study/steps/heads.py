@@ -158,8 +158,8 @@ def fit(settings: dict[str, Any], shown: Values, *sources: Values) -> Values:
     if settings["fixed"]:
         raw = _fixed(settings["kind"], settings["fixed"], *learned, rows[tested])
     else:
-        model = heads.fit(settings["kind"], *learned, shown["group"][~tested])
-        raw = heads.CalibratedHead(model).raw(rows[tested])
+        model = heads.fit_uncalibrated(settings["kind"], *learned, shown["group"][~tested])
+        raw = heads.raw(model, rows[tested])
     return {"raw": raw, "rows": np.flatnonzero(tested)}
 
 
