@@ -100,6 +100,8 @@ def test_every_study_has_a_help_of_its_own(study, capsys):
     text = capsys.readouterr().out
     options = {
         "cv": {"--data", "--backbone", "--initial-weights", "--start", "--repeats", "--out"},
+        "repeats": {"--data", "--earlier", "--out"},
+        "photographs": {"--data", "--backbone", "--natural", "--passes", "--out"},
         "middle": {"--data", "--backbone", "--natural", "--out"},
         "guidance": {"--data", "--backbone", "--initial-weights", "--out"},
         "shortcuts": {"--data", "--out"},

@@ -24,7 +24,9 @@ STUDIES = {
     "all": "the six protocols, one after the other, and their page",
     "report": "the page of all protocols that were run, with CLAIM 2024 and TRIPOD+AI filled",
     "cv": "out-of-fold scores of RECIPE, or of the ensemble of the shipped networks, as oof.csv",
+    "repeats": "the shipped networks over five splits into folds, beside others if you like",
     "middle": "does the middle stage help? every chain on every network, frozen or fine-tuned",
+    "photographs": "does a network that reads photographs better read nodules better?",
     "guidance": "does a loss led into the outline keep heatmaps on the nodule, or the pooling?",
     "shortcuts": "what each means against the source shortcut does within the sources",
     "card": "complete the card of a bundle: heatmaps against outlines, failures on phantoms",
@@ -68,14 +70,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="so many splits into folds, and the mean over them (default: %(default)s)",
     )
+    repeats = study("repeats", _repeats)
+    repeats.add_argument(
+        "--earlier",
+        type=Path,
+        metavar="FOLDER",
+        help="bundles that those of the same name are compared with",
+    )
     middle = study("middle", _middle)
     middle.add_argument("--backbone", help="one network alone")
     _add_natural(middle)
-    guidance = study("guidance", _guidance)
-    guidance.add_argument(
-        "--backbone",
-        default="efficientnet-b0",
-        help="the network (default: %(default)s)",
+    guidance, photographs = study("guidance", _guidance), study("photographs", _photographs)
+    for one in (guidance, photographs):
+        one.add_argument(
+            "--backbone",
+            default="efficientnet-b0",
+            help="the network (default: %(default)s)",
+        )
+    photographs.add_argument(
+        "--natural",
+        type=Path,
+        metavar="FILE",
+        help="its network of the natural stage; the shipped one without it",
+    )
+    photographs.add_argument(
+        "--passes",
+        type=int,
+        default=20,
+        metavar="N",
+        help="most passes over the photographs (default: %(default)s)",
     )
     guidance.add_argument(
         "--initial-weights",
@@ -85,11 +108,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shortcuts, card = study("shortcuts", _shortcuts), study("card", _card)
     for one in (shortcuts, card):
         one.add_argument("what", metavar="BUNDLE", help="its name, or its folder")
-    for one in (cv, shortcuts):
+    for one in (cv, repeats, shortcuts):
         _add_data(one, f"the thyroid set, or {_ALL_SETS}")
-    for one in (middle, guidance, card):
+    for one in (middle, photographs, guidance, card):
         _add_data(one, _ALL_SETS)
-    named = {"cv-…": cv, "middle": middle, "guidance": guidance, "shortcuts-…": shortcuts}
+    named = {"cv-…": cv, "repeats": repeats, "middle": middle, "guidance": guidance}
+    named |= {"photographs": photographs, "shortcuts-…": shortcuts}
     for folder, one in named.items():
         _add_out(one, f"runs/study-{folder}", "of the results")
 
@@ -229,20 +253,28 @@ def _cv(args: argparse.Namespace) -> int:
             "An ensemble must be made of the shipped networks as they are, without "
             f"--initial-weights and --backbone. Received: {args.initial_weights or args.backbone}."
         )
-    tables = []
-    for seed in range(args.repeats):
-        work = out if seed == 0 else out / f"split-{seed}"
-        if args.what == "ensemble":
-            tables.append(ensembles.cross_validate(weights_root(), data, work, fold_seed=seed))
-        else:
-            tables.append(
-                cross_validation.run(
-                    args.what, args.backbone, data, args.initial_weights, work, seed
-                )
-            )
+    if args.what == "ensemble":
+        tables = ensembles.cross_validate(weights_root(), data, out, repeats=args.repeats)
+    else:
+        tables = cross_validation.run(
+            args.what, args.backbone, data, args.initial_weights, out, args.repeats
+        )
     averaged = cross_validation.repeated_lines(tables) if args.repeats > 1 else []
     print(*cross_validation.lines(tables[0]), *averaged, sep="\n")
     print(f"Wrote {out / 'oof.csv'}.")
+    return 0
+
+
+def _repeats(args: argparse.Namespace) -> int:
+    data = _data(args)
+    if args.earlier is not None and not args.earlier.is_dir():
+        raise DataError(f"Earlier bundles must be in a folder. Received: {args.earlier}.")
+    out = _work(args)
+    from thyro_demo.bundle.manifest import weights_root
+    from thyro_demo.study.questions import repeats
+
+    found = repeats.run(weights_root(), data, out, args.earlier)
+    _publish(found, out / "repeats.json")
     return 0
 
 
@@ -263,6 +295,17 @@ def _middle(args: argparse.Namespace) -> int:
     files = {name: Path(args.natural.replace("{backbone}", name)) for name in names}
     _publish(middle.result(middle.run(data, out, files)), out / "middle_stage.json")
     print(f"Wrote {out / 'middle.csv'} and {out / 'middle.png'}.")
+    return 0
+
+
+def _photographs(args: argparse.Namespace) -> int:
+    data, out = _data(args), _work(args)
+    from thyro_demo.bundle.manifest import weights_root
+    from thyro_demo.study.questions import photographs
+
+    natural = args.natural or weights_root() / args.backbone / "natural-64.keras"
+    found = photographs.run(args.backbone, data, out, natural, args.passes)
+    _publish(found, out / "photographs.json")
     return 0
 
 

@@ -156,7 +156,9 @@ def counts(groups: pd.Series) -> dict[str, Any]:
     }
 
 
-def average(rows: pd.DataFrame, name: str, resamples: int, seed: int) -> dict[str, float | None]:
+def average(
+    rows: pd.DataFrame, name: str, resamples: int = intervals.RESAMPLES, seed: int = 0
+) -> dict[str, float | None]:
     """Average a column over frames: value, low and high of a 95 % interval over groups."""
     unused = np.zeros(len(rows), bool)
     return intervals.group_bootstrap(

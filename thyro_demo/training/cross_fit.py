@@ -1,7 +1,9 @@
 """The last stage, trained anew for every fold, and at the end on all frames."""
 
+import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,11 +11,11 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from thyro_demo.bundle import compress
+from thyro_demo.data import splits
 from thyro_demo.files import atomic_write
 from thyro_demo.models import heads, nodule_map
 from thyro_demo.models.backbones import BackboneSpec
 from thyro_demo.models.features import pooled, pooled_above, readout
-from thyro_demo.models.heads import CalibratedHead
 from thyro_demo.models.networks import build, copy_weights
 from thyro_demo.models.pipeline import load_frames
 from thyro_demo.training import initial_weights, out_of_fold, provenance, stage_images, thyroid_set
@@ -37,9 +39,11 @@ class CrossFit:
         The network's row.
     weights : str
         What the stage goes on from; see `initial_weights.load`.
+    rounding : bool
+        Whether to measure what rounding the weights of a frozen network moves.
     """
 
-    def __init__(self, job: TrainingJob, spec: BackboneSpec, weights: str):
+    def __init__(self, job: TrainingJob, spec: BackboneSpec, weights: str, rounding: bool = False):
         self.job, self.spec = job, spec
         self.stage = job.stage(job.recipe.stages[-1][1])
         self.folder = job.work / self.stage.name
@@ -65,10 +69,30 @@ class CrossFit:
         if boundary(spec, self.stage.trainable) == "features":
             # A frozen body is rounded before anything is fitted on it, so that the figures are
             # those of the file; the exact features show what the rounding moved.
-            if weights != "none":
+            if rounding and weights != "none":
                 self.exact = pooled(self.network, self.frames.images, self._tensors())
             compress.shorten(self.network)
         self.first = self.network.get_weights()
+
+    def split_again(self, seed: int, work: Path) -> "CrossFit":
+        """Split the same images into other folds; what the network computes of them is shared.
+
+        Parameters
+        ----------
+        seed : int
+            Of the split.
+        work : Path
+            Where the folds go.
+
+        Returns
+        -------
+        CrossFit
+            With these folds.
+        """
+        other = copy.copy(self)
+        other.records = splits.kfold(self.records, self.job.recipe.folds, seed=seed)
+        other.folder = work / self.stage.name
+        return other
 
     def _tensors(self) -> list[keras.KerasTensor]:
         """Return what the softmax reads, and what the other heads read."""
@@ -210,7 +234,7 @@ def _records(job: TrainingJob) -> pd.DataFrame:
     source, stage = job.recipe.stages[-1]
     records = stage_images.read(job, source, stage)
     return thyroid_set.assemble(
-        records, job.work, job.recipe.folds, job.recipe.phantoms, job.fold_seed, SOURCES[source].roi
+        records, job.work, job.recipe.folds, job.recipe.phantoms, roi=SOURCES[source].roi
     )
 
 
@@ -231,6 +255,7 @@ def _score(
             odds = {name: upper(rows, training=False).numpy() for name, (rows, _) in tested.items()}
             found.append((kind, {name: z[:, 1] - z[:, 0] for name, z in odds.items()}))
         else:
-            head = CalibratedHead(heads.fit(kind, features, labels, groups))
-            found.append((kind, {name: head.raw(rows) for name, (_, rows) in tested.items()}))
+            head = heads.fit_uncalibrated(kind, features, labels, groups)
+            raw = {name: heads.raw(head, rows) for name, (_, rows) in tested.items()}
+            found.append((kind, raw))
     return found

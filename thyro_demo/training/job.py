@@ -35,8 +35,6 @@ class TrainingJob:
         Caps the epochs of every stage, for a quick look; 1 or more.
     title : str or None
         Display name of the bundle; that of the network without it.
-    fold_seed : int
-        Which split into folds: a figure that moves with it is noise.
     """
 
     recipe: Recipe
@@ -47,7 +45,6 @@ class TrainingJob:
     initial_weights: str = "none"
     epochs: int | None = None
     title: str | None = None
-    fold_seed: int = 0
 
     def stage(self, stage: Stage) -> Stage:
         """Apply the cap on epochs to a stage.
@@ -97,7 +94,6 @@ def claim(job: TrainingJob) -> None:
         "initial_weights": job.initial_weights,
         "heads": list(job.recipe.heads),
         "network_head": job.recipe.network_head,
-        "fold_seed": job.fold_seed,
         # As JSON reads it back: lists in place of tuples.
         "stages": json.loads(
             json.dumps([asdict(job.stage(stage)) for _, stage in job.recipe.stages])

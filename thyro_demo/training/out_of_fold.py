@@ -18,7 +18,6 @@ from thyro_demo.data import splits
 from thyro_demo.data.records import PHANTOM
 from thyro_demo.evaluate import baseline, operating_points, report
 from thyro_demo.models import heads
-from thyro_demo.models.heads import CalibratedHead
 
 CLASSES = ("benign", "malignant")
 
@@ -105,11 +104,11 @@ def score_features(
         known = table.loc[outer, ["path", "group", "source", "label", "fold"]]
         shares = None if weights is None else weights(table[learned])
         for kind in kinds:
-            fitted = heads.fit(
+            fitted = heads.fit_uncalibrated(
                 kind, rows[learned], labels[learned], table["group"].to_numpy()[learned],
                 weights=shares,
             )  # fmt: skip
-            parts.append(known.assign(head=kind, raw=CalibratedHead(fitted).raw(rows[outer])))
+            parts.append(known.assign(head=kind, raw=heads.raw(fitted, rows[outer])))
     return cross_calibrated(pd.concat(parts, ignore_index=True), positive=positive)
 
 
@@ -305,24 +304,24 @@ def published(found: pd.DataFrame, folders: tuple[Path, ...]) -> pd.DataFrame:
     return table[["path", "group", "source", "label", "fold", "head", "probability"]]
 
 
-def write(found: pd.DataFrame, work: Path, data: Path) -> pd.DataFrame:
+def write(found: pd.DataFrame, folder: Path, roots: tuple[Path, ...]) -> pd.DataFrame:
     """Write `oof.csv`, which cards and README quote.
 
     Parameters
     ----------
     found : DataFrame
         Out-of-fold scores, from `score_features`.
-    work : Path
+    folder : Path
         Folder of the file.
-    data : Path
-        Folder of the frames; those that were drawn are in `work`.
+    roots : tuple of Path
+        Folders that the paths are to be relative to: of what was drawn, and of the frames.
 
     Returns
     -------
     DataFrame
         Its content, from `published`.
     """
-    table = published(found, (work, data))
-    with files.atomic_write(work / "oof.csv") as temporary:
+    table = published(found, roots)
+    with files.atomic_write(folder / "oof.csv") as temporary:
         table.to_csv(temporary, index=False)
     return table

@@ -1,5 +1,6 @@
 """Run a recipe, top to bottom: early stages, folds, final fit, bundle."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ def run(job: TrainingJob) -> Path:
     if not job.recipe.writes_bundle:
         return _run_to_network(job)
     manifest.check_place(job.out)
-    fit, history = _prepared(job)
+    fit, history = _prepared(job, rounding=True)
     found, epochs = fit.out_of_fold()
-    out_of_fold.write(found, job.work, job.data)
+    out_of_fold.write(found, job.work, (job.work, job.data))
     facts = _figures(fit, found)
     passes = round(float(np.mean(epochs)))
     fit.final(passes)
@@ -83,9 +84,38 @@ def cross_validate(job: TrainingJob) -> pd.DataFrame:
     RecipeError, DataError
         As from `run`.
     """
+    return next(cross_validations(job))
+
+
+def cross_validations(job: TrainingJob, repeats: int = 1) -> Iterator[pd.DataFrame]:
+    """Score every thyroid frame as `cross_validate` does, in one split into folds after another.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        What to run; its `out` is left alone.
+    repeats : int
+        Number of splits: a figure that moves with them is noise. The second writes to
+        `work/split-1`, and so on.
+
+    Yields
+    ------
+    DataFrame
+        As from `cross_validate`, one a split.
+
+    Raises
+    ------
+    RecipeError, DataError
+        As from `run`.
+    """
     fit, _ = _prepared(job)
-    found, _ = fit.out_of_fold()
-    return out_of_fold.write(found, job.work, job.data)
+    for seed in range(repeats):
+        work = job.work
+        if seed:
+            work = job.work / f"split-{seed}"
+            fit = fit.split_again(seed, work)
+        found, _ = fit.out_of_fold()
+        yield out_of_fold.write(found, work, (job.work, job.data))
 
 
 def _run_to_network(job: TrainingJob) -> Path:
@@ -106,14 +136,14 @@ def _run_to_network(job: TrainingJob) -> Path:
     return job.out
 
 
-def _prepared(job: TrainingJob) -> tuple[CrossFit, list[dict[str, Any]]]:
+def _prepared(job: TrainingJob, rounding: bool = False) -> tuple[CrossFit, list[dict[str, Any]]]:
     """Train the early stages, and set up the last."""
     spec = network_of(job)
     initial_weights.check_available(spec, job.initial_weights)
     initial_weights.check_not_trained_on(job.initial_weights)
     claim(job)
     before = pretrain.run(job, spec, job.recipe.stages[:-1])
-    return CrossFit(job, spec, before.weights), before.history
+    return CrossFit(job, spec, before.weights, rounding), before.history
 
 
 def _figures(fit: CrossFit, found: pd.DataFrame) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def test_a_start_goes_through_the_stages_that_it_has_not_been_through(
     folder = trained_bundle("head", "resnet50")
     monkeypatch.setenv("THYRO_WEIGHTS", str(folder.parent))
     jobs = []
-    monkeypatch.setattr(cross_validation, "cross_validate", jobs.append)
+    monkeypatch.setattr(
+        cross_validation, "cross_validations", lambda job, repeats: [jobs.append(job)] * repeats
+    )
     start = {"file": str(tmp_path / "net.keras"), "bundle": str(folder),
              "network": str(folder / "model.keras"), "shipped": None}.get(given, given)  # fmt: skip
     cross_validation.run("progressive", "resnet50", clinic, start, tmp_path / "work")
@@ -84,7 +86,7 @@ def test_the_scores_are_those_of_train_whatever_head_the_start_has(clinic, tmp_p
     job = TrainingJob(recipe("head", "two-layer-cnn"), "two-layer-cnn", clinic, tmp_path / "train",
               tmp_path / "out", starts[0])  # fmt: skip
     run.run(job)
-    found = cross_validation.run("head", "two-layer-cnn", clinic, starts[1], tmp_path / "study")
+    (found,) = cross_validation.run("head", "two-layer-cnn", clinic, starts[1], tmp_path / "study")
     trained, studied = (tmp_path / name / "oof.csv" for name in ("train", "study"))
     assert studied.read_bytes() == trained.read_bytes()
     pd.testing.assert_frame_equal(found, pd.read_csv(studied, dtype={"group": str}))
@@ -135,19 +137,39 @@ def test_figures_of_several_splits_are_averaged_within_and_over_the_sources():
     assert found["all"].low < found["all"].value < found["all"].high
 
 
+def test_a_gain_is_the_difference_of_both_means_on_the_same_resamples(scored):
+    ours, theirs = ([scored(spread, seed=seed).rename(columns={"score": "probability"})
+                     for seed in range(2)] for spread in (1.0, 3.0))  # fmt: skip
+    gain = cross_validation.gained(ours, theirs)["svm"]
+    for key, figure in cross_validation.repeated(ours)["svm"].items():
+        other = cross_validation.repeated(theirs)["svm"][key]
+        assert gain[key].value == pytest.approx(figure.value - other.value)
+        assert gain[key].low < gain[key].value < gain[key].high
+    same = cross_validation.gained(ours, ours)["svm"]
+    assert all(tuple(figure) == (0.0, 0.0, 0.0) for figure in same.values())
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
-def test_another_seed_splits_the_same_frames_otherwise(clinic, tmp_path, monkeypatch):
+def test_each_repeat_splits_the_same_frames_otherwise_and_goes_on_after_a_kill(
+    clinic, tmp_path, monkeypatch
+):
     stage = Stage("thyroid", "head", 1, input_size=48)
     monkeypatch.setitem(
         RECIPES,
         "head",
         replace(RECIPES["head"], stages=(("thyroid", stage),), heads=("softmax",), folds=2),
     )
-    one, other = (
-        cross_validation.run("head", "two-layer-cnn", clinic, "none", tmp_path / str(seed), seed)
-        for seed in range(2)
-    )
+    work = tmp_path / "work"
+
+    def repeat(repeats):
+        return cross_validation.run("head", "two-layer-cnn", clinic, "none", work, repeats)
+
+    (first,) = repeat(1)
+    one, other = repeat(2)
+    pd.testing.assert_frame_equal(one, first)
     folds = [table.set_index("path")["fold"] for table in (one, other)]
     assert set(folds[0].index) == set(folds[1].index)
     assert (folds[0] != folds[1].loc[folds[0].index]).any()
+    written = pd.read_csv(work / "split-1" / "oof.csv", dtype={"group": str})
+    pd.testing.assert_frame_equal(written, other)

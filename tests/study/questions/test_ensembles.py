@@ -25,7 +25,8 @@ def root(small_heads, tmp_path_factory):
     root = tmp_path_factory.mktemp("ensemble")
     for name, size in zip(MEMBERS, (32, 48), strict=True):
         parts = untrained("two-layer-cnn", rows=40, input_size=size)
-        facts = parts.manifest | {"name": name, "chain": [{"trained": "head"}]}
+        recipe = {"recipe": "find-and-read", "chain": [{"trained": "head"}]}
+        facts = parts.manifest | {"name": name} | recipe
         replace(parts, manifest=facts).write(root)
     return root
 
@@ -42,7 +43,7 @@ def test_an_ensemble_is_scored_out_of_fold_written_and_loaded(root, clinic, tmp_
     facts = json.loads((out / "manifest.json").read_text("utf-8"))
     scores = pd.read_csv(tmp_path / "work" / "oof.csv", dtype={"group": str})
 
-    # Every frame, 24 real ones and a fifth of phantoms, is scored once by both heads.
+    # Every frame, 24 real ones and as many phantoms, is scored once by both heads.
     assert set(scores.groupby(["head", "path"]).size()) == {1}
     assert set(scores["head"]) == {"svm", "average"}
     assert set(scores.groupby("group")["fold"].nunique()) == {1}

@@ -13,7 +13,7 @@ from thyro_demo.models.backbones import backbone
 from thyro_demo.models.features import pooled, readout
 from thyro_demo.models.networks import build
 from thyro_demo.models.pipeline import load_frames
-from thyro_demo.study.questions import middle, paired
+from thyro_demo.study.questions import middle, paired, short_chains
 from thyro_demo.study.steps import networks
 from thyro_demo.training import out_of_fold
 from thyro_demo.training.recipes import RECIPES, precision
@@ -155,6 +155,18 @@ def test_a_frozen_chain_is_scored_once_by_svms_on_its_pooled_features(clinic, tm
     pd.testing.assert_frame_equal(found[columns], known[columns], check_exact=True)
 
 
+@pytest.mark.parametrize(("pooling", "tap"), [("nodule", "nodule"), ("std", "std")])
+def test_the_shipped_network_is_read_as_its_own_heads_read_it(pooling, tap, tmp_path, monkeypatch):
+    (tmp_path / "vgg16").mkdir()
+    monkeypatch.setattr(middle.manifest, "weights_root", lambda: tmp_path)
+    monkeypatch.setattr(middle.manifest, "read_manifest", lambda folder: {"pooling": pooling})
+    read = []
+    monkeypatch.setattr(short_chains, "score", lambda *asked: read.append(asked[1:3]))
+    row = next(row for row in middle.ROWS if row.recipe == "shipped")
+    middle._frozen(middle._Place(row, "vgg16", tmp_path, tmp_path, tmp_path), None, None)
+    assert read == [(str(tmp_path / "vgg16"), tap)]
+
+
 def test_a_network_that_is_missing_is_named_before_any_work(tmp_path):
     with pytest.raises(RecipeError, match=r"train natural-64 --backbone vgg16.*is missing\.$"):
         middle.run(tmp_path, tmp_path / "work", {"vgg16": tmp_path / "none.keras"})
@@ -169,7 +181,7 @@ def test_each_chain_is_trained_once_from_the_network_of_its_base(tmp_path, monke
         job.out.parent.mkdir(parents=True, exist_ok=True)
         job.out.write_bytes(b"")
 
-    monkeypatch.setattr(middle, "run_recipe", fake)
+    monkeypatch.setattr(short_chains, "run_recipe", fake)
     natural = tmp_path / "natural.keras"
     places = [middle._Place(row, "vgg16", natural, tmp_path, tmp_path / "work")
               for row in middle.ROWS]  # fmt: skip
@@ -185,7 +197,7 @@ def test_each_chain_is_trained_once_from_the_network_of_its_base(tmp_path, monke
         ((_, stage),) = job.recipe.stages
         assert job.recipe.name == row.recipe
         # A nodule map joins two maps, whose sides have to fit.
-        assert stage.input_size == (128 if row.recipe == "nodules" else middle.SIDE)
-        assert stage.limit == middle.IMAGES
-        assert stage.epochs == middle.EPOCHS
+        assert stage.input_size == (128 if row.recipe == "nodules" else short_chains.SIDE)
+        assert stage.limit == short_chains.IMAGES
+        assert stage.epochs == short_chains.EPOCHS
     assert np.unique([job.backbone for job in jobs]) == ["vgg16"]

@@ -16,7 +16,7 @@ from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.training import out_of_fold
 from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import recipe
-from thyro_demo.training.run import cross_validate
+from thyro_demo.training.run import cross_validations
 
 
 def run(
@@ -25,9 +25,9 @@ def run(
     data: Path,
     weights: str | None,
     work: Path,
-    fold_seed: int = 0,
-) -> pd.DataFrame:
-    """Cross-validate a recipe.
+    repeats: int = 1,
+) -> list[pd.DataFrame]:
+    """Cross-validate a recipe, in as many splits into folds as wanted.
 
     Parameters
     ----------
@@ -43,14 +43,15 @@ def run(
         earlier stages, so that the last one alone is run; any others go through the stages that
         `recipe` leaves.
     work : Path
-        Where `oof.csv` and the logs go; a killed run goes on from there.
-    fold_seed : int, optional
-        Which split into folds.
+        Where `oof.csv` and the logs go, those of further splits into `split-1` and so on; a
+        killed run goes on from there.
+    repeats : int, optional
+        Number of splits.
 
     Returns
     -------
-    DataFrame
-        Content of `oof.csv`: `path, group, source, label, fold, head, probability`.
+    list of DataFrame
+        Content of each `oof.csv`: `path, group, source, label, fold, head, probability`.
 
     Raises
     ------
@@ -74,8 +75,8 @@ def run(
     chosen = recipe(name, network, weights)
     if manifest.bundle_of(weights) is not None:
         chosen = replace(chosen, stages=chosen.stages[-1:])
-    job = TrainingJob(chosen, network, data, work, work / network, weights, fold_seed=fold_seed)
-    return cross_validate(job)
+    job = TrainingJob(chosen, network, data, work, work / network, weights)
+    return list(cross_validations(job, repeats))
 
 
 def lines(table: pd.DataFrame) -> list[str]:
@@ -84,7 +85,7 @@ def lines(table: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     table : DataFrame
-        From `run`.
+        One of those from `run`.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def summarise(table: pd.DataFrame) -> dict[str, Any]:
     Parameters
     ----------
     table : DataFrame
-        From `run`.
+        One of those from `run`.
 
     Returns
     -------
@@ -125,53 +126,105 @@ def summarise(table: pd.DataFrame) -> dict[str, Any]:
     return report.summarise(scores, {str(head): float("nan") for head in set(table["head"])})
 
 
+WITHIN, ALL = "within sources", "all"
+"""What is averaged over several splits into folds."""
+
+
+def real(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows that figures are about: real frames, or all where there are phantoms alone.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One of those from `run`.
+
+    Returns
+    -------
+    DataFrame
+        Its rows of those frames.
+    """
+    return table[out_of_fold.reported(table)]
+
+
 def repeated(tables: Sequence[pd.DataFrame]) -> dict[str, dict[str, Interval]]:
     """Average the figures of several splits into folds.
 
     Parameters
     ----------
     tables : sequence of DataFrame
-        From `run`, one for each `fold_seed`, of the same frames.
+        From `run`, of the same frames.
 
     Returns
     -------
     dict
-        By head: ``"within sources"``, the mean of the AUROCs within each source that holds both
-        labels, and ``"all"``, the AUROC over all real frames; each averaged over the splits, with
+        By head: `WITHIN`, the mean of the AUROCs within each source that holds both
+        labels, and `ALL`, the AUROC over all real frames; each averaged over the splits, with
         a 95 % interval over groups. What knowing the source is worth counts in the second alone.
     """
-    found: dict[str, dict[str, Interval]] = {}
-    for head in tables[0]["head"].unique():
-        parts = [table[table["head"] == head].sort_values("path") for table in tables]
-        rows = parts[0][out_of_fold.reported(parts[0]).to_numpy()]
-        scores = np.stack([part.set_index("path").loc[rows["path"], "probability"]
-                           for part in parts])  # fmt: skip
-        positive = (rows["label"] == out_of_fold.CLASSES[1]).to_numpy()
-        both = rows.groupby("source")["label"].nunique() > 1
-        sources = [(rows["source"] == source).to_numpy() for source in both.index[both]]
-        statistics = {
-            "within sources": _averaged(scores, sources),
-            "all": _averaged(scores, [np.ones(len(rows), bool)]),
-        }
-        found[str(head)] = intervals.group_bootstraps(
-            statistics, positive, np.arange(len(rows)), rows["group"]
-        )
-    return found
+    return {head: _bootstrapped(tables, head) for head in tables[0]["head"].unique()}
 
 
-def _averaged(scores: np.ndarray, parts: Sequence[np.ndarray]) -> Callable[..., Any]:
+def gained(
+    tables: Sequence[pd.DataFrame], others: Sequence[pd.DataFrame]
+) -> dict[str, dict[str, Interval]]:
+    """Average the paired differences of two networks over several splits into folds.
+
+    Parameters
+    ----------
+    tables, others : sequence of DataFrame
+        From `run`, of the same frames in the same splits.
+
+    Returns
+    -------
+    dict
+        As from `repeated`, the first minus the second, for the heads that both have.
+    """
+    shared = [head for head in tables[0]["head"].unique() if head in set(others[0]["head"])]
+    return {head: _bootstrapped(tables, head, others) for head in shared}
+
+
+def _bootstrapped(
+    tables: Sequence[pd.DataFrame], head: str, others: Sequence[pd.DataFrame] = ()
+) -> dict[str, Interval]:
+    """Compute the figures of one head, or what they gain over others, on the same resamples."""
+    of_head = real(tables[0])
+    rows = of_head[of_head["head"] == head].sort_values("path")
+    positive = (rows["label"] == out_of_fold.CLASSES[1]).to_numpy()
+    both = rows.groupby("source")["label"].nunique() > 1
+    parts = {
+        WITHIN: [(rows["source"] == source).to_numpy() for source in both.index[both]],
+        ALL: [np.ones(len(rows), bool)],
+    }
+    scores = _probabilities(tables, head, rows["path"])
+    less = _probabilities(others, head, rows["path"]) if others else None
+    statistics = {key: _averaged(scores, less, part) for key, part in parts.items()}
+    return intervals.group_bootstraps(statistics, positive, np.arange(len(rows)), rows["group"])
+
+
+def _probabilities(tables: Sequence[pd.DataFrame], head: str, paths: pd.Series) -> np.ndarray:
+    """Return the scores of one head in each split, float64 (splits, n), in the order of `paths`."""
+    of_head = (table[table["head"] == head].set_index("path") for table in tables)
+    return np.stack([rows.loc[paths, "probability"].to_numpy() for rows in of_head])
+
+
+def _averaged(
+    scores: np.ndarray, others: np.ndarray | None, parts: Sequence[np.ndarray]
+) -> Callable[..., Any]:
     """Average the AUROC over several scorings of the same rows and over parts of them."""
 
     def statistic(labels: np.ndarray, rows: np.ndarray, weights: np.ndarray | None = None) -> Any:
-        return np.mean(
-            [
-                metrics.auroc(labels[part], one[rows][part], None if weights is None
-                              else weights[..., part])
-                for one in scores
-                for part in parts
-            ],
-            axis=0,
-        )  # fmt: skip
+        def mean(some: np.ndarray) -> Any:
+            return np.mean(
+                [
+                    metrics.auroc(labels[part], one[rows][part], None if weights is None
+                                  else weights[..., part])
+                    for one in some
+                    for part in parts
+                ],
+                axis=0,
+            )  # fmt: skip
+
+        return mean(scores) if others is None else mean(scores) - mean(others)
 
     return statistic
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.bundle import card, ensemble, manifest, store, training_set
+from thyro_demo.data import splits
 from thyro_demo.files import sha256
 from thyro_demo.models import heads
 from thyro_demo.models.features import pooled, readout
@@ -25,8 +26,8 @@ def cross_validate(
     data: Path,
     work: Path,
     members: tuple[str, ...] = MEMBERS,
-    fold_seed: int = 0,
-) -> pd.DataFrame:
+    repeats: int = 1,
+) -> list[pd.DataFrame]:
     """Score every thyroid frame by an ensemble that never saw its group.
 
     Parameters
@@ -36,26 +37,32 @@ def cross_validate(
     data : Path
         The thyroid set, or the folder that holds all sets by name.
     work : Path
-        Where `oof.csv` and the phantoms go.
+        Where `oof.csv` and the phantoms go, the `oof.csv` of further splits into `split-1` and so
+        on.
     members : tuple of str
         Names of the bundles.
-    fold_seed : int
-        Which split into folds.
+    repeats : int
+        Number of splits into folds.
 
     Returns
     -------
-    DataFrame
-        Content of `oof.csv`.
+    list of DataFrame
+        Content of each `oof.csv`.
 
     Raises
     ------
     RecipeError
-        If a member's network was trained on thyroid frames.
+        If a member's network was trained on thyroid frames, or names no recipe that is known.
     BundleError, DataError
         If a member or the frames cannot be read.
     """
-    _, _, found = _scored(root, data, work, members, fold_seed)
-    return out_of_fold.write(found, work, data)
+    records, features = _read(root, data, work, members)
+    tables = []
+    for seed in range(repeats):
+        folds = splits.kfold(records, seed=seed)
+        place = work / f"split-{seed}" if seed else work
+        tables.append(out_of_fold.write(_scored(folds, features), place, (work, data)))
+    return tables
 
 
 def train(
@@ -87,8 +94,9 @@ def train(
         As from `cross_validate`, or if no bundle can be written to `out`.
     """
     manifest.check_place(out)
-    records, features, found = _scored(root, data, work, members)
-    out_of_fold.write(found, work, data)
+    records, features = _read(root, data, work, members)
+    found = _scored(records, features)
+    out_of_fold.write(found, work, (work, data))
     joined = np.concatenate([features[name] for name in members], axis=1)
     labels = (records["label"] == CLASSES[1]).to_numpy(int)
     fitted = heads.fit("svm", joined, labels, records["group"].to_numpy())
@@ -118,21 +126,25 @@ def train(
     return ensemble.write(out, facts, {"svm": fitted}, card.write(facts))
 
 
-def _scored(
-    root: Path, data: Path, work: Path, members: tuple[str, ...], fold_seed: int = 0
-) -> tuple[pd.DataFrame, dict[str, np.ndarray], pd.DataFrame]:
-    """Read the frames, each member's features of them, and out-of-fold scores of both heads."""
+def _read(
+    root: Path, data: Path, work: Path, members: tuple[str, ...]
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Read the frames, assigned to folds, and each member's features of them."""
     for name in members:
         initial_weights.check_not_trained_on(root / name)
-    share = recipe("find-and-read").phantoms
+    share = recipe(manifest.read_manifest(root / members[0]).get("recipe", "")).phantoms
     records = stage_images.thyroid(data)
-    records = thyroid_set.assemble(records, work, phantoms=share, seed=fold_seed)
-    features = {name: _features(root / name, records) for name in members}
+    records = thyroid_set.assemble(records, work, phantoms=share)
+    return records, {name: _features(root / name, records) for name in members}
+
+
+def _scored(records: pd.DataFrame, features: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Score every frame out of fold by both heads."""
     parts = [out_of_fold.score_features(np.concatenate(list(features.values()), axis=1), records)]
-    alone = [out_of_fold.score_features(features[name], records) for name in members]
+    alone = [out_of_fold.score_features(read, records) for read in features.values()]
     raw = ensemble.mean_log_odds([found["score"] for found in alone])
     parts.append(out_of_fold.cross_calibrated(alone[0].assign(head="average", raw=raw)))
-    return records, features, pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _features(folder: Path, records: pd.DataFrame) -> np.ndarray:

@@ -17,10 +17,9 @@ from thyro_demo.engine import score_records
 from thyro_demo.errors import RecipeError
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.evaluate.results import Cell, Column, Interval, Result, figure
-from thyro_demo.explain import localise_records
 from thyro_demo.files import atomic_write, sha256
-from thyro_demo.models import nodule_map
 from thyro_demo.models.backbones import backbone
+from thyro_demo.study.questions import outlines
 from thyro_demo.study.report import cards
 from thyro_demo.training import initial_weights, nodule_stage, outlined_set, stage_images
 from thyro_demo.training.frozen_cache import Views, cache_views, freeze
@@ -32,9 +31,6 @@ from thyro_demo.training.stage import Stage
 
 SIDE, VIEWS = 192, 2
 """Side of the images, pixels, and views of each: all trainings in an hour of two cores."""
-
-HEAD = "softmax"
-"""The head whose heatmap is measured: the loss leads this one."""
 
 
 class Way(NamedTuple):
@@ -105,11 +101,11 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
     blind: dict[str, Cell] = {}
     with tqdm(total=len(WAYS), desc="Ways", unit="way") as bar:
         for way, network in _trained(name, stage, records, work, weights):
-            bundle = _bundle(name, network)
-            found = _measure(bundle, measured)
-            rows.append({"way": way} | _cells(found["heads"][HEAD]))
+            bundle = outlines.bare_bundle(name, network)
+            found = outlines.summarise(outlines.localise(bundle, measured), bundle)
+            rows.append({"way": way} | _cells(found["heads"][outlines.HEAD]))
             rows[-1]["auroc"] = _auroc(bundle, aside)
-            rows[-1]["shuffled"] = figure(found["shuffled"][HEAD]["energy"])
+            rows[-1]["shuffled"] = figure(found["shuffled"][outlines.HEAD]["energy"])
             if "nodule" in found:
                 pointing = figure(found["nodule"]["pointing"])
                 rows.append({"way": "that nodule map itself", "pointing": pointing})
@@ -141,32 +137,6 @@ def _trained(
             with atomic_write(file) as temporary:
                 network.save(temporary)
         yield way, network
-
-
-def _bundle(name: str, network: keras.Model) -> Bundle:
-    """Make a bundle of a network that has no heads but its softmax."""
-    weighted = len(network.outputs) > 1
-    manifest: dict[str, Any] = {
-        "name": name,
-        "title": name,
-        "classes": list(CLASSES),
-        "input_size": SIDE,
-        "cam_layer": nodule_map.READ if weighted else backbone(name).cam_layer,
-        "pooling": "nodule" if weighted else "average",
-        "heads": [HEAD],
-        "thresholds": {HEAD: {"youden": 0.5}},
-    }
-    return Bundle(Path(name), manifest, network, {"ood": {}})
-
-
-def _measure(bundle: Bundle, records: pd.DataFrame) -> dict[str, Any]:
-    """Measure the heatmaps of the softmax on outlined frames."""
-    nothing = pd.Series(False, records.index)
-    found = localise_records.run(bundle, records, nothing)[1]
-    summary = localise_records.summarise(found, bundle, {HEAD: 0.5})
-    if summary is None:
-        raise ValueError("no frame with a nodule, which `cards.unlearned` refuses")
-    return summary
 
 
 def _auroc(bundle: Bundle, records: pd.DataFrame) -> Cell:

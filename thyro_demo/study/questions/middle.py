@@ -13,15 +13,13 @@ from thyro_demo.evaluate.forest_plot import forest_plot
 from thyro_demo.evaluate.results import Cell, Column, Result, figure
 from thyro_demo.files import atomic_write
 from thyro_demo.models.backbones import backbone
-from thyro_demo.study import graph
 from thyro_demo.study.graph import Job
-from thyro_demo.study.questions import paired
+from thyro_demo.study.questions import paired, short_chains
 from thyro_demo.study.setting import thyroid_frames
-from thyro_demo.study.steps import heads, networks
+from thyro_demo.study.steps import networks
 from thyro_demo.training.job import TrainingJob
-from thyro_demo.training.recipes import precision, recipe
+from thyro_demo.training.recipes import recipe
 from thyro_demo.training.run import cross_validate
-from thyro_demo.training.run import run as run_recipe
 
 BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
 FINE_TUNED = ("efficientnet-b0",)
@@ -33,22 +31,10 @@ FINE_TUNED_EPOCHS = 8
 FROZEN, LAST_BLOCK = "frozen", "last block"
 """What is trained on the thyroid frames: an SVM alone, or the last block and the softmax."""
 
+_SHIPPED = "shipped"
+
 REFERENCE = "natural"
 """What every other chain is compared with: the same network without a middle stage."""
-
-SIDE = 112
-"""Side of the images of every middle stage here, pixels: all depths in an hour, not a day."""
-
-IMAGES = 600
-"""Most images of a middle stage here."""
-
-EPOCHS = 3
-
-_DRAWS_NODULES = "nodules"
-"""Recipe whose network has a nodule map: heads read what is there."""
-
-_NODULE_SIDE = 128
-"""Side of its images in place of `SIDE`: the two maps it joins need a multiple of 32 pixels."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,7 @@ class Row:
     base : str or None
         The row whose network it goes on from; None takes random weights.
     recipe : str or None
-        The recipe that trains it, on `IMAGES` images of `SIDE` pixels; "shipped" takes the
+        The recipe that trains it, on a few small images (`short_chains`); "shipped" takes the
         network of the shipped bundle, None that of the base as it is.
     """
 
@@ -78,7 +64,7 @@ ROWS = (
     Row("natural → radiographs, last block", REFERENCE, "radiographs"),
     Row("natural → radiographs, last two blocks", REFERENCE, "radiographs-two-blocks"),
     Row("natural → radiographs, all", REFERENCE, "radiographs-all"),
-    Row("as shipped", REFERENCE, "shipped"),
+    Row("as shipped", REFERENCE, _SHIPPED),
     Row("natural → breast", REFERENCE, "breast"),
     Row("natural → radiographs → breast", "natural → radiographs, last block", "breast"),
     Row("natural → radiographs → nodules", "natural → radiographs, last block", "nodules"),
@@ -167,26 +153,27 @@ class _Place:
 
 def _frozen(place: _Place, records: pd.DataFrame, shown: Job) -> pd.DataFrame:
     """Score the frames out of fold by an SVM on a chain's frozen network, in fast arithmetic."""
-    tap = "nodule" if place.row.recipe == _DRAWS_NODULES else "std"
-    read = networks.features(
-        place.name, _network(place), shown, (tap,), precision=precision(place.name)
-    )
-    folds = sorted(records["fold"].unique())
-    svms = [heads.head("svm", [(read, tap)], shown, fold) for fold in folds]
-    outcome = graph.run(svms, place.work / "jobs", workers=0)
-    return heads.scores(outcome, {"svm": svms}, records)
+    tap = "nodule" if _draws_nodules(place) else "std"
+    return short_chains.score(place.name, _network(place), tap, records, shown, place.work / "jobs")
 
 
 def _fine_tuned(place: _Place) -> pd.DataFrame:
     """Score the frames out of fold by a chain whose last block is trained in every fold."""
     work = place.folder / "fine-tuned"
     chosen = replace(recipe("last-block", place.name), heads=("softmax",), primary="softmax")
-    if place.row.recipe == _DRAWS_NODULES:
+    if _draws_nodules(place):
         chosen = replace(chosen, network_head="nodule", pooling="nodule")
     job = TrainingJob(
         chosen, place.name, place.data, work, work / "none", _network(place), FINE_TUNED_EPOCHS
     )
     return cross_validate(job).rename(columns={"probability": "score"})
+
+
+def _draws_nodules(place: _Place) -> bool:
+    """Check whether the network of a chain has a nodule map, which is then what heads read by."""
+    if place.row.recipe == _SHIPPED:
+        return manifest.read_manifest(_network(place)).get("pooling") == "nodule"
+    return place.row.recipe == short_chains.NODULES
 
 
 def _network(place: _Place) -> str:
@@ -196,18 +183,9 @@ def _network(place: _Place) -> str:
         return "none"
     if wanted == "natural-64":
         return str(place.natural)
-    if wanted == "shipped":
+    if wanted == _SHIPPED:
         return str(manifest.weights_root() / name)
-    out = place.folder / "network.keras"
-    if not out.exists():
-        chosen = recipe(wanted, name)
-        ((source, stage),) = chosen.stages
-        side = _NODULE_SIDE if wanted == _DRAWS_NODULES else SIDE
-        small = replace(stage, input_size=side, limit=IMAGES, epochs=EPOCHS, patience=None)
-        known = replace(chosen, stages=((source, small),))
-        job = TrainingJob(known, name, place.data, place.folder, out, _network(place.base()))
-        run_recipe(job)
-    return str(out)
+    return short_chains.train(wanted, name, place.data, place.folder, _network(place.base()))
 
 
 def draw(table: pd.DataFrame) -> Figure:

@@ -1,0 +1,50 @@
+"""Bundles are scored in several splits into folds, each beside the earlier one of its name."""
+
+from dataclasses import replace
+
+import pytest
+
+from thyro_demo.bench.untrained import untrained
+from thyro_demo.evaluate import intervals
+from thyro_demo.study.questions import cross_validation, ensembles, repeats
+from thyro_demo.training.recipes import RECIPES
+from thyro_demo.training.stage import Stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eagerly", "small_heads", "quick")]
+
+
+@pytest.fixture
+def quick_recipe(monkeypatch):
+    stage = Stage("thyroid", "head", 1, input_size=32)
+    known = replace(RECIPES["head"], stages=(("thyroid", stage),), heads=("softmax", "svm"),
+                    folds=2, phantoms=0.0)  # fmt: skip
+    monkeypatch.setitem(RECIPES, "head", known)
+    monkeypatch.setattr(repeats, "SPLITS", 2)
+    monkeypatch.setattr(intervals, "RESAMPLES", 50)
+
+
+def bundles(folder, *names):
+    """Write small networks of a recipe, frozen on thyroid frames."""
+    for rows, name in enumerate(names, 40):
+        parts = untrained("two-layer-cnn", rows=rows, input_size=32)
+        facts = {"name": name, "recipe": "head", "chain": [{"stage": "thyroid", "trained": "head"}]}
+        replace(parts, manifest=parts.manifest | facts).write(folder)
+
+
+@pytest.mark.usefixtures("quick_recipe")
+def test_networks_and_their_ensemble_are_compared_with_the_earlier_ones(clinic, tmp_path):
+    root, earlier, work = (tmp_path / name for name in ("root", "earlier", "work"))
+    bundles(root, "first", "second")
+    ensembles.train(root, clinic, tmp_path / "made", root / "both", ("first", "second"))
+    bundles(earlier, "second")
+    found = repeats.run(root, clinic, work, earlier)
+    assert [(row["bundle"], row["head"]) for row in found.rows] == [
+        ("`both`", "svm"), ("`both`", "average"), ("`first`", "softmax"), ("`first`", "svm"),
+        ("`second`", "softmax"), ("`second`", "svm"),
+    ]  # fmt: skip
+    for row in found.rows:
+        for key in (cross_validation.WITHIN, cross_validation.ALL):
+            assert row[key].low <= row[key].value <= row[key].high
+            compared = row["bundle"] == "`second`"
+            assert (row[key].gain is not None) == compared
+    assert repeats.run(root, clinic, work, earlier) == found

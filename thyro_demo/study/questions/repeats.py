@@ -1,0 +1,91 @@
+"""Several splits into folds: a figure that moves with the split is noise."""
+
+from pathlib import Path
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from thyro_demo.bundle import manifest
+from thyro_demo.evaluate.results import Cell, Column, Result, figure
+from thyro_demo.study.questions import cross_validation, ensembles, paired
+
+SPLITS = 5
+
+
+def run(root: Path, data: Path, work: Path, earlier: Path | None = None) -> Result:
+    """Score the thyroid frames out of fold by every bundle of a folder, split after split.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the bundles, whose networks were frozen on thyroid frames.
+    data : Path
+        The thyroid set, or the folder that holds all sets by name.
+    work : Path
+        Where the scores go; a killed run goes on from there.
+    earlier : Path, optional
+        Folder of other bundles: each bundle is compared with the one of its name there, on the same
+        frames in the same folds.
+
+    Returns
+    -------
+    Result
+        A row a bundle and head: the mean of the AUROCs within each source, and the AUROC over all
+        real frames, both averaged over `SPLITS` splits.
+
+    Raises
+    ------
+    RecipeError
+        If a network was trained on thyroid frames.
+    BundleError, DataError
+        If a bundle or the frames cannot be read.
+    """
+    rows: list[dict[str, Cell]] = []
+    frames = groups = 0
+    known = manifest.names(root)
+    with tqdm(total=len(known), desc="Bundles", unit="bundle") as bar:
+        for name in known:
+            tables = _scored(root / name, data, work / name)
+            others = None
+            if earlier is not None and (earlier / name / "manifest.json").is_file():
+                others = _scored(earlier / name, data, work / "earlier" / name)
+            found = cross_validation.repeated(tables)
+            gains = {} if others is None else cross_validation.gained(tables, others)
+            for head, figures in found.items():
+                cells = {
+                    key: figure(value, gains.get(head, {}).get(key))
+                    for key, value in figures.items()
+                }
+                rows.append({"bundle": f"`{name}`", "head": head, **cells})
+            real = cross_validation.real(tables[0])
+            frames, groups = real["path"].nunique(), real["group"].nunique()
+            bar.update(1)
+    return _table(rows, frames, groups, earlier is not None)
+
+
+def _scored(folder: Path, data: Path, work: Path) -> list[pd.DataFrame]:
+    """Score the frames by the recipe of a bundle, or by its members if it is an ensemble."""
+    facts = manifest.read_manifest(folder)
+    if manifest.kind(facts) == "ensemble":
+        members = tuple(member["name"] for member in facts["members"])
+        return ensembles.cross_validate(folder.parent, data, work, members, SPLITS)
+    return cross_validation.run(facts["recipe"], facts["backbone"], data, str(folder), work, SPLITS)
+
+
+def _table(rows: list[dict[str, Cell]], frames: int, groups: int, compared: bool) -> Result:
+    beside = ", with the paired difference to the bundles of before" if compared else ""
+    option = " --earlier FOLDER" if compared else ""
+    return Result(
+        what=f"AUROC out of fold on {frames} real frames of {groups} groups, the mean of {SPLITS} "
+        f"splits into folds{beside}.",
+        made_by=f"python -m thyro_demo study repeats --data sets{option}",
+        note="Within sources: the mean over the sources, so that knowing the source is no use.",
+        **paired.ABOUT,
+        columns=(
+            Column(key="bundle", title="Bundle"),
+            Column(key="head", title="Head"),
+            Column(key=cross_validation.WITHIN, title="Within sources", show="figure"),
+            Column(key=cross_validation.ALL, title="All", show="figure"),
+        ),
+        rows=tuple(rows),
+    )
