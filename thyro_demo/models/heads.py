@@ -96,8 +96,14 @@ def fit_uncalibrated(
 
     Parameters
     ----------
-    kind, features, labels, groups, folds, seed, weights
-        As for `fit`.
+    kind : str
+        As for `fit`, like all others.
+    features, labels, groups : ndarray
+        The training part.
+    folds, seed : int
+        Of the inner folds in which settings are chosen.
+    weights : ndarray of float (n,), optional
+        Weight of each row.
 
     Returns
     -------
