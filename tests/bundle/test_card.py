@@ -142,6 +142,11 @@ def test_phantoms_that_the_network_met_before_are_counted_as_drawn(full):
     (row,) = [line for line in text.splitlines() if line.startswith("| phantoms |")]
     # Wilson's interval of 216 of 300.
     assert row.endswith("| 0 | 1,700 | 4 | 72.0 (66.7–76.8) of 300 |")
+    outlined = met | {"stage": "nodules", "images": 1670, "phantoms": 1020}
+    head = met | {"stage": "thyroid", "trained": "head", "phantoms": 638}
+    text = card.write(full | {"chain": [met, outlined, head]})
+    assert "had met 2,720 phantoms" in text
+    assert "| 2 | 1,670 | 1,020 | 4 |" in text
 
 
 def test_each_known_failure_is_a_bullet_where_it_fails(full):

@@ -18,7 +18,7 @@ import tensorflow as tf
 from keras.src.utils import file_utils
 
 from thyro_demo.bundle import manifest
-from thyro_demo.errors import RecipeError
+from thyro_demo.errors import BundleError, RecipeError
 from thyro_demo.models.backbones import BACKBONES, backbone
 from thyro_demo.models.networks import build
 from thyro_demo.training import initial_weights
@@ -341,6 +341,32 @@ def test_the_network_of_an_earlier_stage_has_gone_through_no_later_one(chained):
         assert [row["stage"] for row in history] == ["natural-64", "radiographs"][:count]
     (folder / "manifest.json").unlink()
     assert initial_weights.history(folder / "radiographs.keras") == []
+
+
+def test_a_network_without_a_bundle_has_the_history_of_the_note_beside_it(tmp_path):
+    network = tmp_path / "net.keras"
+    rows = [{"stage": "natural-64", "trained": "all"}, {"stage": "nodules", "trained": "head"}]
+    facts = {"chain": rows, "training_phantoms": {"phantom-21": 3}, "training_outlines": ["ab"]}
+    manifest.note_beside(network).write_text(json.dumps(facts), "utf-8")
+    assert initial_weights.history(network) == rows
+    assert manifest.trained_on(str(network)) == facts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"chain": [], "training_phantoms": {}}',
+        '{"chain": 3, "training_phantoms": {}, "training_outlines": []}',
+        '{"chain": [], "training_phantoms": 1, "training_outlines": []}',
+    ],
+)
+def test_a_damaged_note_is_no_clean_history(text, tmp_path):
+    (tmp_path / "net.json").write_text(text, "utf-8")
+    with pytest.raises(BundleError, match=r"must list what.*Received: .*net\.json, which is dam"):
+        initial_weights.history(tmp_path / "net.keras")
 
 
 @pytest.mark.parametrize("weights", ["none", "imagenet", "noisy-student", "net.keras", "nowhere"])

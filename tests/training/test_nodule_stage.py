@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from thyro_demo.bundle import store
 from thyro_demo.data import phantom
 from thyro_demo.errors import DataError
 from thyro_demo.explain.heatmaps import heatmap
 from thyro_demo.files import sha256
-from thyro_demo.training import outlined_set
+from thyro_demo.training import outlined_set, provenance
 from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import RECIPES
 from thyro_demo.training.run import cross_validate, run
@@ -64,15 +65,21 @@ def sets(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def done(sets, tmp_path_factory):
-    work = tmp_path_factory.mktemp("run")
-    job = TrainingJob(RECIPE, "two-layer-cnn", sets, work, work / "out" / "finder")
+def few():
+    """Let the stage draw few phantoms, and small ones."""
     drawn = phantom.cohort
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outlined_set, "PATIENTS", 24)
         patch.setattr(outlined_set, "GLANDS", 12)
         patch.setattr(phantom, "cohort", lambda *a, **k: drawn(*a, **{"shape": (120, 160)} | k))
-        run(job)
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(sets, few, tmp_path_factory):
+    work = tmp_path_factory.mktemp("run")
+    job = TrainingJob(RECIPE, "two-layer-cnn", sets, work, work / "out" / "finder")
+    run(job)
     return job, store.load(job.out)
 
 
@@ -81,6 +88,61 @@ def test_no_frame_that_is_scored_has_lent_its_outline(done, sets):
     learned = set(done[1].manifest["training_outlines"])
     assert learned
     assert not learned & scored
+
+
+def test_phantoms_and_images_without_a_label_are_counted_apart(done):
+    """The accuracy of the stage is of labelled images alone, and its count with it."""
+    job, loaded = done
+    (stage,) = (row for row in loaded.manifest["chain"] if row["stage"] == "nodules")
+    learned = pd.read_csv(job.work / "nodules" / "outlined.csv")
+    drawn = learned["source"] == "phantom"
+    assert (stage["images"], stage["phantoms"]) == ((~drawn).sum(), drawn.sum())
+    right = stage["validation accuracy"] * stage["validation images"]
+    assert right == pytest.approx(round(right))
+    assert 0 < stage["validation images"] < 20  # sweeps have no label
+
+
+def test_another_frame_of_a_scored_case_lends_no_outline(tmp_path):
+    """Its number alone gives it away: it is no copy of the frame that is scored."""
+    (tmp_path / "ddti").mkdir()
+    one, *drawn = phantom.cohort(4, 1, seed=5, shape=(120, 160))
+    for case, each in enumerate(drawn, 7):
+        Image.fromarray(each.rgb).save(tmp_path / "ddti" / f"{case}_1.png")
+        (tmp_path / "ddti" / f"{case}.xml").write_text("<case><tirads>3</tirads></case>")
+    Image.fromarray(one.rgb).save(tmp_path / "scored.png")
+    thyroid = pd.DataFrame(
+        {"path": [str(tmp_path / "scored.png")], "label": "benign", "group": "a",
+         "source": "ddti", "ddti_case": [8.0]}
+    )  # fmt: skip
+    found = outlined_set.read(tmp_path, drawn_few(tmp_path), thyroid)
+    assert list(found.loc[found["set"] == "ddti", "case"]) == ["7", "9"]
+
+
+def test_what_a_network_of_this_stage_alone_has_learned_is_not_forgotten(sets, tmp_path, few):
+    """Its outlines are refused, its phantoms known, also after a stage of another run."""
+    finds = replace(RECIPE, stages=RECIPE.stages[:1], heads=(), primary="")
+    job = TrainingJob(
+        finds, "two-layer-cnn", sets, tmp_path / "w", tmp_path / "net.keras", epochs=1
+    )
+    run(job)
+    met = json.loads((tmp_path / "net.json").read_text("utf-8"))
+    assert [row["stage"] for row in met["chain"]] == ["nodules"]
+    assert met["training_outlines"]
+    assert set(met["training_phantoms"]) == {"phantom-21", "phantom-22"}
+    reads = replace(RECIPE, stages=RECIPE.stages[1:])
+    later = TrainingJob(reads, "two-layer-cnn", sets, tmp_path / "x", tmp_path / "b", str(job.out))
+    assert provenance.outlines(later) == met["training_outlines"]
+    assert provenance.phantoms(later) == met["training_phantoms"]
+    learned = pd.read_csv(tmp_path / "w" / "nodules" / "outlined.csv")
+    with pytest.raises(DataError, match=r"must not have learned the outlines"):
+        provenance.check_outlines(later, learned[learned["source"] != "phantom"])
+
+
+def drawn_few(folder):
+    """Draw a few phantoms where the stage looks for its own."""
+    for name in ("nodules", "glands"):
+        phantom.write(phantom.cohort(2, 1, seed=6, shape=(120, 160)), folder / name)
+    return folder
 
 
 def test_phantoms_with_and_without_nodules_are_known_by_their_patients(done):

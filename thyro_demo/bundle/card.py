@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -20,6 +20,9 @@ SOURCES = {
 
 _BLIND = "image size only"
 """The baseline that sees no pixels, under the name that it has among the heads of a manifest."""
+
+_FROZEN = ("none", "head")
+"""Stages that train no more than this leave the network as it was."""
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -83,7 +86,7 @@ def write(manifest: dict[str, Any]) -> str:
         earlier="".join(_EARLIER.get(stage, "") for stage in stages),
         size=f"{summary['n']} frames in {summary['groups']} groups",
         sources=", ".join(_sources(summary["heads"])),
-        met=sum(row["images"] for row in chain if row["stage"] == "phantoms"),
+        met=sum(_learned(row).phantoms for row in chain if row["trained"] not in _FROZEN),
         table=lambda name: _TABLES[name](manifest),
         checklists=checklists.write(manifest),
     )
@@ -243,14 +246,26 @@ def _chain(manifest: dict[str, Any]) -> str:
     """Table of the stages that the network was trained in."""
     rows = []
     for row in manifest["chain"]:
-        # The stage of this name is trained on nothing else.
-        real, drawn = row["images"], row.get("phantoms", 0)
-        if row["stage"] == "phantoms":
-            real, drawn = 0, real
+        real, drawn = _learned(row)
         rows.append((row["stage"], row["trained"], f"{row['input size']} px", str(row["classes"]),
                      f"{real:,}", f"{drawn:,}", str(row["epochs"]), _accuracy(row)))  # fmt: skip
     head = ["Stage", "Trained", "Input", "Classes", "Images", "Phantoms", "Epochs"]
     return _table([*head, "Correct, %"], rows)
+
+
+class _Learned(NamedTuple):
+    """How many images and phantoms a stage was trained on."""
+
+    images: int
+    phantoms: int
+
+
+def _learned(row: dict[str, Any]) -> _Learned:
+    """Count the training images of a stage."""
+    # Manifests of before say nothing of drawn frames where a stage is trained on nothing else.
+    if row["stage"] == "phantoms" and "phantoms" not in row:
+        return _Learned(0, row["images"])
+    return _Learned(row["images"], row.get("phantoms", 0))
 
 
 def _accuracy(row: dict[str, Any]) -> str:

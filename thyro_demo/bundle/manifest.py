@@ -200,6 +200,65 @@ def bundle_of(weights: str | Path) -> Path | None:
     return file.parent if (file.parent / "manifest.json").is_file() else None
 
 
+def note_beside(network: Path) -> Path:
+    """Name the note of a network without a bundle, which lists what it was trained on.
+
+    Parameters
+    ----------
+    network : Path
+        Its `.keras` file.
+
+    Returns
+    -------
+    Path
+        A JSON file, whether or not it is there: "chain", "training_phantoms" and
+        "training_outlines", as in a manifest.
+    """
+    return network.with_suffix(".json")
+
+
+def trained_on(weights: str | Path) -> dict[str, Any]:
+    """Read what initial weights were trained on.
+
+    Parameters
+    ----------
+    weights : str or Path
+        See `initial_weights.load`.
+
+    Returns
+    -------
+    dict
+        The manifest of their bundle, or the note beside their file; empty where there is neither.
+
+    Raises
+    ------
+    BundleError
+        If the manifest or the note is damaged.
+    """
+    folder = bundle_of(weights)
+    if folder is not None:
+        return read_manifest(folder)
+    file = network_file(weights)
+    note = None if file is None else note_beside(file)
+    if note is None or not note.is_file():
+        return {}
+    try:
+        facts = json.loads(note.read_text(encoding="utf-8"))
+        sound = (
+            isinstance(facts["chain"], list)
+            and _are_texts(facts["training_outlines"])
+            and _are_cohorts(facts["training_phantoms"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise BundleError(
+            "The note beside a network must list what it was trained on, as `train` writes it; "
+            f"train it again. Received: {note}, which is damaged."
+        )
+    return facts
+
+
 def kind(manifest: dict[str, Any]) -> str:
     """Return what a bundle is and what it must be shown.
 

@@ -137,12 +137,13 @@ def check_available(spec: BackboneSpec, weights: str) -> None:
 
 
 def history(weights: str | Path) -> list[dict[str, Any]]:
-    """List the stages that a bundle's weights have gone through; none for a bare `.keras` file."""
+    """List the stages that weights have gone through; none where there is no record of them."""
     file = manifest.network_file(weights)
-    if file is None or file.stem not in ("model", *manifest.CHECKPOINTS):
+    if file is None:
         return []
-    if not (file.parent / "manifest.json").is_file():
-        return []
+    held = file.stem in ("model", *manifest.CHECKPOINTS)
+    if not held or not (file.parent / "manifest.json").is_file():
+        return manifest.trained_on(weights).get("chain", [])
     chain = manifest.read_manifest(file.parent).get("chain", [])
     if file.stem == "model":
         return chain

@@ -91,8 +91,9 @@ def _apart(records: pd.DataFrame, thyroid: pd.DataFrame) -> pd.DataFrame:
     taken = set(joined.loc[joined["set"] == "thyroid", "group"])
     free = ~joined.loc[joined["set"] != "thyroid", "group"].isin(taken).to_numpy()
     if "ddti_case" in thyroid:
-        cases = {f"ddti/{int(float(case))}" for case in thyroid["ddti_case"].dropna()}
-        free &= ~records.loc[real, "group"].isin(cases).to_numpy()
+        cases = {str(int(float(case))) for case in thyroid["ddti_case"].dropna()}
+        ddti = records.loc[real, "set"] == "ddti"
+        free &= ~(ddti & records.loc[real].get("case", ddti).isin(cases)).to_numpy()
     keep = np.ones(len(records), bool)
     keep[np.flatnonzero(real)] = free
     return records[keep].reset_index(drop=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from thyro_demo.data import near_duplicates, splits
+from thyro_demo.data.records import PHANTOM
 from thyro_demo.files import atomic_write
 from thyro_demo.models.backbones import BackboneSpec
 from thyro_demo.models.networks import build, copy_weights, fold_normalisation, zero_init_residual
@@ -73,11 +74,14 @@ def train(job: TrainingJob, spec: BackboneSpec, source: str, stage: Stage, weigh
     rows = _train(network, spec, stage, frames, (training, validation), folder, weights == "none")
     with atomic_write(file) as temporary:
         network.save(temporary)
+    learned, drawn = records["split"] == "train", records["source"] == PHANTOM
     row = {
         "stage": stage.name,
         "trained": stage.trainable,
-        "images": int((records["split"] == "train").sum()),
-        "validation images": len(validation),
+        "images": int((learned & ~drawn).sum()),
+        "phantoms": int((learned & drawn).sum()),
+        # What the accuracy is of: sets without a diagnosis have no label to get right.
+        "validation images": int((frames.labels[validation] >= 0).sum()),
         "classes": len(classes),
         "epochs": len(rows),
         # A stage that trains nothing has seen nothing.

@@ -1,7 +1,6 @@
 """What a chain has met before its last stage: phantoms, outlines, kinds of images."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,23 +18,25 @@ _MOST_OF_A_KIND = 300
 """Images that are plenty for the space of one kind of training image."""
 
 
-def phantoms(job: TrainingJob, records: pd.DataFrame) -> dict[str, int]:
-    """Count the drawn patients that the initial weights, an early stage or the last one has met."""
-    before = _of_initial_weights(job).get("training_phantoms", {})
+def phantoms(job: TrainingJob, records: pd.DataFrame | None = None) -> dict[str, int]:
+    """Count the drawn patients that the initial weights, an early stage or `records` have met."""
+    before = manifest.trained_on(job.initial_weights).get("training_phantoms", {})
     groups = [
         nodule_stage.learned(job.work / stage.name)["group"]
         if SOURCES[source].outlines
         else stage_images.read(job, source, stage)["group"]
-        for source, stage in job.recipe.stages[:-1]
+        for source, stage in job.recipe.early
         if source == "phantoms" or SOURCES[source].outlines
     ]
-    return training_set.joined([before, *map(training_set.cohorts, [records["group"], *groups])])
+    if records is not None:
+        groups.append(records["group"])
+    return training_set.joined([before, *map(training_set.cohorts, groups)])
 
 
 def outlines(job: TrainingJob) -> list[str]:
     """List the real frames (SHA-256) whose outlines the chain of a job has learned so far."""
-    met = list(_of_initial_weights(job).get("training_outlines", []))
-    for source, stage in job.recipe.stages[:-1]:
+    met = list(manifest.trained_on(job.initial_weights).get("training_outlines", []))
+    for source, stage in job.recipe.early:
         if SOURCES[source].outlines:
             met += nodule_stage.learned_outlines(job.work / stage.name)
     return sorted(set(met))
@@ -53,16 +54,10 @@ def check_outlines(job: TrainingJob, records: pd.DataFrame) -> None:
 
 def images(job: TrainingJob, size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Yield records and frames, uint8 (n, size, size, 3), of the early stages with outlines."""
-    for source, stage in job.recipe.stages[:-1]:
+    for source, stage in job.recipe.early:
         if SOURCES[source].outlines:
             table = nodule_stage.learned(job.work / stage.name)
             table = table.sample(frac=1, random_state=0).groupby("source").head(_MOST_OF_A_KIND)
             # The label does not matter here, and some frames have none.
             frames = load_frames(table.assign(label=CLASSES[0]), CLASSES, size)
             yield table, frames.images
-
-
-def _of_initial_weights(job: TrainingJob) -> dict[str, Any]:
-    """Read the manifest of the bundle whose weights a job begins with; empty without one."""
-    folder = manifest.bundle_of(job.initial_weights)
-    return {} if folder is None else manifest.read_manifest(folder)

@@ -53,6 +53,11 @@ class Recipe:
     phantoms: float = 0.0
 
     @property
+    def early(self) -> tuple[tuple[str, Stage], ...]:
+        """The stages that train a network before the one, if any, that makes a bundle of it."""
+        return self.stages[:-1] if self.writes_bundle else self.stages
+
+    @property
     def writes_bundle(self) -> bool:
         """Whether the last stage is on thyroid frames."""
         return self.stages[-1][0] in ("thyroid", "nodule")

@@ -1,5 +1,6 @@
 """Run a recipe, top to bottom: early stages, folds, final fit, bundle."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +34,8 @@ def run(job: TrainingJob) -> Path:
     Returns
     -------
     Path
-        The bundle, or the `.keras` file of a recipe without one. In `work`: the log of every
-        stage, and `oof.csv` beside a bundle.
+        The bundle, or the `.keras` file of a recipe without one, with `manifest.note_beside` it.
+        In `work`: the log of every stage, and `oof.csv` beside a bundle.
 
     Raises
     ------
@@ -128,9 +129,17 @@ def _run_to_network(job: TrainingJob) -> Path:
             f"Received: {job.out}."
         )
     claim(job)
-    trained = pretrain.run(job, spec, job.recipe.stages)
+    trained = pretrain.run(job, spec, job.recipe.early)
     network = keras.saving.load_model(trained.weights, compile=False)
     compress.shorten(network)
+    facts = {
+        "chain": [*initial_weights.history(job.initial_weights), *trained.history],
+        "training_phantoms": provenance.phantoms(job),
+        "training_outlines": provenance.outlines(job),
+    }
+    # First, so that no network is without it: what goes on from here has met all of this.
+    with atomic_write(manifest.note_beside(job.out)) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     with atomic_write(job.out) as temporary:
         store.save_network(network, temporary)
     return job.out
@@ -142,7 +151,7 @@ def _prepared(job: TrainingJob, rounding: bool = False) -> tuple[CrossFit, list[
     initial_weights.check_available(spec, job.initial_weights)
     initial_weights.check_not_trained_on(job.initial_weights)
     claim(job)
-    before = pretrain.run(job, spec, job.recipe.stages[:-1])
+    before = pretrain.run(job, spec, job.recipe.early)
     return CrossFit(job, spec, before.weights, rounding), before.history
 
 
