@@ -45,6 +45,13 @@ def test_words_have_to_be_the_same():
     assert tasks.check(str.lower, [(("TR4",), "TR4")]).startswith("Not yet")
 
 
+def test_an_array_is_compared_number_by_number():
+    for wanted in (3, True, [1, 2, 3], "TR4"):
+        answer = tasks.check(lambda: np.array([1, 2]), [((), wanted)])
+        assert answer.startswith(f"Not yet: for () it must return {wanted!r}. Received: array")
+    assert tasks.check(lambda: np.array([1, 2]), [((), [1, 2])]).startswith("Right")
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_the_folded_answer_of_each_chapter_is_right(chapter, capsys):
     cells = jupytext.read(chapter).cells

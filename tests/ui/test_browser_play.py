@@ -97,6 +97,27 @@ def test_frame_score_points_and_strip_follow_the_slider(page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_another_network_leaves_no_hole_in_a_strip_that_runs(page):
+    # Networks of a real size answer no quicker.
+    slow = {"offline": False, "latency": 400, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    move(page, "echogenicity", 3)
+    # It runs, and has some of its answers.
+    rows = page.locator("[data-strip-table] tbody tr")
+    playwright.expect(rows.first).not_to_contain_text("…")
+    playwright.expect(rows.last).to_contain_text("…")
+    before = page.locator(ROWS).first.inner_text()
+    # Changed while an answer for the strip is under way, which it has no reason to drop.
+    page.evaluate(
+        "() => { const network = document.querySelector('[data-key=network]:not(:checked)');"
+        "if (network.options) network.selectedIndex = 1; else network.checked = true;"
+        "network.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    asked_all(page, 6)
+    assert page.locator(ROWS).first.inner_text() != before
+    page.wait_for_function("new URLSearchParams(location.search).has('echogenicity')")
+
+
 def test_many_moves_are_answered_with_the_newest_and_without_a_backlog(page):
     asked: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url) if "queue/join" in sent.url else None)

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from thyro_demo.data import changes
+from thyro_demo.data.frame import Frame
+from thyro_demo.data.scan_area import Box
 from thyro_demo.ui.answers import Answers
 from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.poke import CHANGES
@@ -53,7 +55,16 @@ def test_calipers_are_printed_where_the_reader_put_them(compared, engine, monkey
     assert refusal == ""
     height, width = frame.shape[:2]
     ends = [(round(0.5 * (height - 1)), 0), (round(0.25 * (height - 1)), width - 1)]
-    assert np.array_equal(asked[0], changes.with_calipers(frame, ends))
+    assert np.array_equal(asked[0].pixels, changes.with_calipers(frame, ends))
+
+
+@pytest.mark.parametrize(("key", "left", "right"), [("mirror", 20, 80), ("gain", 40, 100)])
+def test_a_recorded_scan_area_stays_on_the_same_tissue(key, left, right):
+    """Else a change would be compared with another crop, and the crop be what moves the score."""
+    before = Frame(np.zeros((90, 120, 3), np.uint8), area=Box(40, 10, 100, 70))
+    after = CHANGES[key].frame(before, np.zeros((90, 120), bool), None)
+    assert after.scan_area() == Box(left, 10, right, 70)
+    assert CHANGES[key].frame(Frame(before.pixels), np.zeros((90, 120), bool), None).area is None
 
 
 @pytest.mark.parametrize(

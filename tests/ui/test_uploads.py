@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
+from thyro_demo.ui import frame_box, uploads
 from thyro_demo.ui import launch as launch_module
-from thyro_demo.ui import uploads
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,3 +145,18 @@ def test_an_upload_goes_when_it_is_old_and_a_fresh_one_stays(served):
 
 def test_no_upload_stays_for_more_than_ten_minutes():
     assert launch_module._OLD_S + launch_module._TIDY_EVERY_S <= 600
+
+
+def test_what_the_box_shows_goes_with_the_file_that_it_is_of():
+    """A copy that is made late would otherwise keep the pixels for a second time as long."""
+    folder = uploads.private_folder() / "an-upload"
+    folder.mkdir()
+    file = folder / "frame.png"
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(file)
+    old = time.time() - 500
+    os.utime(file, (old, old))
+    copy = Path(frame_box.copied(str(file), 1).path)
+    uploads.remove_old(540, 300)
+    assert (file.exists(), copy.exists()) == (True, True)
+    uploads.remove_old(490, 300)
+    assert (file.exists(), copy.exists()) == (False, False)

@@ -52,4 +52,8 @@ def _same(found: Any, wanted: Any) -> bool:
             return bool(np.isclose(float(found), wanted, rtol=1e-3, atol=1e-6))
         except (TypeError, ValueError):
             return False
-    return bool(found == wanted)
+    try:
+        return bool(found == wanted)
+    except ValueError:
+        # An array is compared number by number.
+        return np.array_equal(found, wanted)

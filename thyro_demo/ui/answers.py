@@ -188,8 +188,8 @@ class Answers(MapAnswers):
         if key is None or key not in CHANGES:
             raise ThyroError(f"The change must be one of {', '.join(CHANGES)}. Received: {key!r}.")
         change = CHANGES[key]
-        frame = loaded(shown.path).pixels
-        mask = shown.nodule_mask(frame.shape)
+        frame = loaded(shown.path)
+        mask = shown.nodule_mask(frame.pixels.shape)
         if change.needs_nodule and not mask.any():
             raise ThyroError(
                 "It must be known where the nodule is, from the example or from a network. "
@@ -206,7 +206,7 @@ class Answers(MapAnswers):
         heads = self._first_heads(names)
         bottom, right = mask.shape[0] - 1, mask.shape[1] - 1
         ends = [(round(y * bottom), round(x * right)) for x, y in calipers]
-        changed = change.of(frame, mask, ends or None)
+        changed = change.frame(frame, mask, ends or None)
         after = self._engine.compare(changed, names, heads, None, *AS_SHOWN)
         return before_and_after(key, shown, after, self.models.titles)
 

@@ -99,6 +99,8 @@ def copied(path: str, number: int) -> Copy:
     with atomic_write(target) as temporary:
         # What is compared is the file itself.
         Image.fromarray(preview.pixels).save(temporary, "JPEG", quality=92, subsampling=0)
+        # It goes when its file goes, not as long after it was shown.
+        os.utime(temporary, (file.stat().st_atime, file.stat().st_mtime))
     return Copy(str(target), preview.count)
 
 

@@ -161,8 +161,10 @@ const frameCame = (it) => {
   }
 };
 const rest = () => {
-  if (dirty || flying) return;
+  if (dirty || flying?.kind === 'frame') return;
   address(true);
+  // Another network is in the strip already.
+  if (strip.run) return;
   strip.start();
   next();
 };
@@ -230,6 +232,8 @@ const show = (it) => {
 
 const strip = {
   key: '', values: [], left: [], got: new Map(),
+  // Which run its answers are of; 0 once the frame is another.
+  run: 0, runs: 0,
   name: (value) => JSON.stringify(value),
   along: (key) => {
     if (key in choices) return choices[key];
@@ -244,24 +248,26 @@ const strip = {
     this.key = moved;
     this.values = this.along(moved);
     this.left = [...this.values];
+    this.run = ++this.runs;
     this.got = new Map();
     this.write(words.strip_running);
   },
   stop() {
     this.left = [];
+    this.run = 0;
     if (this.values.length) this.write(words.strip_stale, true);
   },
   next() {
     if (!this.left.length) return;
     const value = this.left.shift();
-    ask({kind: 'scores', value, key: this.key, state: {...state, [this.key]: value}});
+    ask({kind: 'scores', value, run: this.run, state: {...state, [this.key]: value}});
   },
   again(job) {
-    if (job.key === this.key && !dirty) this.left.unshift(job.value);
+    if (job.run === this.run) this.left.unshift(job.value);
   },
   came(job, it) {
     // It may have been stopped meanwhile.
-    if (job.key !== this.key || dirty) return;
+    if (job.run !== this.run) return;
     this.got.set(this.name(job.value), it);
     this.write(this.left.length ? words.strip_running : words.strip_hint);
   },

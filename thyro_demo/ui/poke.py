@@ -9,6 +9,7 @@ import gradio as gr
 import numpy as np
 
 from thyro_demo.data import changes
+from thyro_demo.data.frame import Frame
 from thyro_demo.engine import Comparison, Prediction
 from thyro_demo.ui import results
 from thyro_demo.ui.catalogue import figure, words
@@ -33,6 +34,14 @@ class Change(NamedTuple):
 
     of: Callable[[np.ndarray, np.ndarray, Ends], np.ndarray]
     needs_nodule: bool = False
+
+    def frame(self, before: Frame, mask: np.ndarray, ends: Ends) -> Frame:
+        """Change a frame; a scan area that its scanner recorded stays on the same tissue."""
+        pixels, area = self.of(before.pixels, mask, ends), before.area
+        if area is not None and self is CHANGES["mirror"]:
+            width = pixels.shape[1]
+            area = area._replace(left=width - area.right, right=width - area.left)
+        return Frame(pixels, area=area)
 
 
 def _measured(frame: np.ndarray, mask: np.ndarray, ends: Ends) -> np.ndarray:
