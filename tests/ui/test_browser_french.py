@@ -90,6 +90,9 @@ def test_the_navigation_stays_in_the_language(page, served, name, path, ready):
     assert page.url == f"{served[0]}{path}"
     assert page.evaluate("document.documentElement.lang") == "fr"
     assert english(page) == []
+    # Gradio's own, in the language of the browser, which leads to what is English alone.
+    playwright.expect(page.locator("footer")).to_be_attached()
+    playwright.expect(page.locator("footer")).to_be_hidden()
 
 
 def test_the_clinic_counts_measures_and_judges_in_french(page, served):
@@ -133,6 +136,7 @@ def test_the_switch_keeps_page_and_state_and_is_remembered(page, served):
     page.wait_for_selector("html[lang=en]")
     assert page.url == f"{served[0]}present?case=2"
     playwright.expect(page.locator("[data-question]")).to_contain_text("Benign or malignant?")
+    playwright.expect(page.locator("footer")).to_be_visible()
     # In a French browser, which the choice now outweighs.
     page.goto(f"{served[0]}play?size=30")
     assert urlsplit(page.url).path == "/play"
@@ -156,6 +160,7 @@ def test_an_example_that_was_compared_is_compared_again_after_the_switch(page, s
     playwright.expect(page.get_by_text("Regardez d'abord")).to_be_visible()
     playwright.expect(page.locator(".thyro-empty h2")).to_be_hidden()
     assert page.evaluate("scrollY") == 0
+    page.get_by_label("ResNet-50", exact=True).uncheck()
     page.click("#thyro-compare")
     page.click("#thyro-tabs [data-tab=maps]")
     page.get_by_role("link", name="English").click()
@@ -166,7 +171,28 @@ def test_an_example_that_was_compared_is_compared_again_after_the_switch(page, s
     )
     playwright.expect(page.locator(".thyro-tile").first).to_be_visible()
     assert page.evaluate("scrollY") == 0
+    # Of the models that were ticked.
+    playwright.expect(page.locator(".thyro-tile")).to_have_count(2)
+    playwright.expect(page.get_by_label("ResNet-50", exact=True)).not_to_be_checked()
     # Once: the next link asks first again.
     page.reload()
     page.wait_for_selector("#thyro-frame img")
     playwright.expect(page.get_by_text("Look at the frame first")).to_be_visible()
+    playwright.expect(page.locator("#thyro-models input:checked")).to_have_count(3)
+
+
+@pytest.mark.slow
+def test_the_switch_keeps_which_models_are_ticked_without_a_case(page, served):
+    page.context.clear_cookies()
+    page.goto(f"{served[0]}fr")
+    ticked = page.locator("#thyro-models input:checked")
+    for name in ("VGG-16", "EfficientNet-B0", "ResNet-50"):
+        page.get_by_label(name, exact=True).uncheck()
+    page.get_by_role("link", name="English").click()
+    page.wait_for_selector("html[lang=en]")
+    playwright.expect(ticked).to_have_count(0)
+    page.get_by_label("VGG-16", exact=True).check()
+    page.get_by_role("link", name="Français").click()
+    page.wait_for_selector("html[lang=fr]")
+    playwright.expect(ticked).to_have_count(1)
+    playwright.expect(page.get_by_label("VGG-16", exact=True)).to_be_checked()

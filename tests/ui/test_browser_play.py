@@ -1,5 +1,6 @@
 """The playground in headless Chromium: what follows a slider, a link, and two that are kept."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -116,6 +117,23 @@ def test_another_network_leaves_no_hole_in_a_strip_that_runs(page):
     asked_all(page, 6)
     assert page.locator(ROWS).first.inner_text() != before
     page.wait_for_function("new URLSearchParams(location.search).has('echogenicity')")
+
+
+def test_the_threshold_of_a_line_is_the_one_that_the_page_compare_shows(
+    page, served_every_kind, monkeypatch
+):
+    engine = served_every_kind[1]
+    predict = engine._predict
+    # It is rounded to the even digit, which a browser would not do.
+    monkeypatch.setattr(
+        engine, "_predict", lambda *asked: dataclasses.replace(predict(*asked), threshold=0.125)
+    )
+    move(page, "gain", 12)
+    asked_all(page, 7)
+    playwright.expect(page.locator("[data-strip-legend] li").first).to_contain_text(
+        "Softmax, threshold 0.12"
+    )
+    assert "0.13" not in page.locator("[data-strip-legend]").inner_text()
 
 
 def test_many_moves_are_answered_with_the_newest_and_without_a_backlog(page):

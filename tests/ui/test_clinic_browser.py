@@ -156,6 +156,29 @@ def test_on_a_phone_the_whole_path_is_one_screen_and_a_half(page):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("path", ["clinic", "fr-clinic"])
+def test_on_a_phone_every_choice_is_written_in_full(opened, served_every_kind, path):
+    address = f"{served_every_kind[0]}{path}"
+    for page in opened(address, *PHONE, touch=True, shows=".thyro-clinic"):
+        page.wait_for_function("window.thyroClinic")
+        for choice in page.locator(".thyro-choice").all():
+            box, shown = choice.locator("select"), choice.locator("span")
+            for name in box.locator("option").evaluate_all("them => them.map((one) => one.value)"):
+                box.select_option(name)
+                expect(shown).to_have_text(box.locator("option:checked").inner_text())
+                # Its lines fit into its sides, and a finger that touches them opens the choice.
+                assert page.evaluate(
+                    """([box, shown]) => {
+                      const text = document.createRange();
+                      text.selectNodeContents(shown);
+                      const [around, inner] = [box, text].map((it) => it.getBoundingClientRect());
+                      return inner.left >= around.left && inner.right <= around.right
+                        && inner.top >= around.top && inner.bottom <= around.bottom; }""",
+                    [box.element_handle(), shown.element_handle()],
+                )
+
+
+@pytest.mark.slow
 def test_a_size_is_judged_at_once_without_asking_the_server(page):
     choose_phantom(page)
     choose_features(page, HYPOECHOIC | {"shape": "taller than wide"})

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from thyro_demo.ui.catalogue import LANGUAGES, words
 from thyro_demo.ui.html import render
 from thyro_demo.ui.play_answers import PlayAnswers
 from thyro_demo.ui.play_state import CHOICES, FOCI, NUMBERS, State, read
+from thyro_demo.ui.results import wording
 
 NETWORKS = ["vgg16", "resnet50"]
 
@@ -144,6 +146,19 @@ def test_a_frame_comes_with_points_scores_and_heatmap(engine):
     assert pixels(answer["frame"]).shape[:2] == pixels(answer["map"]).shape[:2] == (360, 480)
     assert [one["head"] for one in answer["scores"]] == ["softmax", "svm", "forest"]
     assert answer["state"] == read(raw, ["resnet50"]).to_dict()
+
+
+@pytest.mark.parametrize("threshold", [0.125, 0.42])
+def test_thresholds_are_rounded_as_on_the_page_compare(engine, monkeypatch, threshold):
+    monkeypatch.setattr(sys.modules[type(engine).__module__], "THRESHOLD", threshold)
+    answer = PlayAnswers(engine, None).scores({})
+    for name, one in answer["scores"].items():
+        (same,) = (
+            shown
+            for shown in engine.compare(State(network="vgg16").draw().rgb).predictions
+            if (shown.model, shown.head) == (name, one["head"])
+        )
+        assert one["threshold_text"] == wording(same).threshold
 
 
 def test_of_a_spongiform_nodule_no_other_feature_counts(engine):

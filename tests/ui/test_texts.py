@@ -32,8 +32,8 @@ OTHERS = [code for code in LANGUAGES if code != catalogue.DEFAULT]
 FILES = sorted(path.stem for path in (UI / "texts" / catalogue.DEFAULT).glob("*.yaml"))
 
 SAME = {
-    "", "mm", "mm/px", "dB", "px", "{size} mm", "point", "points", "{points} point",
-    "{points} points", "Composition", "Score", "Scores", "Gain", "TI-RADS", "ACR TI-RADS 2017",
+    "", "mm", "mm/px", "dB", "px", "{size} mm", "points", "{count} point",
+    "{count} points", "Composition", "Score", "Scores", "Gain", "TI-RADS", "ACR TI-RADS 2017",
     "SVM", "Softmax", "hypo-", "hyper-", "iso-", "an-", "Macro|calcifi|cations", "normal",
     "macrocalcifications", "Calipers", "←", "→", "0", "1", "2", "3", "Q", "F", "{} %",
 }  # fmt: skip
@@ -128,6 +128,20 @@ def test_figures_are_written_as_the_language_writes_them():
         )
         assert catalogue.joined(["a", "b", "c"]) == "a, b et c"
     assert catalogue.current() == catalogue.DEFAULT
+
+
+def test_points_are_counted_as_the_language_counts_them():
+    assert [catalogue.counted(points) for points in (0, 1, 2)] == [
+        "0 points",
+        "1 point",
+        "2 points",
+    ]
+    with language("fr"):
+        assert [catalogue.counted(points) for points in (0, 1, 2)] == [
+            "0 point",
+            "1 point",
+            "2 points",
+        ]
 
 
 # Sentences of the rooms below

@@ -86,6 +86,13 @@ def percent(share: float) -> str:
     return words("common")["percent"].format(number=f"{share:.0%}".removesuffix("%"))
 
 
+def counted(points: int) -> str:
+    """Write a number of points, as one or as several, which differs by language."""
+    text = words("common")
+    number = "point" if str(points) in text["singular"].split() else "points"
+    return text[number].format(count=points)
+
+
 def joined(names: Sequence[str]) -> str:
     """Join names as a sentence does: a, b and c."""
     joint = f" {words('common')['and']} "

@@ -142,10 +142,17 @@ const showFeatures = (found, chosen) => {
   }
   root.toggleAttribute('data-stopped', found.stopped);
   const begun = Object.values(chosen).some((name) => name.length);
-  const words = fill(tables.singular.split(' ').includes(String(found.points)) ? text.point : text.points, found);
+  const words = tables.totals[found.points];
   const missing = found.missing.map((name) => tables.term[name].toLowerCase()).join(', ');
   one('total').textContent = !begun ? '' : found.stopped ? text.stopped
     : missing ? fill(text.so_far, {points: words, missing}) : words;
+};
+
+// A browser writes a choice in one line and cuts it off; it is written over in several.
+const showChoices = () => {
+  for (const box of [...all('feature'), model]) {
+    box.nextElementSibling.textContent = box.selectedOptions[0]?.text ?? '';
+  }
 };
 
 const showScore = (found) => {
@@ -184,6 +191,7 @@ const show = () => {
   const found = answer({typed: sizeBox.value, features: chosen,
     positive: state.score ? state.score.positive : null,
     reliable: !state.score?.notices.length});
+  showChoices();
   showFeatures(found, chosen);
   const counted = !found.missing.length;
   one('level').textContent = !counted ? '–' : found.level === 'none' ? text.no_level : found.level;

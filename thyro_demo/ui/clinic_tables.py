@@ -6,7 +6,7 @@ from typing import Any
 
 from thyro_demo.clinical import measurement, teaching_rule, tirads
 from thyro_demo.ui import clinic_texts as texts
-from thyro_demo.ui.catalogue import words
+from thyro_demo.ui.catalogue import counted, words
 from thyro_demo.ui.sentences import said
 
 FEATURES = {
@@ -53,10 +53,15 @@ def tables() -> dict[str, Any]:
         },
         "refusal": texts.refusals(),
         "decimal": words("common")["decimal"],
-        "singular": words("common")["singular"],
+        "totals": every_total(),
         "text": texts.texts(),
         "term": {name: term["shown"] for name, term in texts.terms().items()},
     }
+
+
+def every_total() -> list[str]:
+    """Write every total that features can have, from 0 points on."""
+    return [counted(points) for points in range(MOST_POINTS + 1)]
 
 
 def _advice(points: int) -> list[dict[str, Any]]:

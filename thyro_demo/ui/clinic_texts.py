@@ -37,7 +37,9 @@ def refusals() -> dict[str, str]:
 def option(name: str, points: int) -> str:
     """Write a name of `tirads`' tables and its points, to be chosen."""
     shown = said(name)
-    return f"{shown[0].upper()}{shown[1:]} · {points}"
+    # Where it takes several lines, none begins with the points.
+    dot = "\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}"
+    return f"{shown[0].upper()}{shown[1:]}{dot}{points}"
 
 
 def caption(**shown: str) -> str:

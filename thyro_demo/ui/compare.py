@@ -86,6 +86,8 @@ class ComparePage(Answers):
             value=self.models.ticked,
             elem_id="thyro-models",
         )
+        ticked = html_block(js_on_load=scripts.ON_MODELS, elem_classes="thyro-unseen")
+        ticked.select(fn=None, outputs=self._chosen, js=scripts.TICK)
         with gr.Row():
             self._compare = gr.Button(
                 text["compare"], variant="primary", min_width=140, elem_id="thyro-compare"

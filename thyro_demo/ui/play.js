@@ -2,7 +2,7 @@
 // Gradio runs it with `element`, the page, and `trigger`, which starts a question.
 const root = element.querySelector('#thyro-play');
 const setup = JSON.parse(root.dataset.setup);
-const {texts, choices, numbers, titles} = setup;
+const {texts, choices, numbers, titles, totals} = setup;
 const words = texts.words;
 const find = (name) => root.querySelector(`[data-${name}]`);
 const all = (name) => [...root.querySelectorAll(`[data-${name}]`)];
@@ -46,7 +46,6 @@ const short = (key, value) => {
     : key in numbers ? decimal(value) : label(key, value);
 };
 const named = (key) => (texts.features[key] ?? texts.numbers[key] ?? texts[key]).label;
-const points = (count) => `${count} ${setup.singular.split(' ').includes(String(count)) ? words.point : words.points}`;
 
 // Controls
 
@@ -205,7 +204,7 @@ const scoreRow = (one) => {
 const lead = (it) => {
   const [first] = it.scores ?? [];
   const score = first ? ` · ${titles[it.state.network]} ${first.title} ${first.text}, ${first.side}` : '';
-  return points(it.points) + score;
+  return totals[it.points] + score;
 };
 const show = (it) => {
   shown = it;
@@ -213,7 +212,7 @@ const show = (it) => {
   find('map').hidden = !it.map;
   if (it.map) find('map').src = it.map;
   for (const one of all('level')) one.textContent = it.level || words.no_level;
-  find('total').textContent = points(it.points);
+  find('total').textContent = totals[it.points];
   find('lead').textContent = lead(it);
   find('chance').textContent = percent(it.chance);
   for (const one of all('points')) one.textContent = `+${it.parts[one.dataset.points]}`;
@@ -280,12 +279,14 @@ const strip = {
     if (!stale) this.plot();
   },
   scored(model) {
-    return [...this.got.values()].map((it) => it.scores[model]).find(Boolean);
+    // With the most decimals: a score close to the threshold is written so, and beside it this.
+    return [...this.got.values()].map((it) => it.scores[model]).filter(Boolean)
+      .sort((one, other) => other.threshold_text.length - one.threshold_text.length)[0];
   },
   legend() {
     const lines = Object.entries(titles).map(([model, title], at) => {
       const one = this.scored(model);
-      const head = one ? ` · ${one.title}, ${words.strip_threshold} ${decimal(one.threshold.toFixed(2))}` : '';
+      const head = one ? ` · ${one.title}, ${words.strip_threshold} ${one.threshold_text}` : '';
       return make('li', {}, sample(at), title + head);
     });
     lines.push(make('li', {}, sample(-1), texts.terms.chance.label));
@@ -303,7 +304,7 @@ const strip = {
     if (!it) return;
     const scores = Object.entries(it.scores).map(([name, one]) => `${titles[name]} ${one.text}`);
     find('strip-read').textContent = `${label(this.key, value)}: ${scores.join(', ')}; `
-      + `${points(it.points)}, ${texts.terms.chance.label} ${percent(it.chance)}`;
+      + `${totals[it.points]}, ${texts.terms.chance.label} ${percent(it.chance)}`;
   },
 };
 const marker = (at, x, y) => {

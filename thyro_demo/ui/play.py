@@ -11,6 +11,7 @@ import gradio as gr
 from thyro_demo.engine import Engine
 from thyro_demo.ui import play_state
 from thyro_demo.ui.catalogue import DEFAULT, api, current, words
+from thyro_demo.ui.clinic_tables import every_total
 from thyro_demo.ui.compare import NETWORKS
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.limits import LIVE
@@ -79,7 +80,7 @@ class PlayPage(PlayAnswers):
             "networks": self.networks,
             "texts": words("play"),
             "decimal": words("common")["decimal"],
-            "singular": words("common")["singular"],
+            "totals": every_total(),
         }
 
     def _connect_api(self) -> None:

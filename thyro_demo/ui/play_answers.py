@@ -195,5 +195,6 @@ def _score(shown: Prediction) -> dict[str, Any]:
         "threshold": shown.threshold,
         "positive": bool(shown.positive),
         "text": words.score,
+        "threshold_text": words.threshold,
         "side": words.side,
     }

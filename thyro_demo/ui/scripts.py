@@ -76,6 +76,23 @@ if (asked) {
 ``?case=…`` chooses one, but leaves the comparison to the reader: a class is asked first. One that
 was compared in another language is compared again."""
 
+ON_MODELS = """
+document.addEventListener('thyro-language', () => {
+  const ticked = [...document.querySelectorAll('#thyro-models input:checked')];
+  sessionStorage.setItem('thyro-models', JSON.stringify(ticked.map((box) => box.name)));
+});
+if (sessionStorage.getItem('thyro-models')) trigger('select');
+"""
+"""Let the ticked models go on to the page in the other language."""
+
+TICK = """
+() => {
+  const ticked = JSON.parse(sessionStorage.getItem('thyro-models'));
+  sessionStorage.removeItem('thyro-models');
+  return [ticked];
+}
+"""
+
 WANTED = "() => window.thyro.wanted"
 """Name the example that was touched last, also where an earlier one is still on its way."""
 
@@ -88,25 +105,17 @@ TAKEN = """
 """
 """Compare an example that has come into the box, unless another one was touched meanwhile."""
 
-UPLOADING = """
-(frame) => {
-  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false, back: ''});
-  return frame;
-}
-"""
+_COMING = "Object.assign(window.thyro, {wanted: '', loading: true, quiet: false, back: ''});"
+
+UPLOADING = f"(frame) => {{ {_COMING} return frame; }}"
+
+TURNING = f"(frame, number) => {{ {_COMING} return [frame, number]; }}"
 
 UPLOADED = """
 (frame, html) => {
   window.thyro.loading = false;
   if (frame) document.dispatchEvent(new Event('thyro-compare'));
   return !frame && html.includes('thyro-busy') ? '' : html;
-}
-"""
-
-TURNING = """
-(frame, number) => {
-  Object.assign(window.thyro, {wanted: '', loading: true, quiet: false, back: ''});
-  return [frame, number];
 }
 """
 
@@ -229,7 +238,12 @@ if (!window.thyroFiles) {
   const input = () => document.querySelector('#thyro-frame input[type=file]');
   document.addEventListener('click', (event) => {
     const box = within(event) && input();
-    if (box) box.accept = 'image/*,.heic,.heif,.hif,.dcm,.dicom,application/dicom';
+    if (!box) return;
+    box.accept = 'image/*,.heic,.heif,.hif,.dcm,.dicom,application/dicom';
+    if (!event.target.closest('[data-testid=source-select] [aria-label="Upload file"]')) return;
+    // Gradio would empty the box first, and leave it so where no file is chosen.
+    event.stopPropagation();
+    box.click();
   }, true);
   document.addEventListener('change', (event) => {
     const box = event.target;
@@ -253,7 +267,7 @@ if (!window.thyroFiles) {
 }
 """
 """Let any file be chosen and dropped: Gradio's box judges by a type that DICOM has not, and the
-server by the content, in one sentence."""
+server by the content, in one sentence. The frame in the box stays until another has been chosen."""
 
 SET_OPACITY = """
 (opacity) => {
