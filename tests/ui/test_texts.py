@@ -184,7 +184,11 @@ ROOMS = {
 }
 """The modules whose refusals a visitor can meet: those of the command line are not among them."""
 
-OF_TRAINING = ("A bundle's folder must be", "A network beside the bundle's own")
+OF_TRAINING = (
+    "A bundle's folder must be",
+    "A network beside the bundle's own",
+    "The note beside a network must",
+)
 """Refusals of these modules to whoever saves a bundle."""
 
 LOCALS = {
