@@ -13,6 +13,8 @@ from scipy.special import expit
 
 from thyro_demo.bundle import card, compress, store
 from thyro_demo.data import datasets, phantom
+from thyro_demo.data.roi import nodule_boxes
+from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import BundleError, DataError, RecipeError
 from thyro_demo.evaluate import metrics, operating_points
 from thyro_demo.files import relative
@@ -501,6 +503,31 @@ def test_the_mlp_of_p1_ends_a_network_when_a_recipe_asks_for_it(clinic, quick, t
     forward = loaded.forward(frames)
     assert forward.features.shape == (2, np.prod(forward.feature_map.shape[1:]))
     assert forward.softmax_gradient.shape == forward.feature_map.shape
+
+
+def test_frames_are_cropped_to_nodules_where_the_source_asks_for_it_alone(clinic, tmp_path):
+    """A set with a column `roi`, as `evaluate` reads it, trains a recipe on scan areas as any."""
+    marked = tmp_path / "marked"
+    shutil.copytree(clinic, marked)
+    index = pd.read_csv(marked / "index.csv")
+    index.assign(roi="40 30 90 80").to_csv(marked / "index.csv", index=False)
+    frames = {}
+    for source in ("thyroid", "nodule"):
+        recipe = replace(RECIPE, stages=((source, STAGE),), phantoms=0)
+        for root in (clinic, marked):
+            work = tmp_path / f"{source}-{root.name}"
+            job = TrainingJob(recipe, "two-layer-cnn", root, work, work / "out")
+            frames[source, root] = cross_fit.CrossFit(job, backbone("two-layer-cnn"), "none").frames
+    np.testing.assert_array_equal(
+        frames["thyroid", clinic].images, frames["thyroid", marked].images
+    )
+    nodules = datasets.load(clinic)
+    masks = pipeline.load_frames(nodules, out_of_fold.CLASSES, 32, boxes=nodule_boxes(nodules))
+    np.testing.assert_array_equal(frames["nodule", clinic].images, masks.images)
+    regions = pipeline.load_frames(
+        nodules, out_of_fold.CLASSES, 32, boxes=[Box(40, 30, 90, 80)] * len(nodules)
+    )
+    np.testing.assert_array_equal(frames["nodule", marked].images, regions.images)
 
 
 def test_a_set_too_small_for_its_folds_is_refused_before_training(quick, tmp_path):

@@ -50,7 +50,9 @@ class CrossFit:
         self.size = self.stage.input_size or spec.input_size
         self.records = _records(job)
         provenance.check_outlines(job, self.records)
-        self.frames = load_frames(self.records, CLASSES, self.size)
+        is_cropped = SOURCES[job.recipe.stages[-1][0]].roi
+        boxes = self.records["roi"] if is_cropped else None
+        self.frames = load_frames(self.records, CLASSES, self.size, boxes=boxes)
         self.network = new_network(
             spec, self.stage, len(CLASSES), self.size, job.recipe.network_head
         )
