@@ -25,6 +25,7 @@ from thyro_demo.models.networks import build
 from thyro_demo.training import (
     cross_fit,
     initial_weights,
+    nodule_stage,
     out_of_fold,
     pretrain,
     stage_images,
@@ -622,6 +623,37 @@ def revealing():
 def _aurocs(found):
     return [metrics.auroc(rows["label"] == "malignant", rows["raw"])
             for _, rows in found.groupby("fold")]  # fmt: skip
+
+
+@pytest.fixture
+def oddly_named():
+    """Return scores of two folds, of groups and sources that a CSV reader may take for others."""
+    groups = ["NA", "None", "nan", "007"]
+    table = pd.DataFrame({"path": [f"{row}.png" for row in range(8)], "group": groups * 2})
+    table["source"] = ["007", "NA", np.nan, "null"] * 2
+    rows = np.arange(8)
+    table["label"] = np.array(out_of_fold.CLASSES)[rows % 2]
+    return table.assign(set="one", fold=rows // 4, head="svm", raw=rows % 3 - 1.0)
+
+
+def _assert_names_are_kept(found, table):
+    for column in ("path", "group", "source"):
+        read, written = found[column].astype(object), table[column].astype(object)
+        assert read.fillna("missing").tolist() == written.fillna("missing").tolist()
+
+
+def test_names_of_groups_and_sources_outlive_the_files_of_the_folds(oddly_named, tmp_path):
+    fit = object.__new__(cross_fit.CrossFit)
+    fit.records, fit.folder = oddly_named, tmp_path
+    fit._fold = lambda fold, *_: (oddly_named[oddly_named["fold"] == fold], {"epochs": 1})
+    found, _ = fit.out_of_fold()
+    _assert_names_are_kept(found, oddly_named)
+    np.testing.assert_array_equal(found["raw"], oddly_named["raw"])
+
+
+def test_names_of_groups_and_sources_outlive_the_file_of_learned_outlines(oddly_named, tmp_path):
+    oddly_named.to_csv(tmp_path / "outlined.csv", index=False)
+    _assert_names_are_kept(nodule_stage.learned(tmp_path), oddly_named)
 
 
 @pytest.mark.parametrize("more", [False, True], ids=["alone", "with more rows"])

@@ -185,7 +185,7 @@ class CrossFit:
                     table.to_csv(temporary, index=False)
                 with atomic_write(note) as temporary:
                     temporary.write_text(json.dumps(facts))
-            parts.append(pd.read_csv(file, dtype={"group": str}))
+            parts.append(out_of_fold.read_back(file))
             facts = json.loads(note.read_text())
             epochs.append(int(facts["epochs"]))
         found = pd.concat(parts, ignore_index=True)
