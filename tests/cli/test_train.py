@@ -12,6 +12,7 @@ import pytest
 
 from thyro_demo.cli import main
 from thyro_demo.data import phantom
+from thyro_demo.study.questions import ensembles
 from thyro_demo.training.recipes import RECIPES
 from thyro_demo.training.sources import SOURCES
 
@@ -27,6 +28,14 @@ def frames(tmp_path_factory):
     index["label"] = np.where(index.index % 2 == 0, "benign", "malignant")
     index.to_csv(folder / "index.csv", index=False)
     return folder
+
+
+def test_the_list_says_which_bundles_an_ensemble_joins(capsys):
+    """It joins those beside its own folder, be they shipped or not."""
+    main(["train", "list"])
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert all(name in line for name in ensembles.MEMBERS)
+    assert line.endswith(" beside --out")
 
 
 def test_the_list_names_every_recipe_and_its_networks(capsys):
@@ -65,6 +74,7 @@ def test_the_list_names_every_recipe_and_its_networks(capsys):
         (["ensemble"], "Received: None."),
         (["ensemble", "--backbone", "vgg16", "--epochs", "1"], "Received: --backbone, --epochs."),
         (["radiographs", "--heads", "svm", "--data", "{data}"], "Received: svm."),
+        (["nodules", "--mlp", "--data", "{empty}"], "Received: --mlp."),
         (["head", "--initial-weights", "nosuch", "--data", "{data}"], "Received: 'nosuch'."),
         (["ensemble", "--data", "{data}", "--out", "{data}/index.csv"], "Received: the file "),
     ],

@@ -209,6 +209,19 @@ def test_misread_frames_are_shown_with_their_score_and_their_error(tmp_path):
     ]  # fmt: skip
 
 
+def test_the_noise_of_a_mask_is_not_drawn_as_the_nodule_of_a_misread_frame(tmp_path, monkeypatch):
+    nodule = np.zeros((36, 48), bool)
+    nodule[8:24, 16:40] = True
+    noise = np.random.default_rng(0).integers(0, 12, nodule.shape, np.uint8)
+    Image.fromarray(np.maximum(nodule * np.uint8(255), noise)).save(tmp_path / "mask.jpg")
+    Image.new("L", (48, 36), 80).save(tmp_path / "frame.png")
+    table = called()[:1].assign(path=str(tmp_path / "frame.png"))
+    drawn = []
+    monkeypatch.setattr(misread.show, "frame", lambda *given: drawn.append(given[-1]))
+    misread.draw(table, table.assign(mask_path=str(tmp_path / "mask.jpg")), "Misread")
+    np.testing.assert_array_equal(drawn, [nodule])
+
+
 def test_a_reader_who_counts_points_is_set_beside_the_network():
     table = called()
     records = table[["path"]].assign(points=[0, 1, 2, 3, 7, 8])

@@ -128,7 +128,14 @@ def test_the_side_that_images_have_leaves_them_alone(spotted_frames):
 
 def test_a_record_with_its_nodules_box_is_cropped_to_it_and_a_margin(records, spotted_frames):
     boxes = [Box(10, 20, 30, 40), *[Box(0, 0, 64, 64)] * 5]
-    cropped = load_frames(records.assign(roi=boxes), ("benign", "malignant"), 64).images
+    cropped = load_frames(records, ("benign", "malignant"), 64, boxes=boxes).images
     around = spotted_frames[0][0][16:44, 6:34]
     np.testing.assert_allclose(cropped[0], resize(around, 64), atol=0.51)
     np.testing.assert_array_equal(cropped[1:], spotted_frames[0][1:6])
+
+
+def test_a_users_column_of_regions_is_left_alone(records):
+    """A set may carry it as text, for `evaluate`."""
+    named = records.assign(roi="10 20 30 40")
+    found = load_frames(named, ("benign", "malignant"), 64).images
+    np.testing.assert_array_equal(found, load_frames(records, ("benign", "malignant"), 64).images)

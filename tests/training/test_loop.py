@@ -255,6 +255,24 @@ def test_early_stopping_goes_back_to_the_best_epoch(small, frames):
     assert loss == pytest.approx(min(losses), rel=1e-3)
 
 
+def test_an_epoch_without_a_finite_validation_loss_is_not_the_best(small, frames, monkeypatch):
+    losses = iter([2.0, math.nan, 1.0, math.nan, 3.0])
+    stage = stage_of(epochs=9, patience=2, augmentation=None)
+    chosen, third = small(), small()
+    train_stage(third, SPEC, replace(stage, epochs=3), frames, np.arange(30), NONE)
+    monkeypatch.setattr(loop, "_validate", lambda *_: {"validation_loss": next(losses)})
+    history = train_stage(chosen, SPEC, stage, frames, np.arange(30), np.arange(30, 40))
+    assert len(history) == 5
+    np.testing.assert_array_equal(weights_of(chosen), weights_of(third))
+
+
+def test_a_training_that_diverges_ends_in_a_sentence(small, frames, tmp_path):
+    stage = stage_of(learning_rate=1e38, optimiser="sgd", batch=10, augmentation=None)
+    with pytest.raises(RecipeError, match=r"Received: loss=(nan|inf) in epoch 1 of .* stage\.$"):
+        train_stage(small(), SPEC, stage, frames, np.arange(40), NONE, tmp_path)
+    assert not (tmp_path / "state.npz").exists()
+
+
 @pytest.mark.slow
 def test_stop_after_ends_a_longer_schedule_on_the_way(small, frames):
     whole = train_stage(small(), SPEC, stage_of(epochs=4, schedule="cosine"), frames,
@@ -278,7 +296,16 @@ def test_class_weights_make_the_number_of_copies_of_a_class_indifferent(small, f
 
 @pytest.mark.parametrize(
     ("losses", "patience", "kept"),
-    [([], None, 0), ([], 2, 0), ([3, 1, 2], None, 3), ([3, 1, 2], 2, 2), ([3, 1, 1], 2, 2)],
+    [
+        ([], None, 0),
+        ([], 2, 0),
+        ([3, 1, 2], None, 3),
+        ([3, 1, 2], 2, 2),
+        ([3, 1, 1], 2, 2),
+        ([3, math.nan, 1, 2], 2, 3),
+        ([math.inf, math.nan, 2], 4, 3),
+        ([math.nan, math.nan], 2, 2),
+    ],
 )
 def test_a_stage_that_waits_keeps_its_best_epoch_and_another_its_last(losses, patience, kept):
     history = [{"validation_loss": loss} for loss in losses]

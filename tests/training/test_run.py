@@ -13,6 +13,8 @@ from scipy.special import expit
 
 from thyro_demo.bundle import card, compress, store
 from thyro_demo.data import datasets, phantom
+from thyro_demo.data.roi import nodule_boxes
+from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import BundleError, DataError, RecipeError
 from thyro_demo.evaluate import metrics, operating_points
 from thyro_demo.files import relative
@@ -23,6 +25,7 @@ from thyro_demo.models.networks import build
 from thyro_demo.training import (
     cross_fit,
     initial_weights,
+    nodule_stage,
     out_of_fold,
     pretrain,
     stage_images,
@@ -503,6 +506,31 @@ def test_the_mlp_of_p1_ends_a_network_when_a_recipe_asks_for_it(clinic, quick, t
     assert forward.softmax_gradient.shape == forward.feature_map.shape
 
 
+def test_frames_are_cropped_to_nodules_where_the_source_asks_for_it_alone(clinic, tmp_path):
+    """A set with a column `roi`, as `evaluate` reads it, trains a recipe on scan areas as any."""
+    marked = tmp_path / "marked"
+    shutil.copytree(clinic, marked)
+    index = pd.read_csv(marked / "index.csv")
+    index.assign(roi="40 30 90 80").to_csv(marked / "index.csv", index=False)
+    frames = {}
+    for source in ("thyroid", "nodule"):
+        recipe = replace(RECIPE, stages=((source, STAGE),), phantoms=0)
+        for root in (clinic, marked):
+            work = tmp_path / f"{source}-{root.name}"
+            job = TrainingJob(recipe, "two-layer-cnn", root, work, work / "out")
+            frames[source, root] = cross_fit.CrossFit(job, backbone("two-layer-cnn"), "none").frames
+    np.testing.assert_array_equal(
+        frames["thyroid", clinic].images, frames["thyroid", marked].images
+    )
+    nodules = datasets.load(clinic)
+    masks = pipeline.load_frames(nodules, out_of_fold.CLASSES, 32, boxes=nodule_boxes(nodules))
+    np.testing.assert_array_equal(frames["nodule", clinic].images, masks.images)
+    regions = pipeline.load_frames(
+        nodules, out_of_fold.CLASSES, 32, boxes=[Box(40, 30, 90, 80)] * len(nodules)
+    )
+    np.testing.assert_array_equal(frames["nodule", marked].images, regions.images)
+
+
 def test_a_set_too_small_for_its_folds_is_refused_before_training(quick, tmp_path):
     frames = draw_frames(tmp_path / "frames", ["east"])
     index = pd.read_csv(frames / "index.csv")
@@ -595,6 +623,37 @@ def revealing():
 def _aurocs(found):
     return [metrics.auroc(rows["label"] == "malignant", rows["raw"])
             for _, rows in found.groupby("fold")]  # fmt: skip
+
+
+@pytest.fixture
+def oddly_named():
+    """Return scores of two folds, of groups and sources that a CSV reader may take for others."""
+    groups = ["NA", "None", "nan", "007"]
+    table = pd.DataFrame({"path": [f"{row}.png" for row in range(8)], "group": groups * 2})
+    table["source"] = ["007", "NA", np.nan, "null"] * 2
+    rows = np.arange(8)
+    table["label"] = np.array(out_of_fold.CLASSES)[rows % 2]
+    return table.assign(set="one", fold=rows // 4, head="svm", raw=rows % 3 - 1.0)
+
+
+def _assert_names_are_kept(found, table):
+    for column in ("path", "group", "source"):
+        read, written = found[column].astype(object), table[column].astype(object)
+        assert read.fillna("missing").tolist() == written.fillna("missing").tolist()
+
+
+def test_names_of_groups_and_sources_outlive_the_files_of_the_folds(oddly_named, tmp_path):
+    fit = object.__new__(cross_fit.CrossFit)
+    fit.records, fit.folder = oddly_named, tmp_path
+    fit._fold = lambda fold, *_: (oddly_named[oddly_named["fold"] == fold], {"epochs": 1})
+    found, _ = fit.out_of_fold()
+    _assert_names_are_kept(found, oddly_named)
+    np.testing.assert_array_equal(found["raw"], oddly_named["raw"])
+
+
+def test_names_of_groups_and_sources_outlive_the_file_of_learned_outlines(oddly_named, tmp_path):
+    oddly_named.to_csv(tmp_path / "outlined.csv", index=False)
+    _assert_names_are_kept(nodule_stage.learned(tmp_path), oddly_named)
 
 
 @pytest.mark.parametrize("more", [False, True], ids=["alone", "with more rows"])

@@ -1,6 +1,7 @@
 """An upload does not outlive the app, however the app ends."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -141,6 +142,28 @@ def test_an_upload_goes_when_it_is_old_and_a_fresh_one_stays(served):
     uploads.remove_old(540, 300)
     assert not old.parent.exists()
     assert uploads.private_folder().exists()
+
+
+def test_old_uploads_go_although_another_thread_removes_a_folder_meanwhile(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "private_folder", lambda: tmp_path)
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old.png").touch()
+        os.utime(tmp_path / name / "old.png", (0, 0))
+    plain = os.scandir
+
+    def vanishing(path):
+        if os.path.basename(path) == "second":
+            (tmp_path / "second" / "old.png").unlink(missing_ok=True)
+            (tmp_path / "second").rmdir()
+        return plain(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", vanishing)
+        uploads.remove_old(540, 300)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "first", tmp_path / "third"]
+    shutil.rmtree(tmp_path)
+    uploads.remove_old(540, 300)
 
 
 def test_no_upload_stays_for_more_than_ten_minutes():

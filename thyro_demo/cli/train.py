@@ -96,7 +96,7 @@ def _list() -> int:
 
     for known in RECIPES.values():
         print(f"{known.name:23} {known.summary} ({', '.join(known.backbones)})")
-    print("ensemble                joined heads on the shipped vgg16, resnet50, efficientnet-b0")
+    print("ensemble                joined heads on vgg16, resnet50, efficientnet-b0 beside --out")
     return 0
 
 
@@ -114,6 +114,11 @@ def _chosen(arguments: argparse.Namespace) -> "Recipe":
         raise RecipeError(
             f"The recipe {chosen.name} trains a network without other heads: --heads must be "
             f"left out. Received: {' '.join(arguments.heads)}."
+        )
+    if arguments.mlp and not chosen.writes_bundle:
+        raise RecipeError(
+            f"The recipe {chosen.name} trains a network with an end of its own: --mlp must be "
+            "left out. Received: --mlp."
         )
     if arguments.heads:
         kept = tuple(dict.fromkeys(arguments.heads))

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from thyro_demo.course import show
-from thyro_demo.data import images
+from thyro_demo.data import images, masks
 from thyro_demo.evaluate import intervals, metrics
 from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.training.out_of_fold import CLASSES
@@ -63,7 +63,7 @@ def draw(found: pd.DataFrame, records: pd.DataFrame, title: str) -> Figure:
     for axes_of_row, rows in zip(grid, kinds, strict=False):
         for axes, row in zip(axes_of_row, rows.itertuples(), strict=False):
             mask = known.loc[row.path].get("mask_path")
-            outline = images.decode(mask)[:, :, 0] > 0 if isinstance(mask, str) else None
+            outline = masks.read_mask(mask) if isinstance(mask, str) else None
             kind = "false alarm" if row.called else "missed"
             text = f"{kind}: {row.label}, score {row.score:.2f}"
             show.frame(axes, images.decode(row.path), text, outline)

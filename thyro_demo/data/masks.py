@@ -41,19 +41,48 @@ def nodule_mask(record: pd.Series | Mapping[str, Any]) -> np.ndarray | None:
     ImageError
         If the frame or a mask cannot be read.
     """
-    polygons, paths = _list(record, "polygons"), _list(record, "mask_paths")
+    drawn = outlines(record)
+    if drawn:
+        return np.logical_or.reduce(drawn)
+    if not _is_without(record):
+        return None
+    width, height = images.size(record["path"])
+    return np.zeros((height, width), bool)
+
+
+def outlines(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
+    """Draw each outline of a frame by itself.
+
+    Parameters
+    ----------
+    record : Series or mapping
+        As for `nodule_mask`.
+
+    Returns
+    -------
+    list of ndarray
+        bool (H, W) each, of the size of the frame; empty where the set outlines none.
+
+    Raises
+    ------
+    ImageError
+        If the frame or a mask cannot be read.
+    """
+    shapes, paths = polygons(record), _list(record, "mask_paths")
     only = record.get("mask_path")
     if not paths and isinstance(only, str) and only:
         paths = [only]
-    if not polygons and not paths and not _is_without(record):
-        return None
+    if not shapes and not paths:
+        return []
     width, height = images.size(record["path"])
-    mask = np.zeros((height, width), bool)
-    for polygon in polygons:
-        mask |= polygon_mask(polygon, (height, width))
-    for path in [] if polygons else paths:
-        mask |= _fitted(read_mask(path), (height, width))
-    return mask
+    if shapes:
+        return [polygon_mask(polygon, (height, width)) for polygon in shapes]
+    return [_fitted(read_mask(path), (height, width)) for path in paths]
+
+
+def polygons(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
+    """Return the polygons of a frame, float (n, 2) each; none where its set gives none."""
+    return _list(record, "polygons")
 
 
 def polygon_mask(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

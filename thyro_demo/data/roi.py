@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from thyro_demo.data.images import decode
-from thyro_demo.data.masks import corners
+from thyro_demo.data.masks import corners, nodule_mask, polygons
 from thyro_demo.data.scan_area import Box
 from thyro_demo.errors import DataError
 
@@ -79,9 +78,9 @@ def nodule_boxes(records: pd.DataFrame) -> list[Box | None]:
     records : DataFrame
         Record table that holds where the nodule is, in the first of these that it has:
         a column `roi` (a `Box`, or "left top right bottom" in pixels), columns `x0`, `y0`,
-        `x1` and `y1` of the same meaning, `polygons` as `datasets.ddti` returns them, of which
-        the largest counts (others are a second view, or a second nodule), or `mask_path` as
-        `datasets.phantoms` returns it.
+        `x1` and `y1` of the same meaning, or what `masks.nodule_mask` reads: `polygons`, of
+        which the largest counts (others are a second view, or a second nodule), else the masks
+        of `mask_paths` or `mask_path`, united.
 
     Returns
     -------
@@ -93,6 +92,8 @@ def nodule_boxes(records: pd.DataFrame) -> list[Box | None]:
     ------
     DataError
         If the table has none of these columns, or a box cannot be read.
+    ImageError
+        If a polygon is none, or a mask cannot be read.
 
     Examples
     --------
@@ -105,14 +106,11 @@ def nodule_boxes(records: pd.DataFrame) -> list[Box | None]:
     if {"x0", "y0", "x1", "y1"} <= set(records.columns):
         corners = records[["x0", "y0", "x1", "y1"]].itertuples(index=False)
         return [_written_box(" ".join(map(str, row))) for row in corners]
-    if "polygons" in records:
-        return [_largest(outlines) for outlines in records["polygons"]]
-    if "mask_path" in records:
-        masks = [path if isinstance(path, str) else None for path in records["mask_path"]]
-        return [None if path is None else mask_box(decode(path)[..., 0] > 0) for path in masks]
+    if {"polygons", "mask_paths", "mask_path"} & set(records.columns):
+        return [_outlined_box(record) for _, record in records.iterrows()]
     raise DataError(
         "A table for a bundle that reads a marked nodule must have a column roi "
-        "(left top right bottom), polygons or mask_path. "
+        "(left top right bottom), polygons, mask_paths or mask_path. "
         f"Received: {', '.join(map(str, records.columns))}."
     )
 
@@ -136,10 +134,13 @@ def _written_box(cell: object) -> Box | None:
     return box
 
 
-def _largest(outlines: list[np.ndarray]) -> Box | None:
-    """Find the box of pixels around the largest of some polygons, float (n, 2)."""
-    boxes = [_around(corners(outline)) for outline in outlines]
-    return max(boxes, key=lambda box: box.width * box.height, default=None)
+def _outlined_box(record: pd.Series) -> Box | None:
+    """Find the box around the largest polygon of a frame, else around its masks."""
+    # Polygons are not drawn: one that strays over the edge of its frame keeps its box.
+    if boxes := [_around(corners(polygon)) for polygon in polygons(record)]:
+        return max(boxes, key=lambda box: box.width * box.height)
+    mask = nodule_mask(record)
+    return None if mask is None else mask_box(mask)
 
 
 def _around(corners: np.ndarray) -> Box:

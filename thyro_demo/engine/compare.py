@@ -308,7 +308,8 @@ class Engine:
         Parameters
         ----------
         image : Frame, ndarray of uint8, shape (H, W, 3), bytes, str or Path
-            As for `compare`; the last eight images need no second forward pass.
+            As for `compare`; what a bundle sees of it needs no second forward pass while it is
+            among the last eight crops: scan areas, and marked nodules that a bundle has seen.
         name : str
             The bundle.
         head : str

@@ -87,15 +87,19 @@ class Frames:
 
 
 def load_frames(
-    records: pd.DataFrame, classes: Sequence[str], size: int, crop: bool = True
+    records: pd.DataFrame,
+    classes: Sequence[str],
+    size: int,
+    crop: bool = True,
+    boxes: Iterable[Box | None] | None = None,
 ) -> Frames:
     """Decode, crop to the scan area and resize every image of a table, once.
 
     Parameters
     ----------
     records : DataFrame
-        Record table with `path` and `label`; where it has a column `roi` (a `Box` in each
-        row), frames are cropped to that box and a margin instead.
+        Record table with `path` and `label`. A column `roi` of a user's set is left alone:
+        whoever crops to regions hands them over as `boxes`.
     classes : sequence of str
         Class names in the order of the network's outputs.
     size : int
@@ -103,6 +107,8 @@ def load_frames(
     crop : bool
         Crop to the scan area first. Off for sets that are no scanner frames
         (natural images, radiographs).
+    boxes : iterable of (Box or None), optional
+        The nodule of each record; frames are cropped to it and a margin instead.
 
     Returns
     -------
@@ -121,7 +127,7 @@ def load_frames(
         )
     images = np.empty((len(records), size, size, 3), np.uint8)
 
-    boxes = records["roi"] if "roi" in records else [None] * len(records)
+    regions = [None] * len(records) if boxes is None else list(boxes)
 
     def load(row: int, path: str, roi: Box | None) -> None:
         frame = load_frame(path)
@@ -132,7 +138,7 @@ def load_frames(
 
     # Pillow decodes and resizes outside Python's lock.
     with ThreadPoolExecutor(2) as pool:
-        jobs = pool.map(load, range(len(records)), records["path"], boxes)
+        jobs = pool.map(load, range(len(records)), records["path"], regions)
         for _ in tqdm(jobs, total=len(records), desc="Reading images", unit="image"):
             pass
     index = {name: number for number, name in enumerate(classes)}

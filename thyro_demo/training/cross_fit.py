@@ -50,7 +50,9 @@ class CrossFit:
         self.size = self.stage.input_size or spec.input_size
         self.records = _records(job)
         provenance.check_outlines(job, self.records)
-        self.frames = load_frames(self.records, CLASSES, self.size)
+        is_cropped = SOURCES[job.recipe.stages[-1][0]].roi
+        boxes = self.records["roi"] if is_cropped else None
+        self.frames = load_frames(self.records, CLASSES, self.size, boxes=boxes)
         self.network = new_network(
             spec, self.stage, len(CLASSES), self.size, job.recipe.network_head
         )
@@ -183,7 +185,7 @@ class CrossFit:
                     table.to_csv(temporary, index=False)
                 with atomic_write(note) as temporary:
                     temporary.write_text(json.dumps(facts))
-            parts.append(pd.read_csv(file, dtype={"group": str}))
+            parts.append(out_of_fold.read_back(file))
             facts = json.loads(note.read_text())
             epochs.append(int(facts["epochs"]))
         found = pd.concat(parts, ignore_index=True)

@@ -68,16 +68,14 @@ class _Run:
             return True
         if self.stage.patience is None or not self.history:
             return False
-        losses = [row["validation_loss"] for row in self.history]
-        return len(losses) - 1 - int(np.argmin(losses)) >= self.stage.patience
+        return len(self.history) - _best_epoch(self.history) >= self.stage.patience
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.upper.variables, *self.optimiser.variables]
 
     def end_epoch(self, row: dict[str, float]) -> None:
         self.history.append(row)
-        losses = [past["validation_loss"] for past in self.history]
-        if self.stage.patience is not None and int(np.argmin(losses)) == len(losses) - 1:
+        if self.stage.patience is not None and _best_epoch(self.history) == len(self.history):
             self.best = [v.numpy() for v in self.upper.variables]
         if self.file is not None and self.log is not None:
             self._save(self.file, self.log)
@@ -122,7 +120,8 @@ def epochs_kept(history: list[dict[str, float]], stage: Stage) -> int:
     history : list of dict
         From `train_stage`.
     stage : Stage
-        Keeps the epoch of least validation loss where it has `patience`, else the last.
+        Keeps the epoch of least validation loss where it has `patience`, else the last, as
+        where no such loss is finite.
 
     Returns
     -------
@@ -131,7 +130,15 @@ def epochs_kept(history: list[dict[str, float]], stage: Stage) -> int:
     """
     if stage.patience is None or not history:
         return len(history)
-    return 1 + int(np.argmin([row["validation_loss"] for row in history]))
+    return _best_epoch(history)
+
+
+def _best_epoch(history: list[dict[str, float]]) -> int:
+    """Find the epoch of least finite validation loss; the last one where none is finite."""
+    losses = np.array([row["validation_loss"] for row in history])
+    # NumPy's least value of a list with NaN is NaN.
+    finite = np.isfinite(losses)
+    return 1 + int(np.argmin(np.where(finite, losses, np.inf))) if finite.any() else len(losses)
 
 
 def _fingerprint(stage: Stage, frames: Frames, training: np.ndarray, upper: keras.Model) -> str:
@@ -185,7 +192,8 @@ def train_stage(
     Raises
     ------
     RecipeError
-        If the folder holds another run, or the network cannot be frozen so.
+        If the folder holds another run, the network cannot be frozen so, or the training
+        loss is no longer finite.
     """
     freeze(network, spec, stage.trainable, stage.frozen_layers)
     if stage.trainable == "none" or stage.epochs == 0:
@@ -340,7 +348,14 @@ def _epoch(
     bar = tqdm(chosen, name, steps, leave=False, disable=hidden)
     for number, (x, target) in enumerate(bar):
         run.optimiser.learning_rate.assign(learning_rate(stage, epoch + (number + 1) / steps))
-        total += float(train_step(x, target)) * len(x)
+        loss = float(train_step(x, target))
+        if not math.isfinite(loss):
+            raise RecipeError(
+                "The training loss must stay finite, or nothing more is learned: begin from other "
+                "initial weights or with a smaller learning rate. "
+                f"Received: loss={loss} in epoch {epoch + 1} of the stage {stage.name}."
+            )
+        total += loss * len(x)
         seen += len(x)
         if number % 20 == 0:
             bar.set_postfix({"loss": f"{total / seen:.3f}"})

@@ -14,7 +14,7 @@ from thyro_demo.evaluate import operating_points
 from thyro_demo.files import atomic_write, sha256
 from thyro_demo.models.pipeline import Frames, load_outlined
 from thyro_demo.training import outlined_set
-from thyro_demo.training.out_of_fold import CLASSES
+from thyro_demo.training.out_of_fold import CLASSES, read_back
 
 _DRAWN = "outlined"
 _NOTE = "outlines.json"
@@ -53,7 +53,7 @@ def finish(
 
 def learned(folder: Path) -> pd.DataFrame:
     """Read which frames a stage has learned, phantoms included."""
-    return pd.read_csv(folder / _LEARNED, dtype={"group": str})
+    return read_back(folder / _LEARNED)
 
 
 def learned_outlines(folder: Path) -> list[str]:

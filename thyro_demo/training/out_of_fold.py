@@ -284,6 +284,24 @@ def decisions(
     return decided
 
 
+def read_back(file: Path) -> pd.DataFrame:
+    """Read a table of frames that this project has written, names as they were.
+
+    Parameters
+    ----------
+    file : Path
+        Written by `DataFrame.to_csv`.
+
+    Returns
+    -------
+    DataFrame
+        Its rows; what was missing is missing.
+    """
+    # A patient may be called NA, and a hospital 007: only an empty cell is missing.
+    names = dict.fromkeys(("path", "group", "source"), str)
+    return pd.read_csv(file, dtype=names, keep_default_na=False, na_values=[""])
+
+
 def published(found: pd.DataFrame, folders: tuple[Path, ...]) -> pd.DataFrame:
     """Return the columns of `oof.csv`.
 

@@ -44,12 +44,15 @@ def remove_old(age_s: float, broken_off_s: float) -> None:
     """Remove files older than `age_s`, and parts of uploads that stopped `broken_off_s` ago."""
     # Gradio forgets about the latter, and its own schedule for the former ends for good when an
     # upload comes while it looks through them.
-    now = time.time()
-    # Whole uploads are in folders of their own.
-    for path in private_folder().glob("tmp*"):
-        _remove_before(path, now - broken_off_s)
-    for path in private_folder().rglob("*"):
-        _remove_before(path, now - age_s)
+    now, root = time.time(), str(private_folder())
+    # Another thread may remove a folder before it is looked into: `os.walk` passes over it, where
+    # `Path.rglob` would raise, and the thread that keeps the folder tidy would end.
+    for parent, folders, files in os.walk(root, topdown=False):
+        for name in (*files, *folders):
+            # Whole uploads are in folders of their own.
+            is_part = parent == root and name.startswith("tmp")
+            age = min(age_s, broken_off_s) if is_part else age_s
+            _remove_before(Path(parent, name), now - age)
 
 
 def _remove_before(path: Path, limit: float) -> None:

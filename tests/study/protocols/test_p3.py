@@ -163,6 +163,19 @@ def test_features_are_those_of_the_largest_outline_however_it_is_given(outlined,
     np.testing.assert_array_equal(found["polygons"][2], handcrafted.measure(frame, mask))
 
 
+def test_the_outline_of_a_mask_is_the_nodule_however_it_is_numbered(outlined, tmp_path):
+    """From 1 on, of another size than the frame, and beside polygons of other sets' frames."""
+    row = outlined["mask_path"].iloc[0]
+    expected = classify.largest_outline(row)
+    white = Image.open(row["mask_path"])
+    white.point(lambda grey: grey // 255).save(tmp_path / "ones.png")
+    white.resize((180, 150), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    assert expected.any()
+    for name in ("ones.png", "large.png"):
+        given = pd.Series({**row, "mask_path": str(tmp_path / name), "polygons": np.nan})
+        np.testing.assert_array_equal(classify.largest_outline(given), expected)
+
+
 def test_a_frame_without_an_outline_is_refused(outlined):
     bare = outlined["polygons"].assign(polygons=[[], [], []])
     with pytest.raises(DataError, match=r"outlined nodule. Received: .*0\.png without\.$"):

@@ -378,10 +378,10 @@ def _load(shown: Values, classes: Sequence[str], size: int, crop: bool) -> "Fram
     from thyro_demo.models.pipeline import load_frames
 
     records = pd.DataFrame({"path": shown["path"].astype(str), "label": shown["label"]})
+    boxes = None
     if "roi" in shown:
         boxes = [None if (box < 0).all() else Box(*map(int, box)) for box in shown["roi"]]
-        records["roi"] = pd.Series(boxes, dtype=object)
-    return load_frames(records, classes, size, crop)
+    return load_frames(records, classes, size, crop, boxes)
 
 
 def _inner(shown: Values, fold: int, stage: "Stage") -> tuple[np.ndarray, np.ndarray]:

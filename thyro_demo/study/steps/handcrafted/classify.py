@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tqdm.auto import tqdm
 
+from thyro_demo.data import masks
 from thyro_demo.data.images import decode
-from thyro_demo.data.masks import polygon_mask
 from thyro_demo.data.splits import grouped_folds
 from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.files import sha256
@@ -44,8 +44,7 @@ def largest_outline(row: pd.Series) -> np.ndarray:
     Parameters
     ----------
     row : Series
-        Of a record table: `polygons` with `width` and `height` (pixels), `mask_paths` (list of
-        str) or `mask_path`.
+        Of a record table, as `masks.nodule_mask` takes it.
 
     Returns
     -------
@@ -57,18 +56,12 @@ def largest_outline(row: pd.Series) -> np.ndarray:
     DataError
         If the frame has no outline.
     """
-    if "polygons" in row:
-        shape = int(row["height"]), int(row["width"])
-        masks = [polygon_mask(polygon, shape) for polygon in row["polygons"]]
-    else:
-        paths = row["mask_paths"] if "mask_paths" in row else [row["mask_path"]]
-        # Resampled masks have grey edges.
-        masks = [decode(path)[..., 0] > 127 for path in paths]
-    if not any(mask.any() for mask in masks):
+    drawn = masks.outlines(row)
+    if not any(mask.any() for mask in drawn):
         raise DataError(
             f"Every frame must have an outlined nodule. Received: {row['path']} without."
         )
-    return max(masks, key=np.count_nonzero)
+    return max(drawn, key=np.count_nonzero)
 
 
 def features(records: pd.DataFrame) -> list[Job]:
@@ -94,10 +87,10 @@ def features(records: pd.DataFrame) -> list[Job]:
     jobs = []
     for first in range(0, len(rows), _TOGETHER):
         some = slice(first, first + _TOGETHER)
-        paths, masks = [str(row["path"]) for row in rows[some]], outlines[some]
+        paths, drawn = [str(row["path"]) for row in rows[some]], outlines[some]
         arrays = {
-            "shape": np.array([mask.shape for mask in masks]),
-            "bits": np.concatenate([np.packbits(mask) for mask in masks]),
+            "shape": np.array([mask.shape for mask in drawn]),
+            "bits": np.concatenate([np.packbits(mask) for mask in drawn]),
         }
         known = {"images": [sha256(path) for path in paths], "outlines": digest(arrays)}
         title = f"nodules {first + 1} to {first + len(paths)} of {len(rows)}"
