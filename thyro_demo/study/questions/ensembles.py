@@ -1,4 +1,4 @@
-"""Train an ensemble of shipped bundles: joined features, and averaged probabilities."""
+"""Train an ensemble of bundles: joined features, and averaged probabilities."""
 
 from pathlib import Path
 from typing import Any
