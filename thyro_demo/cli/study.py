@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="so many splits into folds, and the mean over them (default: %(default)s)",
     )
     repeats = study("repeats", _repeats)
+    repeats.add_argument("names", nargs="*", metavar="BUNDLE", help="all shipped ones without any")
     repeats.add_argument(
         "--earlier",
         type=Path,
@@ -273,7 +274,7 @@ def _repeats(args: argparse.Namespace) -> int:
     from thyro_demo.bundle.manifest import weights_root
     from thyro_demo.study.questions import repeats
 
-    found = repeats.run(weights_root(), data, out, args.earlier)
+    found = repeats.run(weights_root(), data, out, args.earlier, args.names)
     _publish(found, out / "repeats.json")
     return 0
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from thyro_demo.bench.untrained import untrained
+from thyro_demo.errors import BundleError
 from thyro_demo.evaluate import intervals
 from thyro_demo.study.questions import cross_validation, ensembles, repeats
 from thyro_demo.training.recipes import RECIPES
@@ -47,4 +48,13 @@ def test_networks_and_their_ensemble_are_compared_with_the_earlier_ones(clinic, 
             assert row[key].low <= row[key].value <= row[key].high
             compared = row["bundle"] == "`second`"
             assert (row[key].gain is not None) == compared
-    assert repeats.run(root, clinic, work, earlier) == found
+    alone = repeats.run(root, clinic, work, earlier, ("second",))
+    assert alone.rows == found.rows[-2:]
+    assert "study repeats second --data sets --earlier FOLDER" in alone.made_by
+
+
+def test_a_bundle_that_is_not_there_is_refused_before_the_others_are_scored(tmp_path):
+    bundles(tmp_path, "first")
+    with pytest.raises(BundleError, match=r"must be a folder with manifest\.json.*third"):
+        repeats.run(tmp_path, tmp_path, tmp_path / "work", None, ("first", "third"))
+    assert not (tmp_path / "work").exists()

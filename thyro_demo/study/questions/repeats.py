@@ -1,5 +1,6 @@
 """Several splits into folds: a figure that moves with the split is noise."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,14 @@ from thyro_demo.study.questions import cross_validation, ensembles, paired
 SPLITS = 5
 
 
-def run(root: Path, data: Path, work: Path, earlier: Path | None = None) -> Result:
-    """Score the thyroid frames out of fold by every bundle of a folder, split after split.
+def run(
+    root: Path,
+    data: Path,
+    work: Path,
+    earlier: Path | None = None,
+    names: Sequence[str] = (),
+) -> Result:
+    """Score the thyroid frames out of fold by the bundles of a folder, split after split.
 
     Parameters
     ----------
@@ -26,6 +33,8 @@ def run(root: Path, data: Path, work: Path, earlier: Path | None = None) -> Resu
     earlier : Path, optional
         Folder of other bundles: each bundle is compared with the one of its name there, on the same
         frames in the same folds.
+    names : sequence of str
+        Bundles of the folder; all without any.
 
     Returns
     -------
@@ -38,11 +47,14 @@ def run(root: Path, data: Path, work: Path, earlier: Path | None = None) -> Resu
     RecipeError
         If a network was trained on thyroid frames.
     BundleError, DataError
-        If a bundle or the frames cannot be read.
+        If there is no such bundle, or a bundle or the frames cannot be read.
     """
     rows: list[dict[str, Cell]] = []
     frames = groups = 0
-    known = manifest.names(root)
+    known = list(names) or manifest.names(root)
+    for name in known:
+        # One that is missing is reported now, not after an hour of the others.
+        manifest.read_manifest(root / name)
     with tqdm(total=len(known), desc="Bundles", unit="bundle") as bar:
         for name in known:
             tables = _scored(root / name, data, work / name)
@@ -60,7 +72,9 @@ def run(root: Path, data: Path, work: Path, earlier: Path | None = None) -> Resu
             real = cross_validation.real(tables[0])
             frames, groups = real["path"].nunique(), real["group"].nunique()
             bar.update(1)
-    return _table(rows, frames, groups, earlier is not None)
+    beside = " --earlier FOLDER" if earlier is not None else ""
+    command = " ".join(["python -m thyro_demo study repeats", *names, f"--data sets{beside}"])
+    return _table(rows, frames, groups, command)
 
 
 def _scored(folder: Path, data: Path, work: Path) -> list[pd.DataFrame]:
@@ -72,13 +86,13 @@ def _scored(folder: Path, data: Path, work: Path) -> list[pd.DataFrame]:
     return cross_validation.run(facts["recipe"], facts["backbone"], data, str(folder), work, SPLITS)
 
 
-def _table(rows: list[dict[str, Cell]], frames: int, groups: int, compared: bool) -> Result:
-    beside = ", with the paired difference to the bundles of before" if compared else ""
-    option = " --earlier FOLDER" if compared else ""
+def _table(rows: list[dict[str, Cell]], frames: int, groups: int, command: str) -> Result:
+    compared = "--earlier" in command
+    beside = ", with the paired difference to the earlier bundle of its name" if compared else ""
     return Result(
         what=f"AUROC out of fold on {frames} real frames of {groups} groups, the mean of {SPLITS} "
         f"splits into folds{beside}.",
-        made_by=f"python -m thyro_demo study repeats --data sets{option}",
+        made_by=command,
         note="Within sources: the mean over the sources, so that knowing the source is no use.",
         **paired.ABOUT,
         columns=(
