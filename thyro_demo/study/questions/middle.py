@@ -75,7 +75,7 @@ def run(data: Path, work: Path, natural: dict[str, Path]) -> pd.DataFrame:
     """Train every chain on every network and score the thyroid frames out of fold.
 
     Each network stays frozen and an SVM reads it; those of `FINE_TUNED` are fine-tuned as well,
-    and then their softmax is read.
+    unless they draw a nodule map, and then their softmax is read.
 
     Parameters
     ----------
@@ -111,12 +111,20 @@ def run(data: Path, work: Path, natural: dict[str, Path]) -> pd.DataFrame:
     tables = []
     ways = [(name, FROZEN) for name in natural]
     ways += [(name, LAST_BLOCK) for name in natural if name in FINE_TUNED]
-    with tqdm(total=len(ways) * len(ROWS), desc="Chains", unit="chain") as bar:
-        for name, trained in ways:
+    planned = {
+        (name, trained): [
+            place
+            for place in (_Place(row, name, natural[name], data, work) for row in ROWS)
+            # With a nodule map, heads read a map below the last block too: no cut is there.
+            if trained == FROZEN or not _draws_nodules(place)
+        ]
+        for name, trained in ways
+    }
+    with tqdm(total=sum(map(len, planned.values())), desc="Chains", unit="chain") as bar:
+        for (name, trained), places in planned.items():
             scored: dict[str, pd.DataFrame] = {}
-            for row in ROWS:
-                place = _Place(row, name, natural[name], data, work)
-                scored[row.name] = (
+            for place in places:
+                scored[place.row.name] = (
                     _frozen(place, records, shown) if trained == FROZEN else _fine_tuned(place)
                 )
                 bar.update(1)
@@ -161,8 +169,6 @@ def _fine_tuned(place: _Place) -> pd.DataFrame:
     """Score the frames out of fold by a chain whose last block is trained in every fold."""
     work = place.folder / "fine-tuned"
     chosen = replace(recipe("last-block", place.name), heads=("softmax",), primary="softmax")
-    if _draws_nodules(place):
-        chosen = replace(chosen, network_head="nodule", pooling="nodule")
     job = TrainingJob(
         chosen, place.name, place.data, work, work / "none", _network(place), FINE_TUNED_EPOCHS
     )
