@@ -86,6 +86,7 @@ def test_a_gain_is_the_difference_to_the_fewest_passes_on_the_same_frames(found)
     table = photographs._table("vgg16", found)
     assert [row["passes"] for row in table.rows] == [3, 6, 12]
     assert "80 real frames" in table.what
+    assert "--backbone vgg16 --passes 12 " in table.made_by
     assert "30 DDTI frames of 15 cases" in table.what
     first, *others = table.rows
     keys = (cross_validation.ALL, "pointing", "dice")

@@ -171,7 +171,8 @@ def _table(name: str, found: dict[int, _Found]) -> Result:
         f"short stages of radiographs and outlined nodules ({len(maps)} DDTI frames of "
         f"{maps['group'].nunique()} cases whose outlines it has not learned). With the paired "
         "difference to the fewest passes.",
-        made_by="python -m thyro_demo study photographs --data sets --out runs/photographs",
+        made_by=f"python -m thyro_demo study photographs --backbone {name} --passes {max(found)} "
+        "--data sets --out runs/photographs",
         note="A photograph is a unit of its own. Intervals are not widened for the many "
         "comparisons.",
         **paired.ABOUT,
