@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -161,8 +162,12 @@ def test_training_killed_three_times_ends_as_if_it_never_was(frames, tmp_path):
         scores = [_scores(each / recipe) for each in folders]
         np.testing.assert_allclose(scores[1], scores[0], atol=1e-6)
     # Nothing starts from zero: a kill costs no epoch that was kept.
-    journals = [(tmp_path / name / "journal").read_text() for name in ("whole", "killed")]
-    assert sorted(journals[1].split()) == sorted(journals[0].split())
+    whole, killed = (
+        Counter((tmp_path / name / "journal").read_text().split()) for name in ("whole", "killed")
+    )
+    assert not killed - whole
+    # A kill may come between an epoch that is kept and its line in the journal.
+    assert (whole - killed).total() <= 3
 
 
 def _scores(folder):

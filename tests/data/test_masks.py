@@ -74,6 +74,19 @@ def test_a_mask_of_another_size_is_resized_to_the_nearest_pixel(tmp_path, frame)
     np.testing.assert_array_equal(nodule_mask(record), NODULE)
 
 
+def test_a_torn_frame_has_the_size_that_its_set_lists(tmp_path, frame):
+    """Else one torn image would end a study of others before it began."""
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(b"torn")
+    record = {"path": str(torn), "mask_path": write(tmp_path / "m.png", NODULE * np.uint8(255))}
+    height, width = NODULE.shape
+    listed = record | {"height": float(height), "width": float(width)}
+    np.testing.assert_array_equal(nodule_mask(listed), NODULE)
+    for lacking in (record, listed | {"width": np.nan}):
+        with pytest.raises(ImageError, match=r"torn\.png"):
+            nodule_mask(lacking)
+
+
 def test_outlines_are_filled_and_united(frame):
     square = np.array([(15, 10), (34, 10), (34, 19), (15, 19)], float)
     np.testing.assert_array_equal(nodule_mask({"path": frame, "polygons": [square]}), NODULE)

@@ -1,6 +1,7 @@
 """The nodule of a frame as pixels, whichever way its set outlines it."""
 
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,12 @@ def nodule_mask(record: pd.Series | Mapping[str, Any]) -> np.ndarray | None:
     Raises
     ------
     ImageError
-        If the frame or a mask cannot be read.
+        If a mask cannot be read, or the frame, where its set does not list `width` and `height`.
     """
     drawn = outlines(record)
     if drawn:
         return np.logical_or.reduce(drawn)
-    if not _is_without(record):
-        return None
-    width, height = images.size(record["path"])
-    return np.zeros((height, width), bool)
+    return np.zeros(_shape(record), bool) if _is_without(record) else None
 
 
 def outlines(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
@@ -66,7 +64,7 @@ def outlines(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
     Raises
     ------
     ImageError
-        If the frame or a mask cannot be read.
+        If a mask cannot be read, or the frame, where its set does not list `width` and `height`.
     """
     shapes, paths = polygons(record), _list(record, "mask_paths")
     only = record.get("mask_path")
@@ -74,10 +72,24 @@ def outlines(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
         paths = [only]
     if not shapes and not paths:
         return []
-    width, height = images.size(record["path"])
+    shape = _shape(record)
     if shapes:
-        return [polygon_mask(polygon, (height, width)) for polygon in shapes]
-    return [_fitted(read_mask(path), (height, width)) for path in paths]
+        return [polygon_mask(polygon, shape) for polygon in shapes]
+    return [_fitted(read_mask(path), shape) for path in paths]
+
+
+def _shape(record: pd.Series | Mapping[str, Any]) -> tuple[int, int]:
+    """Return height and width of a frame; of one that is torn, those that its set lists."""
+    try:
+        width, height = images.size(record["path"])
+        return height, width
+    except ImageError:
+        listed = [record.get(side) for side in ("height", "width")]
+        known = [int(side) for side in listed if side is not None and not math.isnan(side)]
+        if len(known) < 2:
+            raise
+        # Whoever asks for the pixels of a torn frame meets the refusal there.
+        return known[0], known[1]
 
 
 def polygons(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
