@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from thyro_demo.bundle import checklists
+from thyro_demo.bundle.manifest import UNTOUCHED
 from thyro_demo.evaluate import intervals
 from thyro_demo.evaluate.formatting import gain, with_interval
 from thyro_demo.evaluate.results import Cell, Column, Interval, Result, figure
@@ -20,9 +21,6 @@ SOURCES = {
 
 _BLIND = "image size only"
 """The baseline that sees no pixels, under the name that it has among the heads of a manifest."""
-
-_FROZEN = ("none", "head")
-"""Stages that train no more than this leave the network as it was."""
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -86,7 +84,7 @@ def write(manifest: dict[str, Any]) -> str:
         earlier="".join(_EARLIER.get(stage, "") for stage in stages),
         size=f"{summary['n']} frames in {summary['groups']} groups",
         sources=", ".join(_sources(summary["heads"])),
-        met=sum(_learned(row).phantoms for row in chain if row["trained"] not in _FROZEN),
+        met=sum(_learned(row).phantoms for row in chain if row["trained"] not in UNTOUCHED),
         table=lambda name: _TABLES[name](manifest),
         checklists=checklists.write(manifest),
     )

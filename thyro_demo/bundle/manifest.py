@@ -35,6 +35,9 @@ OPERATING_POINTS = ("youden", "sens95")
 WORDS = ("none", "imagenet", "noisy-student")
 """Initial weights that are no file; see `initial_weights.load`."""
 
+UNTOUCHED = ("none", "head")
+"""What stages train, as `Stage.trainable` has it, that leave the network below its head alone."""
+
 ONE_SPACE = "familiarity"
 """Key of the only space, in heads files from before each kind of training image had its own."""
 

@@ -139,14 +139,10 @@ def check_available(spec: BackboneSpec, weights: str) -> None:
 def history(weights: str | Path) -> list[dict[str, Any]]:
     """List the stages that weights have gone through; none where there is no record of them."""
     file = manifest.network_file(weights)
-    if file is None:
-        return []
-    held = file.stem in ("model", *manifest.CHECKPOINTS)
-    if not held or not (file.parent / "manifest.json").is_file():
+    early = file is not None and file.stem in manifest.CHECKPOINTS
+    if file is None or not early or not (file.parent / "manifest.json").is_file():
         return manifest.trained_on(weights).get("chain", [])
     chain = manifest.read_manifest(file.parent).get("chain", [])
-    if file.stem == "model":
-        return chain
     # The network of an earlier stage, kept beside the bundle's own, has gone through no later one.
     names = [row["stage"] for row in chain]
     return chain[: names.index(file.stem) + 1] if file.stem in names else []
@@ -154,7 +150,6 @@ def history(weights: str | Path) -> list[dict[str, Any]]:
 
 # Before, heads on outlined nodules were a stage with a name of its own.
 _ON_THYROID = ("thyroid", "nodule")
-_UNTOUCHED = ("none", "head")
 
 
 def check_not_trained_on(weights: str | Path) -> None:
@@ -184,7 +179,7 @@ def check_not_trained_on(weights: str | Path) -> None:
     # Whatever its name, the last stage of a bundle is on thyroid frames.
     met = [*(stage for stage in earlier if stage.get("stage") in _ON_THYROID), last]
     trained = [str(stage.get("trained", "unknown")) for stage in met]
-    spoilt = [what for what in trained if what not in _UNTOUCHED]
+    spoilt = [what for what in trained if what not in manifest.UNTOUCHED]
     if spoilt:
         raise RecipeError(
             "The network behind out-of-fold figures must have seen no thyroid frame: a bundle that "

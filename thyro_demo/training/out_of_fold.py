@@ -284,6 +284,11 @@ def decisions(
     return decided
 
 
+def split_folder(work: Path, seed: int) -> Path:
+    """Name the folder of one of several splits into folds; the first has no folder of its own."""
+    return work / f"split-{seed}" if seed else work
+
+
 def read_back(file: Path) -> pd.DataFrame:
     """Read a table of frames that this project has written, names as they were.
 

@@ -90,10 +90,10 @@ def _apart(records: pd.DataFrame, thyroid: pd.DataFrame) -> pd.DataFrame:
     joined = near_duplicates.group(both[["path", "label", "group", "source", "set"]])
     taken = set(joined.loc[joined["set"] == "thyroid", "group"])
     free = ~joined.loc[joined["set"] != "thyroid", "group"].isin(taken).to_numpy()
-    if "ddti_case" in thyroid:
+    if "ddti_case" in thyroid and "case" in records:
         cases = {str(int(float(case))) for case in thyroid["ddti_case"].dropna()}
-        ddti = records.loc[real, "set"] == "ddti"
-        free &= ~(ddti & records.loc[real].get("case", ddti).isin(cases)).to_numpy()
+        listed = (records["set"] == "ddti") & records["case"].isin(cases)
+        free &= ~listed[real].to_numpy()
     keep = np.ones(len(records), bool)
     keep[np.flatnonzero(real)] = free
     return records[keep].reset_index(drop=True)

@@ -111,9 +111,8 @@ def cross_validations(job: TrainingJob, repeats: int = 1) -> Iterator[pd.DataFra
     """
     fit, _ = _prepared(job)
     for seed in range(repeats):
-        work = job.work
+        work = out_of_fold.split_folder(job.work, seed)
         if seed:
-            work = job.work / f"split-{seed}"
             fit = fit.split_again(seed, work)
         found, _ = fit.out_of_fold()
         yield out_of_fold.write(found, work, (job.work, job.data))

@@ -30,15 +30,18 @@ class Change(NamedTuple):
         reader's calipers, each (row, column), or None, to the changed frame.
     needs_nodule : bool
         Whether it must be known where the nodule is.
+    mirrors : bool
+        Whether left becomes right, for what is known of the frame besides its pixels.
     """
 
     of: Callable[[np.ndarray, np.ndarray, Ends], np.ndarray]
     needs_nodule: bool = False
+    mirrors: bool = False
 
     def frame(self, before: Frame, mask: np.ndarray, ends: Ends) -> Frame:
         """Change a frame; a scan area that its scanner recorded stays on the same tissue."""
         pixels, area = self.of(before.pixels, mask, ends), before.area
-        if area is not None and self is CHANGES["mirror"]:
+        if area is not None and self.mirrors:
             width = pixels.shape[1]
             area = area._replace(left=width - area.right, right=width - area.left)
         return Frame(pixels, area=area)
@@ -50,7 +53,7 @@ def _measured(frame: np.ndarray, mask: np.ndarray, ends: Ends) -> np.ndarray:
 
 
 CHANGES = {
-    "mirror": Change(lambda frame, *_: changes.mirrored(frame)),
+    "mirror": Change(lambda frame, *_: changes.mirrored(frame), mirrors=True),
     "gain": Change(lambda frame, *_: changes.brighter(frame)),
     "blur": Change(lambda frame, *_: changes.blurred(frame)),
     "calipers": Change(_measured),

@@ -60,7 +60,7 @@ def cross_validate(
     tables = []
     for seed in range(repeats):
         folds = splits.kfold(records, seed=seed)
-        place = work / f"split-{seed}" if seed else work
+        place = out_of_fold.split_folder(work, seed)
         tables.append(out_of_fold.write(_scored(folds, features), place, (work, data)))
     return tables
 

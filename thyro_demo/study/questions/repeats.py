@@ -72,9 +72,7 @@ def run(
             real = cross_validation.real(tables[0])
             frames, groups = real["path"].nunique(), real["group"].nunique()
             bar.update(1)
-    beside = " --earlier FOLDER" if earlier is not None else ""
-    command = " ".join(["python -m thyro_demo study repeats", *names, f"--data sets{beside}"])
-    return _table(rows, frames, groups, command)
+    return _table(rows, frames, groups, names, earlier is not None)
 
 
 def _scored(folder: Path, data: Path, work: Path) -> list[pd.DataFrame]:
@@ -86,8 +84,11 @@ def _scored(folder: Path, data: Path, work: Path) -> list[pd.DataFrame]:
     return cross_validation.run(facts["recipe"], facts["backbone"], data, str(folder), work, SPLITS)
 
 
-def _table(rows: list[dict[str, Cell]], frames: int, groups: int, command: str) -> Result:
-    compared = "--earlier" in command
+def _table(
+    rows: list[dict[str, Cell]], frames: int, groups: int, names: Sequence[str], compared: bool
+) -> Result:
+    option = " --earlier FOLDER" if compared else ""
+    command = " ".join(["python -m thyro_demo study repeats", *names, f"--data sets{option}"])
     beside = ", with the paired difference to the earlier bundle of its name" if compared else ""
     return Result(
         what=f"AUROC out of fold on {frames} real frames of {groups} groups, the mean of {SPLITS} "
