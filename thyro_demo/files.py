@@ -8,6 +8,11 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _ATTEMPTS = 20
 
 
@@ -35,7 +40,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         if temporary.is_dir():
-            _replace_folder(temporary, path)
+            with _turn(path.parent):
+                _replace_folder(temporary, path)
         else:
             os.replace(temporary, path)
     finally:
@@ -43,6 +49,19 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Make other processes that replace a folder in this one wait, where the system can."""
+    with contextlib.ExitStack() as held:
+        if fcntl is not None:
+            # Some network drives have no locks: there the attempts alone must do.
+            with contextlib.suppress(OSError):
+                opened = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, opened)
+                fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
 
 
 def _replace_folder(new: Path, path: Path) -> None:
