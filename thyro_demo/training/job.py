@@ -94,6 +94,10 @@ def claim(job: TrainingJob) -> None:
         "initial_weights": job.initial_weights,
         "heads": list(job.recipe.heads),
         "network_head": job.recipe.network_head,
+        "pooling": job.recipe.pooling,
+        # These two decide in which fold a frame is.
+        "phantoms": job.recipe.phantoms,
+        "folds": job.recipe.folds,
         # As JSON reads it back: lists in place of tuples.
         "stages": json.loads(
             json.dumps([asdict(job.stage(stage)) for _, stage in job.recipe.stages])

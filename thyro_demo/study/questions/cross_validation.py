@@ -10,7 +10,7 @@ import pandas as pd
 
 from thyro_demo.bundle import manifest
 from thyro_demo.data.records import PHANTOM
-from thyro_demo.errors import RecipeError
+from thyro_demo.errors import DataError, RecipeError
 from thyro_demo.evaluate import formatting, intervals, metrics, report
 from thyro_demo.evaluate.intervals import Interval
 from thyro_demo.training import out_of_fold
@@ -26,6 +26,7 @@ def run(
     weights: str | None,
     work: Path,
     repeats: int = 1,
+    phantoms: float | None = None,
 ) -> list[pd.DataFrame]:
     """Cross-validate a recipe, in as many splits into folds as wanted.
 
@@ -47,6 +48,10 @@ def run(
         killed run goes on from there.
     repeats : int, optional
         Number of splits.
+    phantoms : float, optional
+        Share of phantoms among the frames, 0–0.5; the recipe's own without it. Real frames and
+        phantoms are assigned to folds together, so that two runs have the same folds only with
+        the same share.
 
     Returns
     -------
@@ -75,6 +80,8 @@ def run(
     chosen = recipe(name, network, weights)
     if manifest.bundle_of(weights) is not None:
         chosen = replace(chosen, stages=chosen.stages[-1:])
+    if phantoms is not None:
+        chosen = replace(chosen, phantoms=phantoms)
     job = TrainingJob(chosen, network, data, work, work / network, weights)
     return list(cross_validations(job, repeats))
 
@@ -172,15 +179,31 @@ def gained(
     Parameters
     ----------
     tables, others : sequence of DataFrame
-        From `run`, of the same frames in the same splits.
+        From `run`, of the same real frames in the same folds.
 
     Returns
     -------
     dict
         As from `repeated`, the first minus the second, for the heads that both have.
+
+    Raises
+    ------
+    DataError
+        If a real frame is not in the same fold of both.
     """
+    for split, (one, other) in enumerate(zip(tables, others, strict=True)):
+        if not _folds(one).equals(_folds(other)):
+            raise DataError(
+                "Two networks must be scored on the same frames in the same folds, to be compared "
+                f"pair by pair. Received: frames in other folds, in split {split}."
+            )
     shared = [head for head in tables[0]["head"].unique() if head in set(others[0]["head"])]
     return {head: _bootstrapped(tables, head, others) for head in shared}
+
+
+def _folds(table: pd.DataFrame) -> pd.Series:
+    """Return the fold of each real frame, by path."""
+    return real(table).drop_duplicates("path").set_index("path")["fold"].sort_index()
 
 
 def _bootstrapped(

@@ -27,6 +27,7 @@ def cross_validate(
     work: Path,
     members: tuple[str, ...] = MEMBERS,
     repeats: int = 1,
+    phantoms: float | None = None,
 ) -> list[pd.DataFrame]:
     """Score every thyroid frame by an ensemble that never saw its group.
 
@@ -43,6 +44,8 @@ def cross_validate(
         Names of the bundles.
     repeats : int
         Number of splits into folds.
+    phantoms : float, optional
+        Share of phantoms among the frames, 0–0.5; that of the members' recipe without it.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def cross_validate(
     BundleError, DataError
         If a member or the frames cannot be read.
     """
-    records, features = _read(root, data, work, members)
+    records, features = _read(root, data, work, members, phantoms)
     tables = []
     for seed in range(repeats):
         folds = splits.kfold(records, seed=seed)
@@ -126,15 +129,44 @@ def train(
     return ensemble.write(out, facts, {"svm": fitted}, card.write(facts))
 
 
+def share(folder: Path) -> float:
+    """Read the share of phantoms of the recipe that a bundle was trained with.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle; of an ensemble, its first member counts.
+
+    Returns
+    -------
+    float
+        Among all frames, 0–0.5.
+
+    Raises
+    ------
+    BundleError, RecipeError
+        If it cannot be read, or names no recipe that is known.
+    """
+    facts = manifest.read_manifest(folder)
+    if manifest.kind(facts) == "ensemble":
+        return share(folder.parent / facts["members"][0]["name"])
+    return recipe(facts.get("recipe", "")).phantoms
+
+
 def _read(
-    root: Path, data: Path, work: Path, members: tuple[str, ...]
+    root: Path,
+    data: Path,
+    work: Path,
+    members: tuple[str, ...],
+    phantoms: float | None = None,
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Read the frames, assigned to folds, and each member's features of them."""
     for name in members:
         initial_weights.check_not_trained_on(root / name)
-    share = recipe(manifest.read_manifest(root / members[0]).get("recipe", "")).phantoms
+    if phantoms is None:
+        phantoms = share(root / members[0])
     records = stage_images.thyroid(data)
-    records = thyroid_set.assemble(records, work, phantoms=share)
+    records = thyroid_set.assemble(records, work, phantoms=phantoms)
     return records, {name: _features(root / name, records) for name in members}
 
 

@@ -32,7 +32,7 @@ def run(
         Where the scores go; a killed run goes on from there.
     earlier : Path, optional
         Folder of other bundles: each bundle is compared with the one of its name there, on the same
-        frames in the same folds.
+        frames in the same folds, phantoms included: as many as the bundle of `root` is trained on.
     names : sequence of str
         Bundles of the folder; all without any.
 
@@ -57,10 +57,11 @@ def run(
         manifest.read_manifest(root / name)
     with tqdm(total=len(known), desc="Bundles", unit="bundle") as bar:
         for name in known:
-            tables = _scored(root / name, data, work / name)
+            phantoms = ensembles.share(root / name)
+            tables = _scored(root / name, data, work / name, phantoms)
             others = None
             if earlier is not None and (earlier / name / "manifest.json").is_file():
-                others = _scored(earlier / name, data, work / "earlier" / name)
+                others = _scored(earlier / name, data, work / "earlier" / name, phantoms)
             found = cross_validation.repeated(tables)
             gains = {} if others is None else cross_validation.gained(tables, others)
             for head, figures in found.items():
@@ -75,13 +76,15 @@ def run(
     return _table(rows, frames, groups, names, earlier is not None)
 
 
-def _scored(folder: Path, data: Path, work: Path) -> list[pd.DataFrame]:
+def _scored(folder: Path, data: Path, work: Path, phantoms: float) -> list[pd.DataFrame]:
     """Score the frames by the recipe of a bundle, or by its members if it is an ensemble."""
     facts = manifest.read_manifest(folder)
     if manifest.kind(facts) == "ensemble":
         members = tuple(member["name"] for member in facts["members"])
-        return ensembles.cross_validate(folder.parent, data, work, members, SPLITS)
-    return cross_validation.run(facts["recipe"], facts["backbone"], data, str(folder), work, SPLITS)
+        return ensembles.cross_validate(folder.parent, data, work, members, SPLITS, phantoms)
+    return cross_validation.run(
+        facts["recipe"], facts["backbone"], data, str(folder), work, SPLITS, phantoms
+    )
 
 
 def _table(
