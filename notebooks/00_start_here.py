@@ -173,7 +173,7 @@ engine = Engine()
 networks = [name for name in engine.names() if engine.kind(name) == "scan"]
 frame = patient.rgb  # networks expect red, green and blue
 answer = engine.compare(frame, names=networks)
-print(answer.agreement)
+print(*answer.notices, answer.agreement, sep="\n")
 pd.DataFrame(
     {
         "network": engine.title(one.model),
@@ -378,8 +378,9 @@ pd.DataFrame(
 #
 # <details><summary>Answer</summary>
 #
-# They give scores, as always: a classifier with two classes has no word for "nothing here". It
-# should say so, or not be asked.
+# The heads give scores, as always: with two classes they have no word for "nothing here". The
+# networks have one more output, a map of where they see a nodule, and the first line says by it
+# that they found none. Does each of them say so on "Autoimmune gland, no nodule" too?
 #
 # </details>
 #

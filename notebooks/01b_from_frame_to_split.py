@@ -519,8 +519,8 @@ display(Markdown(f"Frames whose most similar training frame is of their own grou
 #
 # <details><summary>Answer</summary>
 #
-# It cannot know the disease. What it reaches is the share of a good figure that the source of the
-# frames explains.
+# It cannot know the disease. What it reaches, the source of the frames explains without any; the
+# source may explain more, in ways that the size of the file does not show.
 #
 # </details>
 

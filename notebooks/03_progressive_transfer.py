@@ -531,7 +531,9 @@ def difference(malignant, first, second, rows):
 
 ILL, ROWS = np.array([False, False, True, True]), np.array([0, 0, 2, 3])
 ONE, OTHER = np.array([0.1, 0.6, 0.4, 0.9]), np.array([0.1, 0.2, 0.8, 0.9])
+SOME = np.array([0, 2, 3])
 CASES = [((ILL, ONE, OTHER, np.arange(4)), 0.25), ((ILL, OTHER, -OTHER, ROWS), -1.0)]
+CASES += [((ILL, ONE, OTHER, SOME), 0.0)]
 print(tasks.check(difference, CASES))
 
 # %% [markdown]
@@ -690,8 +692,8 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 # </details>
 #
 # **2.** Train the middle stage with the rates `{"all": 1e-3}`, ten times what section 4 has for it,
-# and walk on with that file. What do you expect of the bars of section 5, of the likeness, and of
-# the AUROC?
+# and walk on with that file (`chosen = trained["all"].file`). What do you expect of the bars of
+# section 5, of the likeness, and, with `FAST = False`, of the AUROC?
 #
 # <details><summary>Answer</summary>
 #
@@ -724,8 +726,10 @@ show.picture(show.intervals(ends, caption, "AUROC (dashed line: guessing)"))
 #
 # </details>
 #
-# **5.** Take the frames of one source alone (`records[records["source"] == …]`) and repeat section
-# 6. What happens to the intervals, and to the scorer that sees only the size?
+# **5.** In section 6, after `features` are there, take the frames of one source alone: `keep =
+# (records["source"] == "scanner A").to_numpy()`, then `records = records[keep]` and `features =
+# {name: rows[keep] for name, rows in features.items()}`. What happens to the intervals, and to the
+# scorer that sees only the size?
 #
 # <details><summary>Answer</summary>
 #

@@ -249,7 +249,7 @@ show.picture(figure)
 # first figure tends to be higher there, most of all with a large C: such an SVM recognises what it
 # has seen. Compare the second figure. The gap between the two is, chance aside, what has been
 # memorised: **overfitting**. A panel without a black line has no boundary at all: with so small a C
-# that SVM gives every place the same answer.
+# that SVM calls every place malignant. Its values still differ, so it still has an AUROC.
 
 # %% cellView="form"
 # @title Draw what the size of a leaf does { display-mode: "form" }
@@ -439,7 +439,7 @@ def average(probabilities, weight):
     return ...
 
 
-CASES = [(([0.2, 0.8], 1), 0.5), (([0.2, 0.8], 3), 0.35), (([0.9], 5), 0.9)]
+CASES = [(([0.2, 0.8], 1), 0.5), (([0.2, 0.8], 3), 0.35), (([0.2, 0.8, 0.5], 2), 0.425)]
 print(tasks.check(average, CASES))
 
 # %% [markdown]

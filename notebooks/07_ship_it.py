@@ -494,9 +494,10 @@ lecture[["ask", "drawn as"]]
 #
 # <details><summary>Answer</summary>
 #
-# The probabilities of the two classes, those of the softmax head. No SVM, no forest, no
-# threshold, no guard, and nobody has cropped the frame for you: `square` was already cut and
-# resized. A network file is the smallest part of a product.
+# Two things, in a list: the probabilities of the two classes, those of the softmax head, and the
+# nodule map, cells from 0 to 1. No SVM, no forest, no threshold, no guard, and nobody has cropped
+# the frame for you: `square` was already cut and resized. A network file is the smallest part of a
+# product.
 #
 # </details>
 #

@@ -145,7 +145,7 @@ print(f"Right, of {len(called)}:", ", ".join(f"{who} {count}" for who, count in 
 #
 # ## 2. Train nine heads, live
 #
-# A **[network][neural-network]** turns a frame into some hundred numbers, its features; a
+# A **[network][neural-network]** turns a frame into some hundred to two thousand numbers, its features; a
 # **[head][head]** turns these into a score. Here are 60 patients with three frames each, and their
 # features by the three networks that come with this project. The networks stay as they are
 # (**frozen**); we train the heads on top: a [softmax][softmax], an [SVM][svm] and a
@@ -205,9 +205,9 @@ print(f"{best} minus {second}: {difference(answers[best], answers[second])}")
 # ## 3. The ladder
 #
 # Where do such networks come from? From random weights, by way of photographs, then chest
-# radiographs, then drawn nodules: **[progressive transfer][progressive-transfer]**. The next
-# picture is of *real* frames, on the left the AUROC itself, on the right its difference to that of
-# photographs alone.
+# radiographs, then nodules: **[progressive transfer][progressive-transfer]**. The next picture is
+# of *real* frames, on the left the AUROC itself, on the right its difference to that of photographs
+# alone. (Its last rung, phantoms, was measured on earlier networks; today's learn outlines there.)
 #
 # *Before you run it:* which step is the largest? Does the network have to see X-rays?
 #

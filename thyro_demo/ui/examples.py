@@ -133,7 +133,7 @@ def _phantom(name: str) -> Example:
         points = f"{drawn.points} TI-RADS point{'' if drawn.points == 1 else 's'}"
         truth = (
             f"Phantom, drawn with {points}{f' ({grade})' if grade else ''} and "
-            f"the label {drawn.label}; the label is a draw that the points make likelier."
+            f"the label {drawn.label}; the label is drawn by a chance that the points set."
         )
     box = mask_box(drawn.mask)
     return Example(
