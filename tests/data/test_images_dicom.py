@@ -154,6 +154,12 @@ def test_a_window_that_is_none_or_all_leaves_eight_bits_as_they_are(tags):
     assert np.abs(decoded.astype(int) - grey(GREY[0])).max() <= 1
 
 
+def test_a_slope_below_zero_turns_black_into_white_in_eight_bits_too():
+    tags = {"RescaleSlope": -1, "RescaleIntercept": 255}
+    decoded = images.decode(write(GREY, EXPLICIT, "MONOCHROME2", **tags))
+    np.testing.assert_array_equal(decoded, grey(255 - GREY[0]))
+
+
 def test_a_table_of_grey_values_is_looked_up():
     table = Dataset()
     table.LUTDescriptor = [256, 0, 8]

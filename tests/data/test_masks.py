@@ -145,6 +145,25 @@ def test_the_mask_fits_the_frame_as_it_is_decoded(tmp_path, kind):
     assert found[50, 10]
 
 
+def test_a_mask_is_turned_with_its_frame(tmp_path):
+    turn = Image.Exif()
+    turn[274] = 6
+    Image.new("L", (60, 40), 90).save(tmp_path / "frame.jpg", exif=turn)
+    pixels = np.zeros((40, 60), np.uint8)
+    pixels[5:15, 40:55] = 255
+    Image.fromarray(pixels).save(tmp_path / "mask.png", exif=turn)
+    found = nodule_mask(
+        {"path": str(tmp_path / "frame.jpg"), "mask_path": str(tmp_path / "mask.png")}
+    )
+    np.testing.assert_array_equal(found, np.rot90(pixels, -1) > 0)
+
+
+def test_a_mask_of_a_form_that_runs_programs_is_not_opened(tmp_path):
+    Image.new("L", (60, 40), 90).save(tmp_path / "mask.eps")
+    with pytest.raises(ImageError, match=r"mask\.eps \(UnidentifiedImageError\)\.$"):
+        read_mask(str(tmp_path / "mask.eps"))
+
+
 def test_a_mask_that_cannot_be_read_is_one_sentence(tmp_path, frame):
     (tmp_path / "m.png").write_bytes(b"no mask")
     for path in ("m.png", "away.png"):

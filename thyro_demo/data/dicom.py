@@ -344,7 +344,9 @@ def _shown(levels: np.ndarray, held: "Dataset") -> np.ndarray:
         if None not in (held.get("WindowWidth"), held.get("WindowCenter")):
             return _windowed(rescaled, held)
     if held.BitsStored == 8 and not held.PixelRepresentation and "ModalityLUTSequence" not in held:
-        return levels.astype(np.uint8)
+        stored = levels.astype(np.uint8)
+        # A slope below zero turns black into white; any other leaves the order as it is.
+        return 255 - stored if float(held.get("RescaleSlope") or 1) < 0 else stored
     return to_bytes(rescaled, float(rescaled.min()), float(rescaled.max()))
 
 

@@ -1,5 +1,6 @@
 """The nodule of a frame as pixels, whichever way its set outlines it."""
 
+import hashlib
 import io
 import math
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from thyro_demo.data import contents, images
+from thyro_demo.data.frame import check_size
 from thyro_demo.data.loaders.ddti import ddti
+from thyro_demo.data.raster import FORMATS, upright
 from thyro_demo.errors import ImageError
 
 # Labels of frames in which there is no nodule, nor a lesion.
@@ -66,16 +69,39 @@ def outlines(record: pd.Series | Mapping[str, Any]) -> list[np.ndarray]:
     ImageError
         If a mask cannot be read, or the frame, where its set does not list `width` and `height`.
     """
-    shapes, paths = polygons(record), _list(record, "mask_paths")
-    only = record.get("mask_path")
-    if not paths and isinstance(only, str) and only:
-        paths = [only]
+    shapes, paths = polygons(record), _paths(record)
     if not shapes and not paths:
         return []
     shape = _shape(record)
     if shapes:
         return [polygon_mask(polygon, shape) for polygon in shapes]
     return [_fitted(read_mask(path), shape) for path in paths]
+
+
+def digest(record: pd.Series | Mapping[str, Any]) -> str:
+    """Hash what outlines a frame, without the frame.
+
+    Parameters
+    ----------
+    record : Series or mapping
+        As for `nodule_mask`.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, of the corners of its polygons and the content of its masks; empty
+        where there is neither.
+    """
+    parts = [np.asarray(polygon, float).tobytes() for polygon in polygons(record)]
+    parts += [Path(path).read_bytes() for path in _paths(record)]
+    lengths = [len(part).to_bytes(8) for part in parts]
+    return hashlib.sha256(b"".join([*lengths, *parts])).hexdigest() if parts else ""
+
+
+def _paths(record: pd.Series | Mapping[str, Any]) -> list[str]:
+    """Return the files of the masks of a frame."""
+    only = record.get("mask_path")
+    return _list(record, "mask_paths") or ([only] if isinstance(only, str) and only else [])
 
 
 def _shape(record: pd.Series | Mapping[str, Any]) -> tuple[int, int]:
@@ -148,11 +174,15 @@ def read_mask(path: str) -> np.ndarray:
     """Read a mask, drawn in white, in numbers from 1 on, or in colours on black: bool (H, W)."""
     content, name = contents.read(path)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            is_lossy = image.format in ("JPEG", "WEBP")
+        with Image.open(io.BytesIO(content), formats=FORMATS) as stored:
+            is_lossy = stored.format in ("JPEG", "WEBP")
+            check_size(*stored.size, name)
+            # As its frame is: a mask of the same file is turned with it.
+            image = upright(stored)
             is_grey = image.mode in ("1", "L") or image.mode[0] in "IF"
             values = np.asarray(image if is_grey else image.convert("RGB"))
+    except ImageError:
+        raise
     except Exception as error:
         # Pillow's parsers raise nearly anything on a damaged file.
         raise ImageError(

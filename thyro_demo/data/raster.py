@@ -147,11 +147,11 @@ def _by_pillow(content: bytes, name: str, number: int, longest: int | None) -> H
         image.load()
         full = full if drafted else image.size
         tags = dict(getattr(image, "tag_v2", {}))
-        upright = _upright(image)
-        if upright.size != image.size:
+        turned = upright(image)
+        if turned.size != image.size:
             full = full[::-1]
-        deep = _deep_values(upright, tags)
-        shown = _to_rgb(upright) if deep is None else Image.fromarray(grey(deep, name))
+        deep = _deep_values(turned, tags)
+        shown = _to_rgb(turned) if deep is None else Image.fromarray(grey(deep, name))
         return Held(_fitted(shown, longest), full, count, notices)
 
 
@@ -203,8 +203,19 @@ def _is_misread(image: Image.Image, content: bytes) -> bool:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation of the EXIF data; damaged data have none."""
+def upright(image: Image.Image) -> Image.Image:
+    """Turn an image as the orientation of its EXIF data asks; damaged data have none.
+
+    Parameters
+    ----------
+    image : Image
+        As it is stored.
+
+    Returns
+    -------
+    Image
+        The same pixels, turned or mirrored.
+    """
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
@@ -286,8 +297,8 @@ def _by_tifffile(content: bytes, name: str, number: int, longest: int | None) ->
         ) from error
     image = Image.fromarray(grey(-values.astype(np.float64) if inverted else values, name))
     image.getexif()[_ORIENTATION] = turn
-    upright = _upright(image)
-    return Held(_fitted(upright, longest), upright.size, count)
+    turned = upright(image)
+    return Held(_fitted(turned, longest), turned.size, count)
 
 
 def _deep_values(image: Image.Image, tags: dict[int, Any]) -> np.ndarray | None:
