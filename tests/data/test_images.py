@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import io
+import os
 import struct
 import warnings
 import zipfile
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from thyro_demo.data import images
+from thyro_demo.data import contents, images
 from thyro_demo.errors import ImageError
 
 RNG = np.random.default_rng(0)
@@ -188,6 +189,28 @@ def test_path_bytes_and_archive_member_hold_the_same_pixels(tmp_path) -> None:
         members.writestr("n01/frame.png", content)
     for source in (content, file, str(file), f"{archive}::n01/frame.png"):
         np.testing.assert_array_equal(images.decode(source), COLOUR)
+
+
+def test_a_file_may_be_called_like_a_member_of_an_archive(tmp_path) -> None:
+    file = tmp_path / "a::b.png"
+    file.write_bytes(stored(Image.fromarray(COLOUR), "PNG"))
+    np.testing.assert_array_equal(images.decode(str(file)), COLOUR)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes among its files")
+def test_what_may_never_end_is_not_read(tmp_path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", "/dev/zero"):
+        assert "a device or a pipe" in refused(str(source))
+
+
+def test_what_would_fill_the_memory_is_not_read(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(contents, "MOST_BYTES", 1000)
+    (tmp_path / "a.png").write_bytes(bytes(1001))
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as members:
+        members.writestr("a.png", bytes(1001))
+    for source in (tmp_path / "a.png", f"{tmp_path / 'set.zip'}::a.png"):
+        assert "at most 1,000 bytes. Received: " in refused(str(source))
 
 
 def test_an_archive_written_anew_is_read_anew(tmp_path) -> None:
