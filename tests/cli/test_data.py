@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from thyro_demo import cli
-from thyro_demo.data import datasets, splits
+from thyro_demo.data import datasets, phantom, splits
 from thyro_demo.data.public_sets import SETS, how
 
 
@@ -109,6 +109,16 @@ def test_split_writes_a_table_that_the_folder_can_take_as_its_index(p1, capsys):
     assert records["group"].notna().all()
     splits.check(records, "split")
     assert "train" in capsys.readouterr().out
+
+
+def test_split_never_takes_images_out_of_the_sets_own_table(tmp_path, capsys):
+    folder = phantom.write(phantom.cohort(6, 2, seed=1, shape=(64, 80)), tmp_path / "drawn")
+    before = (folder / "index.csv").read_text()
+    (folder / "frames" / "000003.png").write_bytes(b"")
+    command = ["data", "split", str(folder), "--out", str(folder / "index.csv"), "--folds", "2"]
+    assert cli.main(command) == 2
+    assert "must name all of its images" in capsys.readouterr().err
+    assert (folder / "index.csv").read_text() == before
 
 
 @pytest.mark.parametrize(

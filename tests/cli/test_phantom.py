@@ -64,6 +64,21 @@ def test_bad_options_are_refused_in_one_sentence_and_leave_nothing(words, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_contact_sheet_in_the_folder_of_phantoms_is_refused_before_drawing(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=r"must be beside the folder OUT.*Received: .*sheet\.png"):
+        run(str(out), "--contact-sheet", str(out / "sheet.png"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_refused_leaves_no_contact_sheet(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").touch()
+    with pytest.raises(DataError, match="must be new, empty or hold phantoms alone"):
+        run(str(tmp_path / "out"), "--contact-sheet", str(tmp_path / "sheet.png"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_contact_sheet_in_the_place_of_a_folder_is_refused_before_drawing(tmp_path):
     with pytest.raises(ThyroError, match="go to a file"):
         run(str(tmp_path / "out"), "--contact-sheet", str(tmp_path))

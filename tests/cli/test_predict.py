@@ -112,6 +112,17 @@ def test_heads_limits_the_overlays_and_not_the_scores(frame, tiny_weights, tmp_p
     assert len(list((tmp_path / "o").iterdir())) == 1
 
 
+def test_an_image_with_the_longest_name_of_all_has_an_overlay(frame, tiny_weights, tmp_path):
+    names = [f"{'é' * 125}{end}.png" for end in "ab"]
+    for name in names:
+        shutil.copy(frame, tmp_path / name)
+    out = tmp_path / "o"
+    _predict(*(tmp_path / name for name in names), "--out", out, "--weights", tiny_weights,
+             "--heads", "softmax")  # fmt: skip
+    written = sorted(path.name for path in out.iterdir())
+    assert written == [f"{'é' * 75}{number}-tiny-softmax.png" for number in ("-2", "")]
+
+
 def test_images_of_one_name_keep_their_own_overlays(frame, tiny_weights, tmp_path):
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "frame.png"

@@ -162,11 +162,19 @@ def _split(args: argparse.Namespace) -> int:
     from thyro_demo.cli.results import check_writable
     from thyro_demo.cli.sets import readable
     from thyro_demo.data import near_duplicates, splits
+    from thyro_demo.errors import DataError
     from thyro_demo.files import atomic_write
 
     check_writable(Path(args.out), folder=False)
-    records, _ = readable(args.folder)
+    records, left_out = readable(args.folder)
     labels = records["label"]
+    own = [Path(args.folder, name).resolve() for name in ("index.csv", "groups.csv")]
+    unnamed = left_out + (0 if labels.isna().all() else int(labels.isna().sum()))
+    if unnamed and Path(args.out).resolve() in own:
+        raise DataError(
+            "A table in the place of the set's own must name all of its images: write it "
+            f"elsewhere. Received: --out {args.out}, without {unnamed} of them."
+        )
     if labels.isna().all():
         print("No image has a label: only groups are kept whole.")
         records = records.assign(label="none")

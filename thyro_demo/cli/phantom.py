@@ -48,6 +48,13 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(
             "phantom must have a folder OUT, --contact-sheet FILE or both. Received: neither."
         )
+    if None not in (args.out, args.contact_sheet) and Path(
+        args.contact_sheet
+    ).resolve().is_relative_to(Path(args.out).resolve()):
+        raise DataError(
+            "A contact sheet must be beside the folder OUT, which holds phantoms alone. "
+            f"Received: {args.contact_sheet}, in {args.out}."
+        )
     for path, is_folder in ((args.contact_sheet, False), (args.out, True)):
         if path is not None:
             check_writable(Path(path), is_folder)
@@ -57,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
         "scanner_on": None if args.plant_shortcut is None else (args.plant_shortcut,),
         "workers": min(4, os.cpu_count() or 1),
     }
-    if args.contact_sheet is not None:
-        _write_sheet(args, options)
     if args.out is not None:
         total = args.patients * args.frames
         folder = write(cohort(args.patients, args.frames, **options), args.out, total)
         print(f"{total} frames: {folder}")
+    if args.contact_sheet is not None:
+        _write_sheet(args, options)
     return 0
 
 

@@ -23,6 +23,8 @@ HELP = "score images with every head of the bundles and draw where each looked"
 
 DEFAULT_FOLDER = Path("out")
 
+_LONGEST = 150  # bytes of the image's part of an overlay's name
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -150,7 +152,7 @@ def _stems(paths: Sequence[str]) -> list[str]:
     stems: list[str] = []
     taken: set[str] = set()
     for path in paths:
-        stem = name = Path(path.rpartition("::")[2]).stem
+        stem = name = _short(Path(path.rpartition("::")[2]).stem)
         # An image may itself be called what the second of a name would be.
         numbers = itertools.count(2)
         # Lower case: on some systems Frame.png and frame.png would be one file.
@@ -159,6 +161,12 @@ def _stems(paths: Sequence[str]) -> list[str]:
         taken.add(name.lower())
         stems.append(name)
     return stems
+
+
+def _short(stem: str) -> str:
+    """Cut a name to which those of model and head are added, and no system takes over 255 bytes."""
+    held = os.fsencode(stem)
+    return stem if len(held) <= _LONGEST else held[:_LONGEST].decode(errors="ignore")
 
 
 def _write_overlays(comparison: Comparison, folder: Path, stem: str) -> dict[tuple[str, str], Path]:
