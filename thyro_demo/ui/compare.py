@@ -15,6 +15,7 @@ from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.map_card import MapCard
 from thyro_demo.ui.offered import card
 from thyro_demo.ui.poke import PokeCard
+from thyro_demo.ui.sessions import KEPT_S
 
 # Everything that runs the networks shares one slot: two at once would only be slower.
 NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1}
@@ -104,7 +105,7 @@ class ComparePage(Answers):
             html_block(js_on_load=script, elem_classes="thyro-unseen")
 
     def _build_results(self) -> None:
-        self._shown = gr.State(None, time_to_live=600)
+        self._shown = gr.State(None, time_to_live=KEPT_S)
         self._about = gr.Textbox(visible="hidden")
         self._stale = html_block(elem_id="thyro-stale")
         self._summary = html_block(render("empty"), elem_id="thyro-summary")

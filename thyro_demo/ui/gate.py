@@ -21,6 +21,7 @@ from thyro_demo.ui.limits import Limits
 from thyro_demo.ui.place import Place
 from thyro_demo.ui.preview import Preview
 from thyro_demo.ui.sentences import said
+from thyro_demo.ui.sessions import forget_in_time
 from thyro_demo.ui.uploads import private_folder
 
 NOT_AN_UPLOAD = (
@@ -87,6 +88,8 @@ class GatedBlocks(gr.Blocks):
     ) -> list[Any]:
         """Refuse values with a path outside the upload folder, then go on as Gradio does."""
         _check_paths(inputs, private_folder().resolve())
+        if state is not None:
+            forget_in_time(state)
         if block_fn.api_name and block_fn.api_visibility != "private":
             # A program may leave out what was added since it was written.
             inputs = [*inputs, *_defaults(block_fn.inputs[len(inputs) :])]
