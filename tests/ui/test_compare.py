@@ -169,6 +169,37 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
     assert sizes[1][1] > sizes[0][1]
 
 
+def pictured(page, shown) -> Image.Image:
+    address, _ = last(page.picture(shown, [], True, 0.0, "viridis"))
+    png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def test_the_picture_of_a_long_strip_is_no_longer_than_a_few_pages(page, tmp_path):
+    Image.fromarray(np.full((600, 40, 3), (10, 200, 90), np.uint8)).save(tmp_path / "strip.png")
+    shown = last(page.compare(str(tmp_path / "strip.png"), ["vgg16"]))[-1]
+    picture = pictured(page, shown)
+    # Two tiles a row, each 900 wide and twice as high, and what is above and below them.
+    assert picture.width == 1800
+    assert picture.height < 2600
+    # The strip is whole, and as narrow as it is.
+    strip = (np.abs(np.asarray(picture, int) - (10, 200, 90)).max(axis=2) < 3)[:, :900]
+    rows, columns = np.nonzero(strip)
+    high, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert high > 1500
+    assert high / wide == pytest.approx(15, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_picture_of_many_strips_is_bounded_as_a_whole(engine, examples, tmp_path):
+    engine.titles = titles = {f"model-{number}": f"Model {number}" for number in range(20)}
+    page = ComparePage(engine, examples, None)
+    Image.fromarray(np.full((90, 40, 3), 90, np.uint8)).save(tmp_path / "strip.png")
+    shown = last(page.compare(str(tmp_path / "strip.png"), list(titles)))[-1]
+    _, _, shown = last(page.explain(shown, [], True))
+    assert pictured(page, shown).height < 13_000
+
+
 def test_a_defect_ends_the_note_that_a_picture_is_drawn_and_is_not_hidden(page, frame, monkeypatch):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
     monkeypatch.setattr("thyro_demo.ui.answers.compose", lambda *_: 1 / 0)
