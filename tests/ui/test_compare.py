@@ -89,11 +89,11 @@ def test_the_first_comparison_waits_for_the_networks_with_a_note(engine, example
 def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
     shown = last(page.compare(frame, ["vgg16", "resnet50"]))[-1]
     assert page._engine.explained == []
-    html, message, shown = last(page.explain(shown, ["svm"]))
+    html, message = last(page.explain(shown, ["svm"]))
     assert page._engine.explained == [("vgg16", "svm"), ("resnet50", "svm")]
     assert html.count("<figure") == 4
     assert message == ""
-    html, _, shown = last(page.explain(shown, []))
+    html, _ = last(page.explain(shown, []))
     assert html.count("<figure") == 2
     last(page.explain(shown, ["svm"]))
     assert len(page._engine.explained) == 2
@@ -101,7 +101,7 @@ def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
 
 def test_a_grid_shows_every_head_of_every_model_with_score_and_share(page, frame):
     shown = last(page.compare(frame, ["vgg16", "resnet50"]))[-1]
-    shown = shown.with_box((0.25, 0.25, 0.75, 0.75))
+    shown.enclose((0.25, 0.25, 0.75, 0.75))
     steps = list(page.explain(shown, [], True))
     assert [step[1] for step in steps[:-1]] == [
         message(f"Drawing heatmap {number} of 4 …", "busy") for number in range(1, 5)
@@ -118,23 +118,38 @@ def test_a_grid_shows_every_head_of_every_model_with_score_and_share(page, frame
     ]
     assert len(re.findall(r"\d+% on your box", html)) == 6
     # Back to the heads that were chosen, and nothing is computed twice.
-    html, _, shown = last(page.explain(steps[-1][2], ["svm"]))
+    html, _ = last(page.explain(shown, ["svm"]))
     assert html.count("<figure") == 4
     assert len(page._engine.explained) == 4
 
 
 def test_a_box_of_the_readers_takes_the_place_of_what_networks_draw(page, frame):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
-    html, refusal, shown = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], [], False)
+    html, refusal = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], [], False)
     assert refusal == ""
     assert "of this map is on the box that you drew; a blob in the middle: " in html
     assert "thyro-boxed" in html
-    whole, _, _ = page.enclose(shown, [0, 0, 1, 1], [], False)
+    whole, _ = page.enclose(shown, [0, 0, 1, 1], [], False)
     assert "100% of this map is on the box" in whole
-    html, _, shown = page.enclose(shown, None, [], False)
+    html, _ = page.enclose(shown, None, [], False)
     assert "box that you drew" not in html
     assert shown.drawn is None
     assert "ten minutes" in page.enclose(None, [0, 0, 1, 1], [], False)[1]
+
+
+def test_a_box_that_is_drawn_while_heatmaps_are_being_drawn_stays(page, frame):
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
+    explaining = page.explain(shown, ["svm", "forest"])
+    next(explaining)
+    early, _ = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], ["svm", "forest"], False)
+    html, _ = last(explaining)
+    drew = "on the box that you drew"
+    assert html.count(drew) == 3 * early.count(drew) > 0
+    # What was drawn before the reader chose other heads is drawn, and once.
+    html, _ = page.enclose(shown, None, ["svm", "forest"], False)
+    assert html.count("<figure") == 3
+    last(page.explain(shown, ["forest"]))
+    assert len(page._engine.explained) == 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +171,7 @@ def test_a_comparison_that_has_expired_is_reported_and_not_guessed(page):
 @pytest.mark.slow
 def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
     shown = last(page.compare(frame, page._engine.names()))[-1]
-    _, _, shown = last(page.explain(shown, ["svm"]))
+    last(page.explain(shown, ["svm"]))
     sizes = []
     for heads in ([], ["svm"]):
         busy, (address, message) = page.picture(shown, heads, False, 0.5, "viridis")
@@ -196,7 +211,7 @@ def test_the_picture_of_many_strips_is_bounded_as_a_whole(engine, examples, tmp_
     page = ComparePage(engine, examples, None)
     Image.fromarray(np.full((90, 40, 3), 90, np.uint8)).save(tmp_path / "strip.png")
     shown = last(page.compare(str(tmp_path / "strip.png"), list(titles)))[-1]
-    _, _, shown = last(page.explain(shown, [], True))
+    last(page.explain(shown, [], True))
     assert pictured(page, shown).height < 13_000
 
 
@@ -228,7 +243,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
 
     monkeypatch.setattr(page._engine, "explain", watched)
     shown = last(page.compare(large_frame, page._engine.names()))[-1]
-    _, _, shown = last(page.explain(shown, ["svm", "forest"]))
+    last(page.explain(shown, ["svm", "forest"]))
     kept = [prediction.heatmap for prediction in shown.comparison.predictions]
     assert shown.comparison.frame.shape == (600, 960, 3)
     assert [heatmap.shape for heatmap in kept] == 9 * [(600, 960)]
@@ -254,12 +269,12 @@ def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, larg
 
 def test_a_head_of_a_frame_that_has_gone_is_not_explained_but_others_can_be_hidden(page, frame):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
-    _, _, shown = last(page.explain(shown, ["svm"]))
+    last(page.explain(shown, ["svm"]))
     Path(frame).unlink()
-    html, message, _ = last(page.explain(shown, ["svm", "forest"]))
+    html, message = last(page.explain(shown, ["svm", "forest"]))
     assert "ten minutes" in message
     assert html.count("<figure") == 2
-    html, message, _ = last(page.explain(shown, []))
+    html, message = last(page.explain(shown, []))
     assert message == ""
     assert html.count("<figure") == 1
 

@@ -267,7 +267,7 @@ class ComparePage(Answers):
             [self._card.heads.input, self._card.grid.input],
             self.explain,
             [self._shown, self._card.heads, self._card.grid],
-            [self._card.maps, self._card.message, self._shown],
+            [self._card.maps, self._card.message],
             trigger_mode="always_last",
             **NETWORKS,
             **_QUIET,
@@ -275,7 +275,7 @@ class ComparePage(Answers):
         self._card.region.select(
             self.enclose,
             [self._shown, self._card.box, self._card.heads, self._card.grid],
-            [self._card.maps, self._card.message, self._shown],
+            [self._card.maps, self._card.message],
             js="(shown, box, heads, grid) => [shown, window.thyroRegion.edges(), heads, grid]",
             trigger_mode="always_last",
             **_QUIET,
