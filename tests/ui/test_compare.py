@@ -492,6 +492,21 @@ def test_a_frame_of_a_loop_that_has_gone_is_one_sentence(page, loop):
     assert "uploaded to this page" in last(page.compare(shown, ["vgg16"]))[0]
 
 
+def test_a_copy_that_was_saved_from_the_page_can_be_uploaded_again(page, loop, tmp_path):
+    shown, *_ = page.accept(loop)
+    again = tmp_path / "another-upload" / Path(shown).name
+    again.parent.mkdir()
+    again.write_bytes(Path(shown).read_bytes())
+    Path(loop).unlink()
+    copy, refusal, *_ = page.accept(str(again))
+    assert refusal == ""
+    for path in (str(again), copy):
+        compared = last(page.compare(path, ["vgg16"]))[-1].comparison
+        assert abs(int(compared.frame.mean()) - 20) <= 1
+    again.unlink()
+    assert "uploaded to this page" in last(page.compare(copy, ["vgg16"]))[0]
+
+
 def test_a_program_asks_for_a_frame_by_its_number(page, loop):
     assert [
         page.scores(loop, ["vgg16"], number)["predictions"][0]["score"] for number in (1, 3)
