@@ -11,6 +11,7 @@ from thyro_demo.ui.answers import Answers
 from thyro_demo.ui.catalogue import DEFAULT, api, current, words
 from thyro_demo.ui.examples import gallery
 from thyro_demo.ui.frame_box import frame_box
+from thyro_demo.ui.gate import as_sent
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.map_card import MapCard
 from thyro_demo.ui.offered import card
@@ -81,11 +82,13 @@ class ComparePage(Answers):
                 text["unmark"], size="sm", visible=False, elem_id="thyro-unmark"
             )
         html_block(render("privacy"))
-        self._chosen = gr.CheckboxGroup(
-            label=text["models"],
-            choices=[(title, name) for name, title in self.models.titles.items()],
-            value=self.models.ticked,
-            elem_id="thyro-models",
+        self._chosen = as_sent(
+            gr.CheckboxGroup(
+                label=text["models"],
+                choices=[(title, name) for name, title in self.models.titles.items()],
+                value=self.models.ticked,
+                elem_id="thyro-models",
+            )
         )
         ticked = html_block(js_on_load=scripts.ON_MODELS, elem_classes="thyro-unseen")
         ticked.select(fn=None, outputs=self._chosen, js=scripts.TICK)
@@ -309,7 +312,7 @@ class ComparePage(Answers):
 
     def _connect_api(self) -> None:
         """Offer the comparison and its heatmaps to ``gradio_client`` as plain values."""
-        number = gr.Number(1, label="Frame", precision=0, minimum=1, visible=False)
+        number = as_sent(gr.Number(1, label="Frame", precision=0, minimum=1, visible=False))
         asked = [self._image, self._chosen, number]
         box = gr.JSON(label="box", value=[], visible=False)
         for handler, inputs, label, name in (

@@ -49,6 +49,16 @@ def frame_box(**options: Any) -> gr.Image:
     return box
 
 
+def frame_number(value: Any) -> int:
+    """Check which frame of a file a page or a program asks for: a whole number, from 1."""
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or value < 1:
+        raise ThyroError(
+            f"The frame must be a whole number of 1 or more. Received: frame={str(value)[:40]}."
+        )
+    return int(value)
+
+
 def loaded(path: str, number: int = 1) -> Frame:
     """Decode the frame that the box shows, or another of an uploaded file, as long as it is kept.
 

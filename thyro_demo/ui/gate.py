@@ -96,6 +96,15 @@ class GatedBlocks(gr.Blocks):
         return await super().preprocess_data(block_fn, inputs, state, explicit_call)
 
 
+def as_sent(component: Any) -> Any:
+    """Let a component hand its value to the handler as it was sent, for the handler to judge.
+
+    Gradio rounds a number, and refuses what is of another kind with a traceback.
+    """
+    component.preprocess = lambda value: value
+    return component
+
+
 def _defaults(components: Sequence[Any]) -> list[Any]:
     """Return the values of components that have one, up to the first that has none."""
     values = [getattr(component, "value", None) for component in components]

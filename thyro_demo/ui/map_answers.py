@@ -135,8 +135,8 @@ class MapAnswers:
         """
         try:
             edges = marks.edges(box or None)
-            known = [name for name in models if name in self.models.titles]
-            heads = list(dict.fromkeys(head for one in known for head in self._engine.heads(one)))
+            chosen = self.models.chosen(models)
+            heads = list(dict.fromkeys(head for one in chosen for head in self._engine.heads(one)))
             comparison = self._ask(image, models, (), frame, heads)
         except ThyroError as error:
             raise gr.Error(str(error), print_exception=False) from error
