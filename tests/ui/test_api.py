@@ -11,6 +11,7 @@ from PIL import Image
 
 from thyro_demo.bench.dicom_files import LOSSLESS, write
 from thyro_demo.data.images import load
+from thyro_demo.ui.gate import NOT_AN_UPLOAD
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,16 @@ def test_models_are_names_of_models(client, speckle, tmp_path, capfd, name, mode
     with pytest.raises(AppError) as refused:
         client.predict(handle_file(tmp_path / "frame.png"), models, api_name=name)
     assert re.fullmatch(sentence, str(refused.value))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["/compare", "/maps", "/clinic"])
+@pytest.mark.parametrize("image", ["x", 5, [1], {"path": 7}], ids=str)
+def test_an_image_is_an_uploaded_file(client, capfd, name, image):
+    models = {} if name == "/clinic" else {"models": ["vgg16"]}
+    with pytest.raises(AppError) as refused:
+        client.predict(image=image, api_name=name, **models)
+    assert str(refused.value) == NOT_AN_UPLOAD
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.blocks import BlockFunction
 from gradio.state_holder import SessionState
 from gradio.utils import colab_check, get_space, ipython_check
+from pydantic import ValidationError
 from starlette.middleware import Middleware
 
 from thyro_demo.ui import pages
@@ -93,7 +94,11 @@ class GatedBlocks(gr.Blocks):
         if block_fn.api_name and block_fn.api_visibility != "private":
             # A program may leave out what was added since it was written.
             inputs = [*inputs, *_defaults(block_fn.inputs[len(inputs) :])]
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        try:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except ValidationError as error:
+            # Of the components here, images alone have a form that a value must have.
+            raise gr.Error(said(NOT_AN_UPLOAD), print_exception=False) from error
 
 
 def as_sent(component: Any) -> Any:
