@@ -112,6 +112,18 @@ def test_the_summary_has_its_form_and_its_sources(records):
     assert set(summary["positive"]["softmax"]) == {"n", "groups", "unit", "gaussian"} | figures
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=str)
+def test_without_groups_each_frame_is_another_case(records, missing):
+    # Each frame has a group of its own, or none is known of any. With a number in each row, for
+    # pandas makes NaN of None among texts alone.
+    records = records.assign(label=1)
+    own = records.assign(group=[f"case-{number}" for number in range(len(records))])
+    unknown = records.assign(group=pd.Series([missing] * len(records), dtype=object))
+    expected, summary = (_measured(Finder(), each)[1] for each in (own, unknown))
+    assert summary["unit"] == "image"
+    assert summary["shuffled"]["softmax"] == expected["shuffled"]["softmax"]
+
+
 def test_a_map_is_held_against_the_outline_of_the_last_frame_of_another_case(records):
     def box(path):
         rows, columns = np.nonzero(np.array(Image.open(path)))

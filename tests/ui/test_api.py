@@ -1,5 +1,7 @@
 """Programs compare too: the same numbers, the same sentences, without the page."""
 
+import re
+
 import httpx
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from thyro_demo.bench.dicom_files import LOSSLESS, write
 from thyro_demo.data.images import load
+from thyro_demo.ui.gate import NOT_AN_UPLOAD
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +141,58 @@ def test_a_program_of_before_that_sends_no_frame_is_answered(client, served, spe
     answer = httpx.get(f"{address}call/compare/{event}", trust_env=False, timeout=60).text
     assert "event: complete" in answer
     assert '"score"' in answer
+
+
+@pytest.mark.parametrize("name", ["/compare", "/maps"])
+@pytest.mark.parametrize("number", [None, 0, -1, 1.5, 1e-9, "x", "1", True, [1], {"a": 1}], ids=str)
+def test_the_frame_is_a_whole_number_of_1_or_more(client, speckle, tmp_path, capfd, name, number):
+    Image.fromarray(speckle).save(tmp_path / "frame.png")
+    image = handle_file(tmp_path / "frame.png")
+    with pytest.raises(AppError) as refused:
+        client.predict(image, ["vgg16"], number, api_name=name)
+    rule = "The frame must be a whole number of 1 or more."
+    assert str(refused.value) == f"{rule} Received: frame={number}."
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["/compare", "/maps"])
+@pytest.mark.parametrize(
+    ("models", "sentence"),
+    [
+        (None, r"Choose at least one model\. Received: none\."),
+        ([], r"Choose at least one model\. Received: none\."),
+        ("vgg16", r"Models must be a list of names out of vgg16, .*\. Received: models=vgg16\."),
+        (["vgg"], r"Models must be .*\. Received: models=\['vgg'\]\."),
+        ([["vgg16"]], r"Models must be .*\. Received: models=\[\['vgg16'\]\]\."),
+        ({"a": 1}, r"Models must be .*\. Received: models=\{'a': 1\}\."),
+        (7, r"Models must be .*\. Received: models=7\."),
+    ],
+)
+def test_models_are_names_of_models(client, speckle, tmp_path, capfd, name, models, sentence):
+    Image.fromarray(speckle).save(tmp_path / "frame.png")
+    with pytest.raises(AppError) as refused:
+        client.predict(handle_file(tmp_path / "frame.png"), models, api_name=name)
+    assert re.fullmatch(sentence, str(refused.value))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["/compare", "/maps", "/clinic"])
+@pytest.mark.parametrize("image", ["x", 5, [1], {"path": 7}], ids=str)
+def test_an_image_is_an_uploaded_file(client, capfd, name, image):
+    models = {} if name == "/clinic" else {"models": ["vgg16"]}
+    with pytest.raises(AppError) as refused:
+        client.predict(image=image, api_name=name, **models)
+    assert str(refused.value) == NOT_AN_UPLOAD
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [None, 0, 1.5, 1e30, "x", True, [1], {"a": 1}], ids=str)
+def test_a_case_is_one_of_those_there_are(client, capfd, number):
+    with pytest.raises(AppError) as refused:
+        client.predict(number, api_name="/present")
+    sentence = rf"A case must be a number from 1 to \d+\. Received: {re.escape(str(number))}\."
+    assert re.fullmatch(sentence, str(refused.value))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_mistake_of_a_client_is_answered_in_one_sentence(client, tmp_path):

@@ -64,6 +64,20 @@ def test_a_phantom_brings_picture_spacing_and_what_is_known_of_it(page, speckle)
     assert Image.open(io.BytesIO(picture)).size == speckle.shape[1::-1]
 
 
+@pytest.mark.parametrize(
+    ("stated", "usable"),
+    [((2.5, 2.5), False), ((0.1, 2.5), False), ((0.002, 0.1), False), ((2, 0.005), True)],
+)
+def test_a_frame_is_measured_by_no_spacing_that_may_not_be_typed(page, tmp_path, stated, usable):
+    path = tmp_path / "scan.dcm"
+    frames = np.zeros((1, 40, 52), np.uint8)
+    path.write_bytes(
+        write(frames, LOSSLESS["JPEG-LS"], "MONOCHROME2", PixelSpacing=list(stated)[::-1])
+    )
+    got = last(page.frame({"number": 1, "file": file(str(path))}))
+    assert got["spacing"] == (pytest.approx(stated) if usable else None)
+
+
 def test_an_upload_has_the_spacing_that_its_file_states(page, frame, tmp_path):
     assert last(page.frame({"number": 1, "file": file(frame)}))["spacing"] is None
     path = tmp_path / "scan.dcm"

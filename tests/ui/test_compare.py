@@ -89,11 +89,11 @@ def test_the_first_comparison_waits_for_the_networks_with_a_note(engine, example
 def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
     shown = last(page.compare(frame, ["vgg16", "resnet50"]))[-1]
     assert page._engine.explained == []
-    html, message, shown = last(page.explain(shown, ["svm"]))
+    html, message = last(page.explain(shown, ["svm"]))
     assert page._engine.explained == [("vgg16", "svm"), ("resnet50", "svm")]
     assert html.count("<figure") == 4
     assert message == ""
-    html, _, shown = last(page.explain(shown, []))
+    html, _ = last(page.explain(shown, []))
     assert html.count("<figure") == 2
     last(page.explain(shown, ["svm"]))
     assert len(page._engine.explained) == 2
@@ -101,7 +101,7 @@ def test_a_head_is_explained_once_and_only_when_asked_for(page, frame):
 
 def test_a_grid_shows_every_head_of_every_model_with_score_and_share(page, frame):
     shown = last(page.compare(frame, ["vgg16", "resnet50"]))[-1]
-    shown = shown.with_box((0.25, 0.25, 0.75, 0.75))
+    shown.enclose((0.25, 0.25, 0.75, 0.75))
     steps = list(page.explain(shown, [], True))
     assert [step[1] for step in steps[:-1]] == [
         message(f"Drawing heatmap {number} of 4 …", "busy") for number in range(1, 5)
@@ -118,23 +118,38 @@ def test_a_grid_shows_every_head_of_every_model_with_score_and_share(page, frame
     ]
     assert len(re.findall(r"\d+% on your box", html)) == 6
     # Back to the heads that were chosen, and nothing is computed twice.
-    html, _, shown = last(page.explain(steps[-1][2], ["svm"]))
+    html, _ = last(page.explain(shown, ["svm"]))
     assert html.count("<figure") == 4
     assert len(page._engine.explained) == 4
 
 
 def test_a_box_of_the_readers_takes_the_place_of_what_networks_draw(page, frame):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
-    html, refusal, shown = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], [], False)
+    html, refusal = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], [], False)
     assert refusal == ""
     assert "of this map is on the box that you drew; a blob in the middle: " in html
     assert "thyro-boxed" in html
-    whole, _, _ = page.enclose(shown, [0, 0, 1, 1], [], False)
+    whole, _ = page.enclose(shown, [0, 0, 1, 1], [], False)
     assert "100% of this map is on the box" in whole
-    html, _, shown = page.enclose(shown, None, [], False)
+    html, _ = page.enclose(shown, None, [], False)
     assert "box that you drew" not in html
     assert shown.drawn is None
     assert "ten minutes" in page.enclose(None, [0, 0, 1, 1], [], False)[1]
+
+
+def test_a_box_that_is_drawn_while_heatmaps_are_being_drawn_stays(page, frame):
+    shown = last(page.compare(frame, ["vgg16"]))[-1]
+    explaining = page.explain(shown, ["svm", "forest"])
+    next(explaining)
+    early, _ = page.enclose(shown, [0.1, 0.2, 0.6, 0.9], ["svm", "forest"], False)
+    html, _ = last(explaining)
+    drew = "on the box that you drew"
+    assert html.count(drew) == 3 * early.count(drew) > 0
+    # What was drawn before the reader chose other heads is drawn, and once.
+    html, _ = page.enclose(shown, None, ["svm", "forest"], False)
+    assert html.count("<figure") == 3
+    last(page.explain(shown, ["forest"]))
+    assert len(page._engine.explained) == 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +171,7 @@ def test_a_comparison_that_has_expired_is_reported_and_not_guessed(page):
 @pytest.mark.slow
 def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
     shown = last(page.compare(frame, page._engine.names()))[-1]
-    _, _, shown = last(page.explain(shown, ["svm"]))
+    last(page.explain(shown, ["svm"]))
     sizes = []
     for heads in ([], ["svm"]):
         busy, (address, message) = page.picture(shown, heads, False, 0.5, "viridis")
@@ -167,6 +182,37 @@ def test_the_picture_is_a_png_that_grows_with_the_heads_shown(page, frame):
         sizes.append(Image.open(io.BytesIO(png)).size)
     assert sizes[0][0] == sizes[1][0] == 1800
     assert sizes[1][1] > sizes[0][1]
+
+
+def pictured(page, shown) -> Image.Image:
+    address, _ = last(page.picture(shown, [], True, 0.0, "viridis"))
+    png = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+def test_the_picture_of_a_long_strip_is_no_longer_than_a_few_pages(page, tmp_path):
+    Image.fromarray(np.full((600, 40, 3), (10, 200, 90), np.uint8)).save(tmp_path / "strip.png")
+    shown = last(page.compare(str(tmp_path / "strip.png"), ["vgg16"]))[-1]
+    picture = pictured(page, shown)
+    # Two tiles a row, each 900 wide and twice as high, and what is above and below them.
+    assert picture.width == 1800
+    assert picture.height < 2600
+    # The strip is whole, and as narrow as it is.
+    strip = (np.abs(np.asarray(picture, int) - (10, 200, 90)).max(axis=2) < 3)[:, :900]
+    rows, columns = np.nonzero(strip)
+    high, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert high > 1500
+    assert high / wide == pytest.approx(15, rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_picture_of_many_strips_is_bounded_as_a_whole(engine, examples, tmp_path):
+    engine.titles = titles = {f"model-{number}": f"Model {number}" for number in range(20)}
+    page = ComparePage(engine, examples, None)
+    Image.fromarray(np.full((90, 40, 3), 90, np.uint8)).save(tmp_path / "strip.png")
+    shown = last(page.compare(str(tmp_path / "strip.png"), list(titles)))[-1]
+    last(page.explain(shown, [], True))
+    assert pictured(page, shown).height < 13_000
 
 
 def test_a_defect_ends_the_note_that_a_picture_is_drawn_and_is_not_hidden(page, frame, monkeypatch):
@@ -197,7 +243,7 @@ def test_of_a_large_frame_only_what_can_be_shown_is_kept(page, large_frame, monk
 
     monkeypatch.setattr(page._engine, "explain", watched)
     shown = last(page.compare(large_frame, page._engine.names()))[-1]
-    _, _, shown = last(page.explain(shown, ["svm", "forest"]))
+    last(page.explain(shown, ["svm", "forest"]))
     kept = [prediction.heatmap for prediction in shown.comparison.predictions]
     assert shown.comparison.frame.shape == (600, 960, 3)
     assert [heatmap.shape for heatmap in kept] == 9 * [(600, 960)]
@@ -223,12 +269,12 @@ def test_the_picture_of_a_large_frame_shows_frame_heatmaps_and_scores(page, larg
 
 def test_a_head_of_a_frame_that_has_gone_is_not_explained_but_others_can_be_hidden(page, frame):
     shown = last(page.compare(frame, ["vgg16"]))[-1]
-    _, _, shown = last(page.explain(shown, ["svm"]))
+    last(page.explain(shown, ["svm"]))
     Path(frame).unlink()
-    html, message, _ = last(page.explain(shown, ["svm", "forest"]))
+    html, message = last(page.explain(shown, ["svm", "forest"]))
     assert "ten minutes" in message
     assert html.count("<figure") == 2
-    html, message, _ = last(page.explain(shown, []))
+    html, message = last(page.explain(shown, []))
     assert message == ""
     assert html.count("<figure") == 1
 
@@ -444,6 +490,21 @@ def test_a_frame_of_a_loop_that_has_gone_is_one_sentence(page, loop):
     # The copy alone is not taken for the frame.
     assert "uploaded to this page" in page.turn(shown, 2)[1]
     assert "uploaded to this page" in last(page.compare(shown, ["vgg16"]))[0]
+
+
+def test_a_copy_that_was_saved_from_the_page_can_be_uploaded_again(page, loop, tmp_path):
+    shown, *_ = page.accept(loop)
+    again = tmp_path / "another-upload" / Path(shown).name
+    again.parent.mkdir()
+    again.write_bytes(Path(shown).read_bytes())
+    Path(loop).unlink()
+    copy, refusal, *_ = page.accept(str(again))
+    assert refusal == ""
+    for path in (str(again), copy):
+        compared = last(page.compare(path, ["vgg16"]))[-1].comparison
+        assert abs(int(compared.frame.mean()) - 20) <= 1
+    again.unlink()
+    assert "uploaded to this page" in last(page.compare(copy, ["vgg16"]))[0]
 
 
 def test_a_program_asks_for_a_frame_by_its_number(page, loop):

@@ -1,6 +1,11 @@
 """A session remembers what a visitor needs, and no copy of the page beside it."""
 
-from gradio.state_holder import SessionState
+import asyncio
+import datetime
+
+import pytest
+from gradio.components import State
+from gradio.state_holder import SessionState, StateHolder
 from gradio_client import Client
 
 from thyro_demo.ui.build import build_ui
@@ -27,3 +32,27 @@ def test_the_page_itself_is_described_in_full(engine, examples):
 def test_a_visitor_is_answered_as_before(served):
     answers = [Client(served[0], verbose=False).predict({}, api_name="/play") for _ in range(2)]
     assert answers[0]["points"] == answers[1]["points"]
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["open", "closed"])
+@pytest.mark.parametrize(("minutes", "kept"), [(9, True), (11, False)])
+def test_a_comparison_is_kept_for_ten_minutes_whether_its_page_is_open_or_closed(
+    engine, examples, closed, minutes, kept
+):
+    app = build_ui(engine, examples)
+    holder = StateHolder()
+    holder.set_blocks(app)
+    session = holder["visitor"]
+    comparing = next(
+        one
+        for one in app.fns.values()
+        if one.name == "compare" and any(isinstance(each, State) for each in one.outputs)
+    )
+    asyncio.run(app.preprocess_data(comparing, [None, [], None], session))
+    (shown,) = [one._id for one in comparing.outputs if isinstance(one, State)]
+    session[shown] = "a frame"
+    session.is_closed = closed
+    lives, since = session._state_ttl[shown]
+    session._state_ttl[shown] = lives, since - datetime.timedelta(minutes=minutes)
+    holder.delete_all_expired_state()
+    assert (shown in session) == kept

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from gradio_client.utils import strip_invalid_filename_characters
 from PIL import Image
 
 from thyro_demo.ui import frame_box, uploads
@@ -183,3 +184,8 @@ def test_what_the_box_shows_goes_with_the_file_that_it_is_of():
     assert (file.exists(), copy.exists()) == (True, True)
     uploads.remove_old(490, 300)
     assert (file.exists(), copy.exists()) == (False, False)
+
+
+def test_no_upload_comes_to_be_where_the_copies_are():
+    name = frame_box._FOLDER
+    assert strip_invalid_filename_characters(name) != name

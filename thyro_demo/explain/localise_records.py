@@ -46,7 +46,7 @@ class Localised(NamedTuple):
         One row a frame with a nodule and head, or `evaluate_maps.BASELINE`: ``path, group,
         source, head, pointing, energy, score``, and ``shuffled_pointing`` and
         ``shuffled_energy`` of a head: against the outline of the last frame of another group,
-        NaN before there is one.
+        NaN before there is one; a frame without a group is one of its own.
     without_outline : int
         Frames of which nothing is known of the nodule.
     kept_apart : int
@@ -122,7 +122,7 @@ def run(
             elif learned[index]:
                 apart += 1
             else:
-                before = [one for one in last if one[0] != record["group"]][-1:]
+                before = [one for one in last if not _same(one[0], record["group"])][-1:]
                 frame, drawn = _measured(bundle, seen, row, nodule, [mask for _, mask in before])
                 frames.append(frame)
                 maps += drawn
@@ -137,6 +137,14 @@ def run(
     return predictions, Localised(
         pd.DataFrame(frames, columns=pd.Index(_FRAME)), table, without, apart
     )
+
+
+def _same(group: Any, other: Any) -> bool:
+    """Check whether two groups are one; where a group is not known, a frame is a case of its own.
+
+    Two missing groups are equal as None, and are not as NaN.
+    """
+    return bool(pd.notna(group) and pd.notna(other) and group == other)
 
 
 def _measured(

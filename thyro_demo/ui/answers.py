@@ -19,11 +19,11 @@ from thyro_demo.ui import marks, results
 from thyro_demo.ui.catalogue import words
 from thyro_demo.ui.examples import Example
 from thyro_demo.ui.figure import compose
-from thyro_demo.ui.frame_box import copied, loaded, small
+from thyro_demo.ui.frame_box import copied, frame_number, loaded, small
 from thyro_demo.ui.html import DEFECT, message, render
 from thyro_demo.ui.map_answers import AS_SHOWN, EXPIRED, MapAnswers
 from thyro_demo.ui.map_card import OPACITY
-from thyro_demo.ui.offered import NO_BUNDLE, OfferedModels
+from thyro_demo.ui.offered import OfferedModels
 from thyro_demo.ui.pictures import data_address
 from thyro_demo.ui.poke import CHANGES, before_and_after
 from thyro_demo.ui.shown import Shown
@@ -65,7 +65,7 @@ class Answers(MapAnswers):
         if path is None:
             return gr.skip(), "", *self._drawn(None, ())
         try:
-            copy, refusal = copied(path, int(number)).path, ""
+            copy, refusal = copied(path, frame_number(number)).path, ""
         except ThyroError as error:
             copy, refusal = gr.skip(), message(str(error))
         return copy, refusal, *self._drawn(None, ())
@@ -305,15 +305,11 @@ class Answers(MapAnswers):
             raise ThyroError(
                 "Choose an example, or drop, paste or upload a frame first. Received: no frame."
             )
-        if not names:
-            raise ThyroError(
-                "Choose at least one model. Received: none." if self.models.titles else NO_BUNDLE
-            )
-        frame = loaded(path, number)
+        # In the order of the page, in whatever order they were ticked.
+        names = self.models.chosen(names)
+        frame = loaded(path, frame_number(number))
         if self._warm_up is not None:
             self._warm_up.wait()
-        # In the order of the page, in whatever order they were ticked.
-        names = [name for name in self.models.titles if name in names]
         needs_mark = any(name in self.models.need_mark for name in names)
         roi = marks.region(mark) if needs_mark else None
         heads = heads or self._first_heads(names)

@@ -11,10 +11,12 @@ from thyro_demo.ui.answers import Answers
 from thyro_demo.ui.catalogue import DEFAULT, api, current, words
 from thyro_demo.ui.examples import gallery
 from thyro_demo.ui.frame_box import frame_box
+from thyro_demo.ui.gate import as_sent
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.map_card import MapCard
 from thyro_demo.ui.offered import card
 from thyro_demo.ui.poke import PokeCard
+from thyro_demo.ui.sessions import KEPT_S
 
 # Everything that runs the networks shares one slot: two at once would only be slower.
 NETWORKS: dict[str, Any] = {"concurrency_id": "networks", "concurrency_limit": 1}
@@ -80,11 +82,13 @@ class ComparePage(Answers):
                 text["unmark"], size="sm", visible=False, elem_id="thyro-unmark"
             )
         html_block(render("privacy"))
-        self._chosen = gr.CheckboxGroup(
-            label=text["models"],
-            choices=[(title, name) for name, title in self.models.titles.items()],
-            value=self.models.ticked,
-            elem_id="thyro-models",
+        self._chosen = as_sent(
+            gr.CheckboxGroup(
+                label=text["models"],
+                choices=[(title, name) for name, title in self.models.titles.items()],
+                value=self.models.ticked,
+                elem_id="thyro-models",
+            )
         )
         ticked = html_block(js_on_load=scripts.ON_MODELS, elem_classes="thyro-unseen")
         ticked.select(fn=None, outputs=self._chosen, js=scripts.TICK)
@@ -104,7 +108,7 @@ class ComparePage(Answers):
             html_block(js_on_load=script, elem_classes="thyro-unseen")
 
     def _build_results(self) -> None:
-        self._shown = gr.State(None, time_to_live=600)
+        self._shown = gr.State(None, time_to_live=KEPT_S)
         self._about = gr.Textbox(visible="hidden")
         self._stale = html_block(elem_id="thyro-stale")
         self._summary = html_block(render("empty"), elem_id="thyro-summary")
@@ -266,7 +270,7 @@ class ComparePage(Answers):
             [self._card.heads.input, self._card.grid.input],
             self.explain,
             [self._shown, self._card.heads, self._card.grid],
-            [self._card.maps, self._card.message, self._shown],
+            [self._card.maps, self._card.message],
             trigger_mode="always_last",
             **NETWORKS,
             **_QUIET,
@@ -274,7 +278,7 @@ class ComparePage(Answers):
         self._card.region.select(
             self.enclose,
             [self._shown, self._card.box, self._card.heads, self._card.grid],
-            [self._card.maps, self._card.message, self._shown],
+            [self._card.maps, self._card.message],
             js="(shown, box, heads, grid) => [shown, window.thyroRegion.edges(), heads, grid]",
             trigger_mode="always_last",
             **_QUIET,
@@ -308,7 +312,7 @@ class ComparePage(Answers):
 
     def _connect_api(self) -> None:
         """Offer the comparison and its heatmaps to ``gradio_client`` as plain values."""
-        number = gr.Number(1, label="Frame", precision=0, minimum=1, visible=False)
+        number = as_sent(gr.Number(1, label="Frame", precision=0, minimum=1, visible=False))
         asked = [self._image, self._chosen, number]
         box = gr.JSON(label="box", value=[], visible=False)
         for handler, inputs, label, name in (

@@ -20,6 +20,9 @@ from thyro_demo.ui.sentences import said
 _ABOVE, _BELOW, _INK = "#b4530a", "#0f6b74", "#16232b"
 _WIDTH = 12.0
 _HEAD, _LINE, _FOOT = 1.0, 0.32, 0.6
+_TITLE = 0.35
+_STEEPEST, _TALLEST = 2.0, 60.0
+"""Height of a tile in its widths, and inches of all rows of them, at most."""
 
 
 def compose(
@@ -33,10 +36,9 @@ def compose(
     pictures = _pictures(comparison, maps, titles, opacity, colormap)
     columns = min(len(pictures), 4)
     rows = -(-len(pictures) // columns)
-    height, width = comparison.frame.shape[:2]
     heights = [
         _HEAD,
-        rows * (_WIDTH / columns * height / width + 0.35),
+        _height(comparison.frame.shape, rows, columns),
         _LINE * (len(comparison.predictions) + 1),
         _FOOT,
     ]
@@ -49,6 +51,15 @@ def compose(
     stream = io.BytesIO()
     figure.savefig(stream, format="png", facecolor="white")
     return stream.getvalue()
+
+
+def _height(shape: tuple[int, ...], rows: int, columns: int) -> float:
+    """Return inches for rows of frames of a shape (H, W, 3).
+
+    A strip would else take gigabytes; within a tile that is too low for it a picture is narrower.
+    """
+    tile = _WIDTH / columns * min(shape[0] / shape[1], _STEEPEST) + _TITLE
+    return min(rows * tile, _TALLEST)
 
 
 def _pictures(

@@ -1,8 +1,9 @@
 """The box that takes a frame: it hands the file over as it came, and decodes it here.
 
-The box shows a small copy beside the file that came, in its folder. The name of the copy says
-which file and which frame it is of, so that whatever is asked of what the box shows, in whatever
-order, is answered for that frame, from the file itself.
+The box shows a small copy, in a folder of ours beside the file that came. The name of the copy
+says which file and which frame it is of, so that whatever is asked of what the box shows, in
+whatever order, is answered for that frame, from the file itself. The folder, not the name, makes it
+a copy: a reader may save one from the page and upload it again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from thyro_demo.ui.gate import NOT_AN_UPLOAD
 LONGEST = 1280
 """Longest side of what the box shows, in pixels; frames of scanners are no larger."""
 
+_FOLDER = "!shown"
+"""Where the copies are: Gradio takes the first sign out of the name of any upload."""
+
 _COPY = re.compile(r"thyro-frame-([0-9a-f]{32})-([1-9]\d*)\.jpg")
 
 
@@ -43,6 +47,16 @@ def frame_box(**options: Any) -> gr.Image:
     box = gr.Image(sources=["upload", "clipboard"], type="filepath", format="png", **options)
     box.preprocess = _path  # type: ignore[method-assign]
     return box
+
+
+def frame_number(value: Any) -> int:
+    """Check which frame of a file a page or a program asks for: a whole number, from 1."""
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or value < 1:
+        raise ThyroError(
+            f"The frame must be a whole number of 1 or more. Received: frame={str(value)[:40]}."
+        )
+    return int(value)
 
 
 def loaded(path: str, number: int = 1) -> Frame:
@@ -95,7 +109,8 @@ def copied(path: str, number: int) -> Copy:
     """
     file, _ = _source(path, 1)
     preview = images.preview(file, number, longest=LONGEST)
-    target = file.with_name(f"thyro-frame-{_digest(file)}-{number}.jpg")
+    target = file.parent / _FOLDER / f"thyro-frame-{_digest(file)}-{number}.jpg"
+    target.parent.mkdir(exist_ok=True)
     with atomic_write(target) as temporary:
         # What is compared is the file itself.
         Image.fromarray(preview.pixels).save(temporary, "JPEG", quality=92, subsampling=0)
@@ -108,9 +123,10 @@ def _source(path: str, number: int) -> tuple[Path, int]:
     """Return the file that a path stands for, and which frame of it."""
     # Resolved first: the reader takes what comes before "::" for an archive, wherever it is.
     file = Path(path).resolve()
-    if copy := _COPY.fullmatch(file.name):
-        found = [one for one in file.parent.glob("*") if _digest(one) == copy[1]]
-        if not found or found[0].is_symlink():
+    if file.parent.name == _FOLDER:
+        copy = _COPY.fullmatch(file.name)
+        found = [one for one in file.parent.parent.glob("*") if copy and _digest(one) == copy[1]]
+        if not copy or not found or found[0].is_symlink():
             raise ThyroError(NOT_AN_UPLOAD)
         file, number = found[0], int(copy[2])
     # Not `file.is_file()`, which raises where a name is too long.

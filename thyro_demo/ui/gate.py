@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.blocks import BlockFunction
 from gradio.state_holder import SessionState
 from gradio.utils import colab_check, get_space, ipython_check
+from pydantic import ValidationError
 from starlette.middleware import Middleware
 
 from thyro_demo.ui import pages
@@ -21,6 +22,7 @@ from thyro_demo.ui.limits import Limits
 from thyro_demo.ui.place import Place
 from thyro_demo.ui.preview import Preview
 from thyro_demo.ui.sentences import said
+from thyro_demo.ui.sessions import forget_in_time
 from thyro_demo.ui.uploads import private_folder
 
 NOT_AN_UPLOAD = (
@@ -87,10 +89,25 @@ class GatedBlocks(gr.Blocks):
     ) -> list[Any]:
         """Refuse values with a path outside the upload folder, then go on as Gradio does."""
         _check_paths(inputs, private_folder().resolve())
+        if state is not None:
+            forget_in_time(state)
         if block_fn.api_name and block_fn.api_visibility != "private":
             # A program may leave out what was added since it was written.
             inputs = [*inputs, *_defaults(block_fn.inputs[len(inputs) :])]
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        try:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except ValidationError as error:
+            # Of the components here, images alone have a form that a value must have.
+            raise gr.Error(said(NOT_AN_UPLOAD), print_exception=False) from error
+
+
+def as_sent(component: Any) -> Any:
+    """Let a component hand its value to the handler as it was sent, for the handler to judge.
+
+    Gradio rounds a number, and refuses what is of another kind with a traceback.
+    """
+    component.preprocess = lambda value: value
+    return component
 
 
 def _defaults(components: Sequence[Any]) -> list[Any]:

@@ -62,10 +62,10 @@ class MapAnswers:
         Yields
         ------
         tuple
-            Notes, then heatmaps, message and the comparison with them.
+            Notes, then heatmaps and message; the comparison has the heatmaps from then on.
         """
         if shown is None:
-            yield gr.skip(), message(EXPIRED), gr.skip()
+            yield gr.skip(), message(EXPIRED)
             return
         refusal = ""
         try:
@@ -75,15 +75,15 @@ class MapAnswers:
                 roi = shown.comparison.roi
             for number, one in enumerate(missing, 1):
                 note = words("compare")["busy"]["heatmap"].format(number=number, count=len(missing))
-                yield gr.skip(), message(note, "busy"), gr.skip()
+                yield gr.skip(), message(note, "busy")
                 drawn = self._engine.explain(frame, one.model, one.head, roi, *AS_SHOWN)
-                shown = shown.with_heatmap(drawn)
+                shown.add_heatmap(drawn)
         except ThyroError as error:
             refusal = message(str(error))
         except Exception:
-            yield gr.skip(), message(DEFECT), gr.skip()
+            yield gr.skip(), message(DEFECT)
             raise
-        yield shown.tiles(heads, self.models.titles, grid), refusal, shown
+        yield shown.tiles(heads, self.models.titles, grid), refusal
 
     def enclose(self, shown: Shown | None, box: Any, heads: list[str], grid: bool) -> tuple:
         """Measure the heatmaps by a box that the reader drew on the frame.
@@ -102,15 +102,15 @@ class MapAnswers:
         Returns
         -------
         tuple
-            Heatmaps, message and the comparison with the box.
+            Heatmaps and message; the comparison has the box from then on.
         """
         if shown is None:
-            return gr.skip(), message(EXPIRED), gr.skip()
+            return gr.skip(), message(EXPIRED)
         try:
-            shown = shown.with_box(marks.edges(box))
+            shown.enclose(marks.edges(box))
         except ThyroError as error:
-            return gr.skip(), message(str(error)), gr.skip()
-        return shown.tiles(heads, self.models.titles, grid), "", shown
+            return gr.skip(), message(str(error))
+        return shown.tiles(heads, self.models.titles, grid), ""
 
     def maps(
         self, image: str | None, models: list[str], frame: int = 1, box: Any = None
@@ -135,13 +135,14 @@ class MapAnswers:
         """
         try:
             edges = marks.edges(box or None)
-            known = [name for name in models if name in self.models.titles]
-            heads = list(dict.fromkeys(head for one in known for head in self._engine.heads(one)))
+            chosen = self.models.chosen(models)
+            heads = list(dict.fromkeys(head for one in chosen for head in self._engine.heads(one)))
             comparison = self._ask(image, models, (), frame, heads)
         except ThyroError as error:
             raise gr.Error(str(error), print_exception=False) from error
         example = self._example(comparison.frame)
-        shown = Shown.of("", comparison, None if example is None else example.mask).with_box(edges)
+        shown = Shown.of("", comparison, None if example is None else example.mask)
+        shown.enclose(edges)
         shares = outlines.shares(shown.comparison, shown.drawn or shown.nodule)
         drawn = []
         for one in shown.comparison.predictions:

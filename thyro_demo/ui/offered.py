@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from thyro_demo.bundle.manifest import KINDS
 from thyro_demo.engine import Engine
@@ -56,6 +57,35 @@ class OfferedModels:
     def ticked(self) -> list[str]:
         """The models that are chosen when the page opens."""
         return [name for name in self.titles if name not in self.need_mark]
+
+    def chosen(self, names: Any) -> list[str]:
+        """Check names that a page or a program sent.
+
+        Parameters
+        ----------
+        names : list of str
+            Of any order.
+
+        Returns
+        -------
+        list of str
+            Each once, in the order of the page.
+
+        Raises
+        ------
+        ThyroError
+            If there is none, or one that is not on offer.
+        """
+        if names is None or names == []:
+            raise ThyroError(
+                "Choose at least one model. Received: none." if self.titles else NO_BUNDLE
+            )
+        if not isinstance(names, list) or any(name not in [*self.titles] for name in names):
+            raise ThyroError(
+                f"Models must be a list of names out of {', '.join(self.titles)}. "
+                f"Received: models={str(names)[:80]}."
+            )
+        return [name for name in self.titles if name in names]
 
     @property
     def marked_titles(self) -> str:

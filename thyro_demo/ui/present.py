@@ -11,6 +11,7 @@ import gradio as gr
 from thyro_demo.ui import pages
 from thyro_demo.ui.catalogue import DEFAULT, api, current, words
 from thyro_demo.ui.compare import NETWORKS
+from thyro_demo.ui.gate import as_sent
 from thyro_demo.ui.html import html_block, render
 from thyro_demo.ui.present_answers import PresentAnswers
 
@@ -71,7 +72,7 @@ class PresentPage(PresentAnswers):
         gr.on(
             triggers=[],
             fn=self.case_for_programs,
-            inputs=gr.Number(1, label="number", precision=0, visible=False),
+            inputs=as_sent(gr.Number(1, label="number", precision=0, visible=False)),
             outputs=gr.JSON(label="Case", visible=False),
             api_name="present",
             api_description=api("present"),

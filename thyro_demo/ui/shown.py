@@ -15,12 +15,13 @@ from thyro_demo.ui import outlines, results
 from thyro_demo.ui.pictures import fitted
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shown:
     """A comparison on the page; kept for ten minutes at most.
 
     Frame and heatmaps are no larger than they are shown: those of one large frame would
-    take a gigabyte.
+    take a gigabyte. Heatmaps and a box are added in place: a reader draws a box while further
+    heatmaps are being drawn, and each must find what the other has added.
 
     Attributes
     ----------
@@ -68,18 +69,18 @@ class Shown:
             if shown.head in heads and shown.heatmap is None
         ]
 
-    def with_heatmap(self, drawn: Prediction) -> Shown:
+    def add_heatmap(self, drawn: Prediction) -> None:
         """Put a prediction with its heatmap in the place of the one without."""
         predictions = [
             _small(drawn) if (shown.model, shown.head) == (drawn.model, drawn.head) else shown
             for shown in self.comparison.predictions
         ]
-        return replace(self, comparison=replace(self.comparison, predictions=predictions))
+        self.comparison = replace(self.comparison, predictions=predictions)
 
-    def with_box(self, edges: tuple[float, ...] | None) -> Shown:
+    def enclose(self, edges: tuple[float, ...] | None) -> None:
         """Measure the heatmaps by a box of the reader's, or no longer; see `outlines.boxed`."""
         shape = self.comparison.frame.shape[0], self.comparison.frame.shape[1]
-        return replace(self, drawn=None if edges is None else outlines.boxed(edges, shape))
+        self.drawn = None if edges is None else outlines.boxed(edges, shape)
 
     @property
     def heads(self) -> list[str]:
@@ -133,6 +134,8 @@ class Shown:
         str
             HTML.
         """
+        # Another thread may put a box in the place of this one.
+        drawn = self.drawn
         nodules = outlines.found(self.comparison).items()
         is_known = self.nodule is not None and self.nodule.what == outlines.KNOWN
         return results.heatmaps(
@@ -141,13 +144,13 @@ class Shown:
             titles,
             results.Lines(
                 # A box of the reader's takes the place of what the networks draw.
-                {} if self.drawn else {name: outlines.border(one) for name, one in nodules},
+                {} if drawn else {name: outlines.border(one) for name, one in nodules},
                 outlines.border(self.nodule.mask, outlines.GREEN)
                 if is_known and self.nodule
                 else None,
-                outlines.border(self.drawn.mask, outlines.YELLOW) if self.drawn else None,
+                outlines.border(drawn.mask, outlines.YELLOW) if drawn else None,
             ),
-            outlines.shares(self.comparison, self.drawn or self.nodule),
+            outlines.shares(self.comparison, drawn or self.nodule),
             grid,
             self.comparison.spacing,
         )
