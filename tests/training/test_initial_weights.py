@@ -350,6 +350,11 @@ def test_a_network_without_a_bundle_has_the_history_of_the_note_beside_it(tmp_pa
     manifest.note_beside(network).write_text(json.dumps(facts), "utf-8")
     assert initial_weights.history(network) == rows
     assert manifest.trained_on(str(network)) == facts
+    initial_weights.check_not_trained_on(network)
+    rows.insert(1, {"stage": "thyroid", "trained": "last block"})
+    manifest.note_beside(network).write_text(json.dumps(facts), "utf-8")
+    with pytest.raises(RecipeError, match=r"no thyroid frame:.*net\.keras.*on them: last block\.$"):
+        initial_weights.check_not_trained_on(network)
 
 
 @pytest.mark.parametrize(

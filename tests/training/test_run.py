@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from scipy.special import expit
 
 from thyro_demo.bundle import card, compress, store
@@ -33,7 +34,7 @@ from thyro_demo.training import (
 from thyro_demo.training import run as runs
 from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import RECIPES, Recipe
-from thyro_demo.training.run import cross_validate, run
+from thyro_demo.training.run import cross_validate, run, run_once
 from thyro_demo.training.sources import SOURCES, Source
 from thyro_demo.training.stage import Stage
 
@@ -232,6 +233,15 @@ def test_a_work_folder_of_another_job_is_refused(done, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "changed", [{"folds": 4}, {"phantoms": 0.3}, {"pooling": "nodule"}], ids=str
+)
+def test_a_work_folder_with_other_folds_or_features_is_refused(changed, done, tmp_path):
+    job, _ = done
+    with pytest.raises(RecipeError, match=r"must be empty or hold the same recipe.*Received: "):
+        run(replace(job, recipe=replace(job.recipe, **changed), out=tmp_path / "out"))
+
+
 def test_a_work_folder_of_other_images_is_refused(done, clinic, tmp_path):
     """Done folds are taken as they are: with other labels they would be another set's figures."""
     job, _ = done
@@ -251,6 +261,17 @@ def test_the_same_images_in_another_place_are_the_same(clinic, tmp_path):
         stage_images.content(datasets.load(root), root) for root in (clinic, tmp_path / "frames")
     )
     assert here == there
+
+
+def test_a_mended_outline_makes_other_images(clinic, tmp_path):
+    records = datasets.load(clinic)
+    before = stage_images.content(records, clinic)
+    assert stage_images.content(datasets.load(clinic), clinic) == before
+    masked = records.index[records["mask_path"].notna()][0]
+    mended = tmp_path / "mask.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(mended)
+    records.loc[masked, "mask_path"] = str(mended)
+    assert stage_images.content(records, clinic) != before
 
 
 def test_a_finished_job_is_not_trained_again_and_writes_the_same_network(done, tmp_path,
@@ -434,6 +455,23 @@ def test_short_arithmetic_ends_with_its_stage(fails, clinic, quick, alone, tmp_p
         assert moved == {"conv1": False, "conv2": True}
     assert seen == [("mixed_bfloat16", "bfloat16")]
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_network_is_taken_as_it_is_from_its_own_job_alone(clinic, alone, tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "natural", Source("frames", datasets.load, crop=False))
+    job = TrainingJob(ALONE, "two-layer-cnn", clinic.parent, alone, alone / "net.keras")
+    written = job.out.stat().st_mtime_ns
+    assert run_once(job) == job.out
+    assert job.out.stat().st_mtime_ns == written
+    other = tmp_path / "sets"
+    shutil.copytree(clinic, other / "frames")
+    index = pd.read_csv(other / "frames" / "index.csv")
+    index.iloc[:-2].to_csv(other / "frames" / "index.csv", index=False)
+    for changed in ({"initial_weights": str(job.out)}, {"epochs": 1}, {"data": other}):
+        with pytest.raises(
+            RecipeError, match=r"must .*(same recipe|images that it began).*Received"
+        ):
+            run_once(replace(job, **changed))
 
 
 def test_a_network_is_written_to_a_keras_file_or_not_at_all(clinic, tmp_path):

@@ -153,31 +153,32 @@ _ON_THYROID = ("thyroid", "nodule")
 
 
 def check_not_trained_on(weights: str | Path) -> None:
-    """Refuse a bundle whose network was trained on thyroid frames: folds of them would leak.
+    """Refuse a network that was trained on thyroid frames: folds of them would leak.
 
     Parameters
     ----------
     weights : str or Path
-        See `load`; anything but a bundle has no record of the frames it has seen.
+        See `load`; known are the stages of a bundle, and of a file with a note beside it.
 
     Raises
     ------
     RecipeError
-        If a stage on thyroid frames, of the bundle or of one that it started from, trained more
-        than a head, or if the bundle does not list its stages.
+        If a stage on thyroid frames, of the network or of one that it started from, trained more
+        than a head, or if a bundle does not list its stages.
     BundleError
-        If its manifest is damaged.
+        If its manifest, or the note beside it, is damaged.
     """
-    folder = manifest.bundle_of(weights)
-    if folder is None:
+    facts = manifest.trained_on(weights)
+    if manifest.bundle_of(weights) is None:
+        chain, last = facts.get("chain", []), []
+    elif manifest.kind(facts) == "ensemble":
+        # It has no network to start from, which `load` reports.
         return
-    facts = manifest.read_manifest(folder)
-    # An ensemble has no network to start from, which `load` reports.
-    if manifest.kind(facts) == "ensemble":
-        return
-    *earlier, last = facts.get("chain") or [{}]
-    # Whatever its name, the last stage of a bundle is on thyroid frames.
-    met = [*(stage for stage in earlier if stage.get("stage") in _ON_THYROID), last]
+    else:
+        # Whatever its name, the last stage of a bundle is on thyroid frames.
+        *chain, end = facts.get("chain") or [{}]
+        last = [end]
+    met = [*(stage for stage in chain if stage.get("stage") in _ON_THYROID), *last]
     trained = [str(stage.get("trained", "unknown")) for stage in met]
     spoilt = [what for what in trained if what not in manifest.UNTOUCHED]
     if spoilt:

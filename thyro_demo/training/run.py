@@ -16,7 +16,7 @@ from thyro_demo.errors import RecipeError
 from thyro_demo.files import atomic_write, relative, sha256
 from thyro_demo.models import heads, ood
 from thyro_demo.models.features import ood_readout, pooled
-from thyro_demo.training import initial_weights, out_of_fold, pretrain, provenance
+from thyro_demo.training import initial_weights, out_of_fold, pretrain, provenance, stage_images
 from thyro_demo.training.cross_fit import CrossFit
 from thyro_demo.training.job import TrainingJob, claim, network_of
 from thyro_demo.training.out_of_fold import CLASSES
@@ -116,6 +116,32 @@ def cross_validations(job: TrainingJob, repeats: int = 1) -> Iterator[pd.DataFra
             fit = fit.split_again(seed, work)
         found, _ = fit.out_of_fold()
         yield out_of_fold.write(found, work, (job.work, job.data))
+
+
+def run_once(job: TrainingJob) -> Path:
+    """Train a network as `run` does, unless this job has written it before.
+
+    Parameters
+    ----------
+    job : TrainingJob
+        Of a recipe that ends in a network.
+
+    Returns
+    -------
+    Path
+        Its `.keras` file.
+
+    Raises
+    ------
+    RecipeError, DataError
+        As from `run`, or if what is there is of another job, or of other images.
+    """
+    if not job.out.is_file():
+        return run(job)
+    claim(job)
+    for source, stage in job.recipe.stages:
+        stage_images.read(job, source, job.stage(stage))
+    return job.out
 
 
 def _run_to_network(job: TrainingJob) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from thyro_demo.data import phantom
+from thyro_demo.data import masks, phantom
 from thyro_demo.errors import RecipeError
 from thyro_demo.files import atomic_write, relative
 from thyro_demo.training import nodule_stage
@@ -58,12 +58,13 @@ def _outlined(job: TrainingJob) -> pd.DataFrame:
 
 
 def content(records: pd.DataFrame, root: Path) -> str:
-    """Hash what a set holds: names, labels, groups and sizes of files, not where they are."""
+    """Hash what a set holds, not where: names, labels, outlines, groups and sizes of files."""
     files = [path.partition("::")[0] for path in records["path"]]
     sizes = {file: os.path.getsize(file) for file in set(files)}
     facts = records[["label", "group", "source"]].assign(
         path=[relative(path, (root,)) for path in records["path"]],
         size=[sizes[file] for file in files],
+        outlines=[masks.digest(record) for record in records.to_dict("records")],
     )
     return hashlib.sha256(facts.to_csv(index=False).encode()).hexdigest()
 

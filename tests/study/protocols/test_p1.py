@@ -139,12 +139,16 @@ def test_a_network_without_its_natural_stage_is_left_out_with_a_sentence(tmp_pat
     assert "train natural-64 --backbone vgg16" in why
 
 
-def test_the_radiograph_network_beside_the_natural_one_is_taken(tmp_path):
-    first = tmp_path / "vgg16-natural-64.keras"
-    near = tmp_path / "vgg16-radiographs.keras"
+def test_the_radiograph_network_of_a_bundle_is_taken_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "run_once", lambda job: job.out)
+    first, near = tmp_path / "natural-64.keras", tmp_path / "radiographs.keras"
     for file in (first, near):
         file.write_bytes(b"weights")
     setting = Setting(tmp_path, tmp_path / "work")
+    # Which network a file beside went on from is not known.
+    trained = plan._radiographs(setting, "vgg16", str(first))
+    assert trained.startswith(str(tmp_path / "work"))
+    (tmp_path / "manifest.json").write_text("{}")
     assert plan._radiographs(setting, "vgg16", str(first)) == str(near)
 
 

@@ -49,6 +49,8 @@ def table(sets, tmp_path_factory):
         patch.setattr(phantom, "cohort", lambda *a, **k: drawn(*a, **{"shape": SHAPE} | k))
         found = guidance.run("two-layer-cnn", sets, work, "none")
         again = guidance.run("two-layer-cnn", sets, work, "none")
+        with pytest.raises(RecipeError, match=r"weights, stage and images.*Received: "):
+            guidance.run("two-layer-cnn", sets, work, "imagenet")
     assert again == found
     return found
 

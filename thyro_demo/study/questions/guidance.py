@@ -1,7 +1,8 @@
 """Two ways to keep a heatmap on the nodule: lead the loss there, or weigh the pooling."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from thyro_demo.bundle import manifest
 from thyro_demo.bundle.bundle import POSITIVE, Bundle
-from thyro_demo.bundle.manifest import bundle_of
 from thyro_demo.data.records import PHANTOM
 from thyro_demo.engine import score_records
 from thyro_demo.errors import RecipeError
@@ -83,9 +84,11 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
     DataError
         If a set is not in the layout that is read, or no outline is left to measure by.
     RecipeError
-        If the network cannot be trained so, or is that of a bundle, which may know the outlines.
+        If the network cannot be trained so, or may know the outlines, as that of a bundle does; if
+        `work` holds networks of other initial weights or images.
     """
-    if bundle_of(weights) is not None:
+    learned = manifest.trained_on(weights).get("training_outlines")
+    if manifest.bundle_of(weights) is not None or learned:
         raise RecipeError(
             "The initial weights must be of a network that has learned no outline, such as "
             f"radiographs.keras of a bundle. Received: {weights}."
@@ -93,6 +96,7 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
     ((_, stage),) = recipe("nodules", name, weights).stages
     stage = replace(stage, input_size=SIDE, views=VIEWS)
     records = nodule_stage.read(data, work, stage_images.thyroid(data))
+    _claim(work, stage, weights, stage_images.content(records, data))
     met = [sha256(path) for path in records.loc[records["source"] != PHANTOM, "path"]]
     measured = cards.unlearned(data / "ddti", [{"training_outlines": met, "training_images": []}])
     drawn = (records["source"] == PHANTOM) & (records["split"] == "validation")
@@ -112,6 +116,21 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
             blind = {"way": "a Gaussian at the centre"} | _cells(found["gaussian"])
             bar.update(1)
     return _table(name, [*rows, blind], measured, len(aside))
+
+
+def _claim(work: Path, stage: Stage, weights: str, images: str) -> None:
+    """Leave a note of what networks are trained from, or refuse those that began otherwise."""
+    file = manifest.network_file(weights)
+    known = weights if file is None else sha256(file)
+    facts = json.dumps({"stage": asdict(stage), "weights": known, "images": images}, indent=1)
+    note = work / "guidance.json"
+    if note.is_file() and note.read_text(encoding="utf-8") != facts:
+        raise RecipeError(
+            "A work folder must be empty or hold networks of the same initial weights, stage and "
+            f"images; choose another --out folder or delete this one. Received: {work}."
+        )
+    with atomic_write(note) as temporary:
+        temporary.write_text(facts, encoding="utf-8")
 
 
 def _trained(

@@ -27,7 +27,7 @@ from thyro_demo.study.steps import networks
 from thyro_demo.training import nodule_stage
 from thyro_demo.training.job import TrainingJob, network_of
 from thyro_demo.training.recipes import recipe
-from thyro_demo.training.run import run as run_recipe
+from thyro_demo.training.run import run_once
 from thyro_demo.training.sources import SOURCES
 
 CYCLES = (3, 6, 8)
@@ -113,10 +113,8 @@ def _longer(
                 return
             passes += cycle
             out = work / f"{passes}-passes.keras"
-            if not out.exists():
-                known, log = recipe("natural-more", name), work / f"{passes}-passes" / "natural"
-                run_recipe(TrainingJob(known, name, data, log, out, str(file), cycle))
-            file = out
+            known, log = recipe("natural-more", name), work / f"{passes}-passes" / "natural"
+            file = run_once(TrainingJob(known, name, data, log, out, str(file), cycle))
             bar.update(cycle)
             yield passes, str(file)
 

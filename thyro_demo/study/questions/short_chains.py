@@ -10,7 +10,7 @@ from thyro_demo.study.graph import Job
 from thyro_demo.study.steps import heads, networks
 from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.recipes import precision, recipe
-from thyro_demo.training.run import run as run_recipe
+from thyro_demo.training.run import run_once
 
 SIDE = 112
 """Side of the images of every middle stage here, pixels: all depths in an hour, not a day."""
@@ -53,15 +53,13 @@ def train(name: str, backbone: str, data: Path, folder: Path, weights: str) -> s
     RecipeError, DataError
         As from `training.run`.
     """
+    chosen = recipe(name, backbone)
+    ((source, stage),) = chosen.stages
+    side = NODULE_SIDE if name == NODULES else SIDE
+    small = replace(stage, input_size=side, limit=IMAGES, epochs=EPOCHS, patience=None)
+    known = replace(chosen, stages=((source, small),))
     out = folder / "network.keras"
-    if not out.exists():
-        chosen = recipe(name, backbone)
-        ((source, stage),) = chosen.stages
-        side = NODULE_SIDE if name == NODULES else SIDE
-        small = replace(stage, input_size=side, limit=IMAGES, epochs=EPOCHS, patience=None)
-        known = replace(chosen, stages=((source, small),))
-        run_recipe(TrainingJob(known, backbone, data, folder, out, weights))
-    return str(out)
+    return str(run_once(TrainingJob(known, backbone, data, folder, out, weights)))
 
 
 def score(

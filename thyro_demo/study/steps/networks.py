@@ -104,7 +104,10 @@ def _value(shown: Job) -> Mapping[str, np.ndarray]:
 
 
 def _weights(weights: str) -> Job:
-    """Make the leaf of initial weights; a file is known by its content."""
+    """Make the leaf of initial weights, which know no fold; a file is known by its content."""
+    from thyro_demo.training import initial_weights
+
+    initial_weights.check_not_trained_on(weights)
     file = manifest.network_file(weights)
     if file is None or not file.is_file():
         known, place = weights, weights

@@ -25,7 +25,7 @@ from thyro_demo.study.steps.networks import check_fold
 from thyro_demo.training.job import TrainingJob
 from thyro_demo.training.out_of_fold import CLASSES
 from thyro_demo.training.recipes import Recipe, recipe
-from thyro_demo.training.run import run as run_recipe
+from thyro_demo.training.run import run_once
 from thyro_demo.training.stage import Stage
 
 BACKBONES = ("vgg16", "resnet50", "efficientnet-b0")
@@ -136,23 +136,23 @@ def _weights(setting: Setting) -> dict[str, dict[str, str]]:
 
 def _radiographs(setting: Setting, network: str, first: str) -> str:
     """Find the network that went on to radiographs, trained unless it is beside `first`."""
-    near = first.replace("natural-64", "radiographs")
-    if near != first and Path(near).is_file():
-        return near
+    near = Path(first).with_name("radiographs.keras")
+    # Of a bundle's two checkpoints one went on from the other; of two files nothing is known.
+    of_bundle = (near.parent / "manifest.json").is_file()
+    if Path(first).name == "natural-64.keras" and of_bundle and near.is_file():
+        return str(near)
     mark = files.sha256(first)[:8] if Path(first).is_file() else first
     folder = setting.work / "networks" / f"{network}-{mark}"
     out = folder / "radiographs.keras"
-    if not out.exists():
-        chosen = recipe("radiographs", network)
-        if setting.fast:
-            chosen = _rehearsed(chosen, folder)
-        run_recipe(TrainingJob(chosen, network, setting.data or folder, folder, out, first))
-    return str(out)
+    chosen = recipe("radiographs", network)
+    if setting.fast:
+        chosen = _rehearsed(chosen, folder)
+    return str(run_once(TrainingJob(chosen, network, setting.data or folder, folder, out, first)))
 
 
 def _rehearsed(chosen: Recipe, folder: Path) -> Recipe:
     """Replace radiographs by drawn glands, normal and autoimmune, in one short pass."""
-    # Where `run_recipe` looks for phantoms before it draws its own.
+    # Where `run_once` looks for phantoms before it draws its own.
     drawn(folder / "drawn", 24, 1, seed=5, shape=(96, 128), diffuse=True)
     ((_, stage),) = chosen.stages
     small = replace(stage, input_size=_FAST_SIDE, epochs=1, patience=None)
