@@ -105,6 +105,16 @@ def as_sent(component: Any) -> Any:
     """Let a component hand its value to the handler as it was sent, for the handler to judge.
 
     Gradio rounds a number, and refuses what is of another kind with a traceback.
+
+    Parameters
+    ----------
+    component : Component
+        Of Gradio; changed in place.
+
+    Returns
+    -------
+    Component
+        The same.
     """
     component.preprocess = lambda value: value
     return component
