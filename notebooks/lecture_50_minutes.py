@@ -225,7 +225,7 @@ show.picture(hour.draw_ladder(hour.ladder(), hour.reached(), hour.control(), tit
 # the dotted line is a control that sees only the width and height of the file: much of every figure
 # here may be the source of a frame, not the nodule. On the right, from random weights to
 # photographs the line climbs, for each of the three networks. After that it is flat: most intervals
-# cross zero, and where one does not, it goes up for one network and down for another. Of what
+# cross zero, and where one does not, it goes up for two networks and down for the third. Of what
 # training adds at all, photographs of cats and cars add most; the stage in between is worth little
 # here. (The table is in `weights/README.md`, "Does the middle stage help?"; chapter 3 runs the
 # ladder.)
