@@ -15,6 +15,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from thyro_demo.bench.dicom_files import LOSSLESS, LOSSY, write
+from thyro_demo.clinical import measurement
 from thyro_demo.data import dicom, images
 from thyro_demo.data.frame import MAX_FRAMES, Spacing
 from thyro_demo.data.scan_area import Box
@@ -305,10 +306,12 @@ def test_a_spectrum_beside_the_image_is_no_scan_area():
         region(PhysicalUnitsXDirection=0),
         region(delta=0.0),
         region(delta=1e9),
+        region(delta=0.0002),
+        region(delta=0.15),
         region(delta=float("nan")),
         region(PhysicalDeltaX=None),
     ],
-    ids=["unit", "zero", "vast", "nan", "empty"],
+    ids=["unit", "zero", "vast", "too fine to measure", "too coarse", "nan", "empty"],
 )
 def test_a_spacing_that_no_scan_has_is_unknown(odd):
     assert reported(odd).spacing is None
@@ -325,6 +328,15 @@ def test_a_region_that_is_none_leaves_the_search_for_the_scan_area(odd):
 
 def test_a_region_that_reaches_out_of_the_image_ends_with_it():
     assert reported(region(2, 3, 9000, 9000)).area == Box(2, 3, 52, 40)
+
+
+@pytest.mark.parametrize("at", [measurement.SPACING.least, measurement.SPACING.most])
+def test_a_spacing_of_a_file_is_one_that_may_be_typed(at):
+    """Else a page refuses what it has read itself."""
+    assert reported(PixelSpacing=[at, at]).spacing == pytest.approx((at, at))
+    beyond = at / 2 if at < 1 else 2 * at
+    assert reported(PixelSpacing=[0.1, beyond]).spacing is None
+    assert reported(PixelSpacing=[beyond, 0.1]).spacing is None
 
 
 def test_a_pixel_spacing_counts_where_there_are_no_regions():

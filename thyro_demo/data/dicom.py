@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from thyro_demo.clinical.measurement import SPACING
 from thyro_demo.data.frame import (
     MIN_SIDE,
     Frame,
@@ -75,9 +76,8 @@ _KINDS = (
 _MOST_LEVELS = 2**16
 _BEYOND = (-(2**40), 2**40)  # below and above all that a window can have between its ends
 _ULTRASOUND = ("US", "IVUS")
-# Of a region: an image of tissue, not a spectrum or a curve; its unit, centimetres; and the
-# millimetres a pixel that a scan of a body can have.
-_TISSUE, _CENTIMETRES, _SPACINGS = 1, 3, (1e-3, 10.0)
+# Of a region: an image of tissue, not a spectrum or a curve; and its unit, centimetres.
+_TISSUE, _CENTIMETRES = 1, 3
 _ALIKE = 0.01  # regions whose pixels differ by less have one spacing
 
 _BURNED = (
@@ -424,8 +424,8 @@ def _region_spacing(region: "Dataset") -> Spacing | None:
 
 
 def _plausible(across: float, down: float) -> Spacing | None:
-    """Return a spacing that a scan of a body can have; None for any other."""
-    low, high = _SPACINGS
+    """Return a spacing that could be typed as well; None for any other."""
+    low, high = SPACING.least, SPACING.most
     return Spacing(across, down) if low <= across <= high and low <= down <= high else None
 
 
