@@ -146,10 +146,10 @@ print(f"Right, of {len(called)}:", ", ".join(f"{who} {count}" for who, count in 
 # ## 2. Train nine heads, live
 #
 # A **[network][neural-network]** turns a frame into some hundred to two thousand numbers, its
-# features; a **[head][head]** turns these into a score. Here are 60 patients with three frames each,
-# and their features by the three networks that come with this project. The networks stay as they
-# are (**frozen**); we train the heads on top: a [softmax][softmax], an [SVM][svm] and a [random
-# forest][random-forest].
+# features; a **[head][head]** turns these into a score. Here are 60 patients with three frames
+# each, and their features by the three networks that come with this project. The networks stay as
+# they are (**frozen**); we train the heads on top: a [softmax][softmax], an [SVM][svm] and a
+# [random forest][random-forest].
 #
 # *Before you run it:* which of the nine will win, and by how much? Write it down.
 #
