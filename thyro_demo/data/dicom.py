@@ -425,8 +425,8 @@ def _region_spacing(region: "Dataset") -> Spacing | None:
 
 def _plausible(across: float, down: float) -> Spacing | None:
     """Return a spacing that could be typed as well; None for any other."""
-    low, high = SPACING.least, SPACING.most
-    return Spacing(across, down) if low <= across <= high and low <= down <= high else None
+    usable = all(SPACING.least <= one <= SPACING.most for one in (across, down))
+    return Spacing(across, down) if usable else None
 
 
 def _notices(held: "Dataset") -> tuple[str, ...]:

@@ -91,9 +91,14 @@ def digest(record: pd.Series | Mapping[str, Any]) -> str:
     str
         64 hexadecimal digits, of the corners of its polygons and the content of its masks; empty
         where there is neither.
+
+    Raises
+    ------
+    ImageError
+        If a mask cannot be read.
     """
     parts = [np.asarray(polygon, float).tobytes() for polygon in polygons(record)]
-    parts += [Path(path).read_bytes() for path in _paths(record)]
+    parts += [contents.read(path)[0] for path in _paths(record)]
     lengths = [len(part).to_bytes(8) for part in parts]
     return hashlib.sha256(b"".join([*lengths, *parts])).hexdigest() if parts else ""
 

@@ -148,7 +148,7 @@ class ClinicAnswers:
             "picture": frame_address(frame.pixels),
             "width": width,
             "height": height,
-            "spacing": _usable(frame.spacing),
+            "spacing": None if frame.spacing is None else list(frame.spacing),
             "known": [said(one) for one in frame.notices] if example is None else _known(example),
             "loading": self._warm_up is not None and not self._warm_up.ready,
         }
@@ -218,15 +218,6 @@ def _answered(
         yield number | {"refusal": said(DEFECT)}
         raise
     yield number | answer
-
-
-def _usable(spacing: Spacing | None) -> list[float] | None:
-    """Return a spacing that may be typed, too; None for any other that a file states."""
-    # A reader is asked for one by the same rule that would refuse this one.
-    kind = measurement.SPACING
-    if spacing is None or not all(kind.least <= one <= kind.most for one in spacing):
-        return None
-    return list(spacing)
 
 
 def _size(text: Any) -> float | None:

@@ -121,7 +121,7 @@ def run(name: str, data: Path, work: Path, weights: str) -> Result:
 def _claim(work: Path, stage: Stage, weights: str, images: str) -> None:
     """Leave a note of what networks are trained from, or refuse those that began otherwise."""
     file = manifest.network_file(weights)
-    known = weights if file is None else sha256(file)
+    known = sha256(file) if file is not None and file.is_file() else weights
     facts = json.dumps({"stage": asdict(stage), "weights": known, "images": images}, indent=1)
     note = work / "guidance.json"
     if note.is_file() and note.read_text(encoding="utf-8") != facts:
